@@ -1,0 +1,338 @@
+"""Storage RPC: what a client asks the storage servers, signs, and believes.
+
+Requests become `{"method", "params"}`; nothing here sends them. Signed texts and answers follow the servers'
+source and recordings; what a swarm member claims to have done counts only with its signature.
+"""
+
+from __future__ import annotations
+
+import base64
+import enum
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NewType
+
+from ..errors import BadSignature, RpcError
+from .account import Identity, verify_signature
+
+MessageHash = NewType("MessageHash", str)
+"""43 characters of unpadded base64, made by the storage server from what is stored."""
+
+MAX_MESSAGE_BYTES = 76_800
+MIN_TTL_MS = 10_000
+MAX_TTL_MS = 14 * 24 * 3600 * 1000
+"""Longest life in a public inbox; other namespaces take 30 days."""
+MAX_BATCH = 20
+SIGNATURE_WINDOW_MS = 60_000
+_PLAUSIBLE_TIME_MS = 1_609_419_600_000
+"""Desktop ignores network times before this (December 2020)."""
+
+
+class Namespace(enum.IntEnum):
+    """Where in an account's swarm something is kept."""
+
+    MESSAGES = 0
+    USER_PROFILE = 2
+    CONTACTS = 3
+    CONVO_INFO_VOLATILE = 4
+    USER_GROUPS = 5
+    GROUP_MESSAGES = 11
+    GROUP_KEYS = 12
+    GROUP_INFO = 13
+    GROUP_MEMBERS = 14
+    REVOKED_GROUP_MESSAGES = -11
+
+
+def namespace_text(namespace: int) -> str:
+    """A namespace as it stands in signed texts and hashes: nothing for 0, else decimal."""
+    return str(namespace) if namespace else ""
+
+
+def message_hash(account_id: str, namespace: int, data: bytes) -> MessageHash:
+    """The hash the storage server gives to `data`. Time plays no part: the same bytes have the same hash."""
+    digest = hashlib.blake2b(
+        bytes.fromhex(account_id) + namespace_text(namespace).encode() + data, digest_size=32
+    )
+    return MessageHash(base64.b64encode(digest.digest()).decode().rstrip("="))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One storage RPC call."""
+
+    method: str
+    params: Mapping[str, Any] = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"method": self.method, "params": dict(self.params)}
+
+
+def store(account_id: str, data: bytes, *, timestamp_ms: int, ttl_ms: int, namespace: int = 0) -> Request:
+    """Keep `data` (at most 76,800 bytes) in a public inbox of any account. Needs no signature."""
+    return Request(
+        "store",
+        {
+            "pubkey": account_id,
+            "namespace": namespace,
+            "timestamp": timestamp_ms,
+            "ttl": ttl_ms,
+            "data": base64.b64encode(data).decode(),
+        },
+    )
+
+
+def retrieve(
+    identity: Identity,
+    *,
+    timestamp_ms: int,
+    namespace: int = 0,
+    last_hash: str = "",
+    max_size: int | None = None,
+) -> Request:
+    """Ask our own swarm for what came after `last_hash`. Negative `max_size` -k is the k-th part of the maximum."""
+    signed = f"retrieve{namespace_text(namespace)}{timestamp_ms}"
+    params: dict[str, Any] = {
+        "namespace": namespace,
+        "last_hash": last_hash,
+        "timestamp": timestamp_ms,
+    }
+    if max_size is not None:
+        params["max_size"] = max_size
+    return Request("retrieve", params | _authentication(identity, signed))
+
+
+def get_swarm(account_id: str) -> Request:
+    """Ask any node for the swarm of an account."""
+    return Request("get_swarm", {"pubkey": account_id})
+
+
+def batch(requests: Sequence[Request]) -> Request:
+    """Up to 20 calls answered in one go."""
+    if not 0 < len(requests) <= MAX_BATCH:
+        raise ValueError(f"A batch holds 1 to {MAX_BATCH} requests, not {len(requests)}.")
+    return Request("batch", {"requests": [request.to_json() for request in requests]})
+
+
+def _authentication(identity: Identity, signed: str) -> dict[str, Any]:
+    return {
+        "pubkey": identity.account_id,
+        "pubkey_ed25519": identity.ed25519_public.hex(),
+        "signature": base64.b64encode(identity.sign(signed.encode())).decode(),
+    }
+
+
+# Answers.
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One element of a `retrieve` answer."""
+
+    hash: MessageHash
+    timestamp_ms: int
+    expiration_ms: int
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveResult:
+    """Messages in the order of the node, and whether more wait. `malformed` elements were left out."""
+
+    messages: tuple[StoredMessage, ...]
+    more: bool
+    network_time_ms: int | None
+    malformed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """What a swarm says about a `store`.
+
+    `confirmed`: members (Ed25519 hex) whose signature over our hash verified. `failed`: members that did not
+    store, each with the reason it or its peer gave.
+    """
+
+    hash: MessageHash
+    confirmed: frozenset[str]
+    failed: Mapping[str, str]
+    network_time_ms: int | None
+    expiration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPart:
+    """One sub-result of a batch or sequence."""
+
+    code: int
+    body: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNode:
+    """A service node as the network lists it. Keys are 32 bytes, `port` is its HTTPS port."""
+
+    ed25519: bytes
+    x25519: bytes
+    ip: str
+    port: int
+    swarm_id: int | None = None
+    version: tuple[int, ...] = ()
+
+
+def network_time(body: Any) -> int | None:
+    """The `t` of an answer in ms, if it is there and believable."""
+    value = body.get("t") if isinstance(body, dict) else None
+    return value if type(value) is int and value > _PLAUSIBLE_TIME_MS else None
+
+
+def parse_batch(body: Any, expected: int) -> list[BatchPart]:
+    """The parts of a batch answer, as many as were asked. Raises RpcError."""
+    results = body.get("results") if isinstance(body, dict) else None
+    if not isinstance(results, list) or len(results) != expected:
+        raise RpcError("A batch was answered with another number of parts.")
+    parts = []
+    for part in results:
+        if not isinstance(part, dict) or type(part.get("code")) is not int:
+            raise RpcError("A batch was answered with something that has no code.")
+        parts.append(BatchPart(part["code"], part.get("body")))
+    return parts
+
+
+def parse_retrieve(body: Any) -> RetrieveResult:
+    """A `retrieve` answer. A malformed element is counted and left out. Raises RpcError for a malformed whole."""
+    listed = body.get("messages") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        raise RpcError("A retrieve was answered without messages.")
+    messages = []
+    for element in listed:
+        try:
+            messages.append(
+                StoredMessage(
+                    MessageHash(_text(element["hash"])),
+                    _number(element["timestamp"]),
+                    _number(element["expiration"] if "expiration" in element else element["expiry"]),
+                    base64.b64decode(_text(element["data"]), validate=True),
+                )
+            )
+        except (KeyError, TypeError, ValueError):
+            continue
+    return RetrieveResult(
+        tuple(messages), body.get("more") is True, network_time(body), len(listed) - len(messages)
+    )
+
+
+def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] | None = None) -> StoreResult:
+    """A `store` answer, each member's signature over the hash checked.
+
+    `members`: the swarm as we know it (Ed25519 hex); a name outside of it confirms nothing, whatever it signed.
+    Raises RpcError if the answer is malformed or not one member of the swarm proved that it holds our bytes.
+    """
+    swarm = body.get("swarm") if isinstance(body, dict) else None
+    if not isinstance(swarm, dict):
+        raise RpcError("A store was answered without the swarm's results.")
+    confirmed, failed, expirations = set(), {}, []
+    for member, result in swarm.items():
+        reason = _store_failure(member, result, expected_hash)
+        if reason is None and members is not None and member not in members:
+            reason = "not known to be in the swarm"
+        if reason is not None:
+            failed[member] = reason
+            continue
+        confirmed.add(member)
+        if type(result.get("expiry")) is int:
+            expirations.append(result["expiry"])
+    if not confirmed:
+        raise RpcError("No member of the swarm proved that it stored the message.")
+    return StoreResult(
+        expected_hash, frozenset(confirmed), failed, network_time(body), max(expirations, default=None)
+    )
+
+
+def _store_failure(member: str, result: Any, expected_hash: MessageHash) -> str | None:
+    if not isinstance(result, dict):
+        return "malformed result"
+    if result.get("failed"):
+        if result.get("timeout"):
+            return "timeout"
+        return str(result.get("reason") or result.get("code") or "failed")
+    if result.get("hash") != expected_hash:
+        return "another hash than that of our message"
+    try:
+        signature = base64.b64decode(_text(result["signature"]) + "==")
+        verify_signature(bytes.fromhex(member), expected_hash.encode(), signature)
+    except (BadSignature, KeyError, ValueError, TypeError):
+        return "bad signature"
+    return None
+
+
+def parse_swarm(body: Any) -> list[ServiceNode]:
+    """The nodes of a `get_swarm` or 421 answer; malformed entries are left out. Raises RpcError for a malformed whole."""
+    listed = body.get("snodes") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        raise RpcError("A swarm was asked for, and not given.")
+    try:
+        swarm_id: int | None = int(body["swarm"], 16)
+    except (KeyError, TypeError, ValueError):
+        swarm_id = None
+    nodes = []
+    for entry in listed:
+        try:
+            node = ServiceNode(
+                bytes.fromhex(entry["pubkey_ed25519"]),
+                bytes.fromhex(entry["pubkey_x25519"]),
+                _text(entry["ip"]),
+                int(entry["port_https"] if "port_https" in entry else entry["port"]),
+                swarm_id,
+            )
+        except (KeyError, TypeError, ValueError):
+            continue
+        if is_usable(node):
+            nodes.append(node)
+    return nodes
+
+
+def parse_service_nodes(body: Any) -> list[ServiceNode]:
+    """The nodes of a `get_service_nodes` result (seed or `oxend_request`). Unusable ones are left out. Raises RpcError."""
+    listed = body.get("service_node_states") if isinstance(body, dict) else None
+    if not isinstance(listed, list):
+        raise RpcError("The list of service nodes was asked for, and not given.")
+    nodes = []
+    for entry in listed:
+        try:
+            swarm_id = entry.get("swarm_id")
+            node = ServiceNode(
+                bytes.fromhex(entry["pubkey_ed25519"]),
+                bytes.fromhex(entry["pubkey_x25519"]),
+                _text(entry["public_ip"]),
+                _number(entry["storage_port"]),
+                swarm_id if type(swarm_id) is int else None,
+                tuple(int(part) for part in entry.get("storage_server_version") or ()),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
+        if is_usable(node):
+            nodes.append(node)
+    return nodes
+
+
+def is_usable(node: ServiceNode) -> bool:
+    """Whether a listed node has keys of the right size and an address that can be reached."""
+    return (
+        len(node.ed25519) == 32
+        and len(node.x25519) == 32
+        and node.ip not in ("", "0.0.0.0", "255.255.255.255")  # noqa: S104 - compared, not bound
+        and 0 < node.port < 65536
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError
+    return value
