@@ -67,9 +67,7 @@ class LayerKey:
     fallback: LayerKey | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def for_sender(
-        cls, node_x25519: bytes, enc_type: EncType, *, ephemeral_secret: bytes | None = None
-    ) -> LayerKey:
+    def for_sender(cls, node_x25519: bytes, enc_type: EncType, *, ephemeral_secret: bytes | None = None) -> LayerKey:
         """The key of a layer we make for a node. Tests pass the ephemeral secret (32 bytes)."""
         secret = os.urandom(32) if ephemeral_secret is None else ephemeral_secret
         public = sodium.crypto_scalarmult_base(secret)
@@ -95,9 +93,7 @@ class LayerKey:
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
             return nonce + AESGCM(self.key).encrypt(nonce, plaintext, None)
-        return nonce + bytes(
-            sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(bytes(plaintext), None, nonce, self.key)
-        )
+        return nonce + bytes(sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(bytes(plaintext), None, nonce, self.key))
 
     def open(self, blob: bytes | memoryview) -> bytes:
         """Undo `seal`. Raises OnionError if the blob is too short or was not made with this key."""
@@ -114,9 +110,7 @@ class LayerKey:
             except InvalidTag:
                 raise OnionError("An onion layer does not decrypt.") from None
         try:
-            return bytes(
-                sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(bytes(ciphertext), None, nonce, self.key)
-            )
+            return bytes(sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(bytes(ciphertext), None, nonce, self.key))
         except CryptoError:
             if self.fallback is not None:
                 return self.fallback.open(blob)

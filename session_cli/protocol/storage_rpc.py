@@ -51,9 +51,7 @@ def namespace_text(namespace: int) -> str:
 
 def message_hash(account_id: str, namespace: int, data: bytes) -> MessageHash:
     """The hash the storage server gives to `data`. Time plays no part: the same bytes have the same hash."""
-    digest = hashlib.blake2b(
-        bytes.fromhex(account_id) + namespace_text(namespace).encode() + data, digest_size=32
-    )
+    digest = hashlib.blake2b(bytes.fromhex(account_id) + namespace_text(namespace).encode() + data, digest_size=32)
     return MessageHash(base64.b64encode(digest.digest()).decode().rstrip("="))
 
 
@@ -217,9 +215,7 @@ def parse_retrieve(body: Any) -> RetrieveResult:
             )
         except (KeyError, TypeError, ValueError):
             continue
-    return RetrieveResult(
-        tuple(messages), body.get("more") is True, network_time(body), len(listed) - len(messages)
-    )
+    return RetrieveResult(tuple(messages), body.get("more") is True, network_time(body), len(listed) - len(messages))
 
 
 def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] | None = None) -> StoreResult:
@@ -244,9 +240,7 @@ def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] |
             expirations.append(result["expiry"])
     if not confirmed:
         raise RpcError("No member of the swarm proved that it stored the message.")
-    return StoreResult(
-        expected_hash, frozenset(confirmed), failed, network_time(body), max(expirations, default=None)
-    )
+    return StoreResult(expected_hash, frozenset(confirmed), failed, network_time(body), max(expirations, default=None))
 
 
 def _store_failure(member: str, result: Any, expected_hash: MessageHash) -> str | None:
@@ -267,7 +261,10 @@ def _store_failure(member: str, result: Any, expected_hash: MessageHash) -> str 
 
 
 def parse_swarm(body: Any) -> list[ServiceNode]:
-    """The nodes of a `get_swarm` or 421 answer; malformed entries are left out. Raises RpcError for a malformed whole."""
+    """The nodes of a `get_swarm` or 421 answer; malformed entries are left out.
+
+    Raises RpcError for a malformed whole.
+    """
     listed = body.get("snodes") if isinstance(body, dict) else None
     if not isinstance(listed, list):
         raise RpcError("A swarm was asked for, and not given.")
@@ -293,7 +290,10 @@ def parse_swarm(body: Any) -> list[ServiceNode]:
 
 
 def parse_service_nodes(body: Any) -> list[ServiceNode]:
-    """The nodes of a `get_service_nodes` result (seed or `oxend_request`). Unusable ones are left out. Raises RpcError."""
+    """The nodes of a `get_service_nodes` result (from a seed, or by `oxend_request`); unusable ones are left out.
+
+    Raises RpcError for a malformed whole.
+    """
     listed = body.get("service_node_states") if isinstance(body, dict) else None
     if not isinstance(listed, list):
         raise RpcError("The list of service nodes was asked for, and not given.")

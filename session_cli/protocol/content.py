@@ -1,0 +1,485 @@
+"""The content of messages: typed values on our side, protobuf on the wire.
+
+A content carries one payload; where a peer sends several, the first in the order of `_PAYLOADS` counts. Parsing is
+strict about what a value means and lenient about what does not concern us: unknown fields are skipped.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..errors import MalformedMessage
+from .account import AccountId
+
+if TYPE_CHECKING:
+    from .proto import session_pb2 as pb
+
+MAX_BODY_CODE_POINTS = 2_000
+"""Longest body sent without a subscription; receivers that enforce it cut the rest."""
+MAX_ATTACHMENTS = 32
+EXPIRATION_TIMER_UPDATE = 2
+VOICE_MESSAGE = 1
+_MAX_NAME_BYTES = 100
+_ATTACHMENT_SIZE_MAX = 2**32 - 1
+
+
+class ExpirationMode(enum.Enum):
+    """What starts the clock of a disappearing message."""
+
+    OFF = 0
+    AFTER_READ = 1
+    AFTER_SEND = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Expiration:
+    """Disappearing-message setting of one message; `seconds` is 0 when off."""
+
+    mode: ExpirationMode = ExpirationMode.OFF
+    seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A sender's self-description. `picture_key` is 32 bytes, or None without a picture."""
+
+    name: str | None = None
+    picture_url: str | None = None
+    picture_key: bytes | None = field(default=None, repr=False)
+    updated_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentPointer:
+    """Where an encrypted file lies, and how to open it. `size` is the plaintext's, in bytes."""
+
+    url: str
+    key: bytes = field(repr=False)
+    size: int
+    digest: bytes | None = None
+    content_type: str = "application/octet-stream"
+    file_name: str | None = None
+    voice: bool = False
+    width: int | None = None
+    height: int | None = None
+    caption: str | None = None
+    server_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A reply's reference to a message: its author and sent time; `text` is only what old clients add."""
+
+    author: str
+    timestamp_ms: int
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPreview:
+    """A preview of a link in the body, made by the sender."""
+
+    url: str
+    title: str | None = None
+    image: AttachmentPointer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommunityInvitation:
+    """An invitation to a community: its join URL and name."""
+
+    url: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class VisibleMessage:
+    """What people write. `sync_target` is set in the copy for one's own devices only."""
+
+    body: str = ""
+    attachments: tuple[AttachmentPointer, ...] = ()
+    quote: Quote | None = None
+    preview: LinkPreview | None = None
+    invitation: CommunityInvitation | None = None
+    profile: Profile | None = None
+    sync_target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimerUpdate:
+    """An announced change of the disappearing-message setting; the new one is the content's `expiration`."""
+
+    profile: Profile | None = None
+    sync_target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """An emoji put on (or taken off) a message."""
+
+    author: str
+    timestamp_ms: int
+    emoji: str
+    remove: bool
+    profile: Profile | None = None
+    sync_target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReceipt:
+    """The sent times of our messages that the peer has read."""
+
+    timestamps_ms: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """The peer started or stopped typing."""
+
+    started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unsend:
+    """A request to delete one message for everyone."""
+
+    author: str
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSaved:
+    """The peer saved an attachment of the message sent at this time (0: unknown)."""
+
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAccepted:
+    """The peer accepted our message request."""
+
+    profile: Profile | None = None
+
+
+class CallKind(enum.Enum):
+    """The step of a call that a signalling message takes."""
+
+    OFFER = 1
+    ANSWER = 2
+    PROVISIONAL_ANSWER = 3
+    ICE_CANDIDATES = 4
+    END_CALL = 5
+    PRE_OFFER = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Signalling of a call; all messages of one call share the lower-case uuid."""
+
+    kind: CallKind
+    uuid: str
+    sdps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupUpdate:
+    """A closed group's control message, still serialised."""
+
+    serialized: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Something that is valid and means nothing to a client of today; `what` names it for the log."""
+
+    what: str
+
+
+Payload = (
+    VisibleMessage
+    | TimerUpdate
+    | Reaction
+    | ReadReceipt
+    | Typing
+    | Unsend
+    | MediaSaved
+    | RequestAccepted
+    | Call
+    | GroupUpdate
+    | Ignored
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One message's content. `timestamp_ms` is the signed sent time; None from clients that leave it out."""
+
+    payload: Payload
+    timestamp_ms: int | None
+    expiration: Expiration = Expiration()
+
+
+def serialize(content: Content) -> bytes:
+    """Content → protobuf. Raises ValueError for payloads that no client sends (`Ignored`)."""
+    from .proto import session_pb2
+
+    message = session_pb2.Content()
+    payload = content.payload
+    match payload:
+        case VisibleMessage():
+            _fill_visible(message.dataMessage, payload)
+        case TimerUpdate(profile, sync_target):
+            message.dataMessage.flags = EXPIRATION_TIMER_UPDATE
+            _fill_common(message.dataMessage, profile, sync_target)
+        case Reaction():
+            reaction = message.dataMessage.reaction
+            reaction.id, reaction.author, reaction.emoji = payload.timestamp_ms, payload.author, payload.emoji
+            reaction.action = reaction.REMOVE if payload.remove else reaction.REACT
+            _fill_common(message.dataMessage, payload.profile, payload.sync_target)
+        case ReadReceipt(timestamps):
+            message.receiptMessage.type = session_pb2.ReceiptMessage.READ
+            message.receiptMessage.timestamp.extend(timestamps)
+        case Typing(started):
+            action = session_pb2.TypingMessage.STARTED if started else session_pb2.TypingMessage.STOPPED
+            message.typingMessage.timestamp = content.timestamp_ms or 0
+            message.typingMessage.action = action
+        case Unsend(author, timestamp):
+            message.unsendRequest.author, message.unsendRequest.timestamp = author, timestamp
+        case MediaSaved(timestamp):
+            notice = message.dataExtractionNotification
+            notice.type = notice.MEDIA_SAVED
+            notice.timestamp = notice.msgTimestamp = timestamp
+        case RequestAccepted(profile):
+            message.messageRequestResponse.isApproved = True
+            _fill_profile(message.messageRequestResponse, profile)
+        case Call(kind, uuid, sdps):
+            message.callMessage.CopyFrom(session_pb2.CallMessage(type=kind.name, uuid=uuid, sdps=sdps))
+        case GroupUpdate(serialized):
+            message.dataMessage.groupUpdateMessage.ParseFromString(serialized)
+        case Ignored(what):
+            raise ValueError(f"{what} is never sent.")
+    if content.timestamp_ms is not None:
+        message.sigTimestamp = content.timestamp_ms
+    if not isinstance(payload, Typing):
+        # Both fields, even when off: a content with neither marks its sender as an old client.
+        wire_modes = {
+            ExpirationMode.OFF: session_pb2.Content.UNKNOWN,
+            ExpirationMode.AFTER_READ: session_pb2.Content.DELETE_AFTER_READ,
+            ExpirationMode.AFTER_SEND: session_pb2.Content.DELETE_AFTER_SEND,
+        }
+        message.expirationType = wire_modes[content.expiration.mode]
+        message.expirationTimer = content.expiration.seconds
+    return message.SerializeToString()
+
+
+def _fill_visible(data: pb.DataMessage, payload: VisibleMessage) -> None:
+    if payload.body:
+        data.body = payload.body
+    for pointer in payload.attachments:
+        _fill_pointer(data.attachments.add(), pointer)
+    if payload.quote:
+        data.quote.id, data.quote.author = payload.quote.timestamp_ms, payload.quote.author
+    if payload.preview:
+        preview = data.preview.add()
+        preview.url = payload.preview.url
+        if payload.preview.title:
+            preview.title = payload.preview.title
+        if payload.preview.image:
+            _fill_pointer(preview.image, payload.preview.image)
+    if payload.invitation:
+        data.openGroupInvitation.url = payload.invitation.url
+        data.openGroupInvitation.name = payload.invitation.name
+    _fill_common(data, payload.profile, payload.sync_target)
+
+
+def _fill_common(data: pb.DataMessage, profile: Profile | None, sync_target: str | None) -> None:
+    _fill_profile(data, profile)
+    if sync_target is not None:
+        data.syncTarget = sync_target
+
+
+def _fill_profile(message: pb.DataMessage | pb.MessageRequestResponse, profile: Profile | None) -> None:
+    if profile is None:
+        return
+    if profile.name:
+        message.profile.displayName = profile.name
+    if profile.picture_url and profile.picture_key:
+        message.profile.profilePicture = profile.picture_url
+        message.profileKey = profile.picture_key
+    if profile.updated_s:
+        message.profile.lastUpdateSeconds = profile.updated_s
+
+
+def _fill_pointer(message: pb.AttachmentPointer, pointer: AttachmentPointer) -> None:
+    message.id = pointer.server_id
+    message.url = pointer.url
+    message.key = pointer.key
+    message.size = pointer.size
+    message.contentType = pointer.content_type
+    if pointer.digest is not None:
+        message.digest = pointer.digest
+    if pointer.file_name:
+        message.fileName = pointer.file_name
+    if pointer.voice:
+        message.flags = VOICE_MESSAGE
+    if pointer.width and pointer.height:
+        message.width, message.height = pointer.width, pointer.height
+    if pointer.caption:
+        message.caption = pointer.caption
+
+
+def parse(serialized: bytes) -> Content:
+    """Protobuf → content. Raises MalformedMessage; a payload we have no use for becomes `Ignored`."""
+    from .proto import session_pb2
+    from .wire import parse_message
+
+    message = parse_message(session_pb2.Content, serialized)
+    payload: Payload = Ignored("a content without a payload")
+    for name, read in _PAYLOADS:
+        if message.HasField(name):
+            payload = read(message)
+            break
+    return Content(payload, message.sigTimestamp or None, _read_expiration(message))
+
+
+def _read_expiration(message: pb.Content) -> Expiration:
+    seconds = message.expirationTimer
+    if not seconds:
+        return Expiration()
+    mode = ExpirationMode(message.expirationType)
+    # A timer of unknown kind is read as Desktop reads it.
+    return Expiration(ExpirationMode.AFTER_READ if mode is ExpirationMode.OFF else mode, seconds)
+
+
+def _read_data(content: pb.Content) -> Payload:
+    data = content.dataMessage
+    profile = _read_profile(data)
+    sync_target = data.syncTarget or None
+    if data.flags == EXPIRATION_TIMER_UPDATE:
+        return TimerUpdate(profile, sync_target)
+    if data.flags:
+        return Ignored("a message with unknown flags")
+    if data.HasField("groupUpdateMessage"):
+        return GroupUpdate(data.groupUpdateMessage.SerializeToString())
+    if data.HasField("reaction"):
+        reaction = data.reaction
+        if not reaction.emoji:
+            raise MalformedMessage("A reaction names no emoji.")
+        return Reaction(
+            reaction.author, reaction.id, reaction.emoji, reaction.action == reaction.REMOVE, profile, sync_target
+        )
+    if len(data.attachments) > MAX_ATTACHMENTS:
+        raise MalformedMessage(f"A message has more than {MAX_ATTACHMENTS} attachments.")
+    visible = VisibleMessage(
+        body=data.body,
+        attachments=tuple(_read_pointer(pointer) for pointer in data.attachments),
+        quote=Quote(data.quote.author, data.quote.id, data.quote.text or None) if data.HasField("quote") else None,
+        preview=_read_preview(data.preview[0]) if data.preview else None,
+        invitation=(
+            CommunityInvitation(data.openGroupInvitation.url, data.openGroupInvitation.name)
+            if data.HasField("openGroupInvitation")
+            else None
+        ),
+        profile=profile,
+        sync_target=sync_target,
+    )
+    if not (visible.body.strip() or visible.attachments or visible.quote or visible.preview or visible.invitation):
+        return Ignored("an empty message")
+    return visible
+
+
+def _read_pointer(pointer: pb.AttachmentPointer) -> AttachmentPointer:
+    return AttachmentPointer(
+        url=pointer.url,
+        key=pointer.key,
+        size=pointer.size,
+        digest=pointer.digest or None,
+        content_type=pointer.contentType or "application/octet-stream",
+        file_name=pointer.fileName or None,
+        voice=bool(pointer.flags & VOICE_MESSAGE),
+        width=pointer.width or None,
+        height=pointer.height or None,
+        caption=pointer.caption or None,
+        server_id=pointer.id,
+    )
+
+
+def _read_preview(preview: pb.Preview) -> LinkPreview:
+    image = _read_pointer(preview.image) if preview.HasField("image") else None
+    return LinkPreview(preview.url, preview.title or None, image)
+
+
+def _read_profile(message: pb.DataMessage | pb.MessageRequestResponse) -> Profile | None:
+    if not message.HasField("profile"):
+        return None
+    key = message.profileKey
+    url = message.profile.profilePicture if len(key) == 32 else ""
+    return Profile(
+        name=truncate_name(message.profile.displayName) or None,
+        picture_url=url or None,
+        picture_key=key if url else None,
+        updated_s=message.profile.lastUpdateSeconds,
+    )
+
+
+def truncate_name(name: str) -> str:
+    """A display name cut to 100 bytes of UTF-8, at a code point's boundary."""
+    return name.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
+
+
+def _read_receipt(content: pb.Content) -> Payload:
+    receipt = content.receiptMessage
+    if receipt.type != receipt.READ:
+        return Ignored("a delivery receipt")
+    return ReadReceipt(tuple(receipt.timestamp))
+
+
+def _read_extraction(content: pb.Content) -> Payload:
+    notice = content.dataExtractionNotification
+    if notice.type != notice.MEDIA_SAVED:
+        return Ignored("a screenshot notice")
+    return MediaSaved(notice.timestamp or notice.msgTimestamp)
+
+
+def _read_response(content: pb.Content) -> Payload:
+    response = content.messageRequestResponse
+    return RequestAccepted(_read_profile(response)) if response.isApproved else Ignored("a declined message request")
+
+
+def _read_call(content: pb.Content) -> Payload:
+    call = content.callMessage
+    return Call(CallKind(call.type), call.uuid.lower(), tuple(call.sdps))
+
+
+def _read_typing(content: pb.Content) -> Payload:
+    return Typing(content.typingMessage.action == content.typingMessage.STARTED)
+
+
+def _read_unsend(content: pb.Content) -> Payload:
+    return Unsend(content.unsendRequest.author, content.unsendRequest.timestamp)
+
+
+_PAYLOADS: tuple[tuple[Any, Callable[[pb.Content], Payload]], ...] = (
+    ("dataMessage", _read_data),
+    ("receiptMessage", _read_receipt),
+    ("typingMessage", _read_typing),
+    ("dataExtractionNotification", _read_extraction),
+    ("unsendRequest", _read_unsend),
+    ("callMessage", _read_call),
+    ("messageRequestResponse", _read_response),
+)
+
+
+def conversation_of(own_id: AccountId, sender_id: AccountId, payload: Payload) -> str:
+    """Whose conversation a message belongs to.
+
+    The sender's; for a message from ourselves the one it was synced for, or our own (note to self). A foreign
+    `sync_target` is nobody's business: believing it would let a stranger write into another conversation.
+    """
+    if sender_id != own_id:
+        return sender_id
+    target = getattr(payload, "sync_target", None)
+    return target or own_id

@@ -1,0 +1,240 @@
+"""Storage requests, hashes and the belief in answers."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nacl import bindings as sodium
+
+from session_cli.errors import RpcError
+from session_cli.protocol import storage_rpc, swarm
+from session_cli.protocol.account import Identity
+
+ACCOUNT = "05ffba630924aa1224bb930dde21c0d11bf004608f2812217f8ac812d6c7e3ad48"
+ME = Identity.from_seed(b"\x07" * 16)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "expected"),
+    [
+        (0, "tse7cPdGXVWduXXcEKR/FS0RYFBYv/dQ0HmjzQMyqQo"),
+        (2, "igEDLvcHR/3A8zHvuiLwzJOFXmhFe5SY5Z+GFWbqJtw"),
+        (-10, "d48BWNFAd57PyvUMrGK2bqjeTNLkHhnUPWHo6MZOBZQ"),
+        (-11, "XbFO8t9j+KjAiAf2gz7uwsdT2L3EcHpWXjOM7xj8aCY"),
+    ],
+)
+def test_message_hashes(namespace: int, expected: str) -> None:
+    assert storage_rpc.message_hash(ACCOUNT, namespace, b"hello") == expected
+
+
+def test_retrieve_is_signed_over_namespace_and_time() -> None:
+    for namespace, text in ((0, b"retrieve1700000000000"), (-11, b"retrieve-111700000000000")):
+        request = storage_rpc.retrieve(ME, timestamp_ms=1_700_000_000_000, namespace=namespace)
+        signature = base64.b64decode(request.params["signature"])
+        assert sodium.crypto_sign_open(signature + text, ME.ed25519_public) == text
+        assert request.params["pubkey_ed25519"] == ME.ed25519_public.hex()
+
+
+def test_a_batch_holds_one_to_twenty() -> None:
+    request = storage_rpc.get_swarm(ACCOUNT)
+    for count in (0, 21):
+        with pytest.raises(ValueError, match="batch"):
+            storage_rpc.batch([request] * count)
+    assert len(storage_rpc.batch([request] * 20).params["requests"]) == 20
+
+
+# The swarm's proof of a store.
+
+HASH = storage_rpc.message_hash(ACCOUNT, 0, b"hello")
+MEMBERS = [sodium.crypto_sign_seed_keypair(bytes([i]) * 32) for i in range(3)]
+
+
+def _result(secret: bytes, signed: str = HASH, **changes: Any) -> dict[str, Any]:
+    signature = base64.b64encode(sodium.crypto_sign(signed.encode(), secret)[:64]).decode()
+    return {"hash": HASH, "signature": signature, "expiry": 5} | changes
+
+
+def _answer(*results: dict[str, Any]) -> dict[str, Any]:
+    swarm_results = {public.hex(): result for (public, _), result in zip(MEMBERS, results, strict=False)}
+    return {"swarm": swarm_results, "t": 1_700_000_000_000, "hash": HASH}
+
+
+def test_store_counts_members_that_proved_it() -> None:
+    body = _answer(_result(MEMBERS[0][1]), {"failed": True, "timeout": True}, _result(MEMBERS[2][1], already=1))
+    result = storage_rpc.parse_store(body, HASH)
+    assert result.confirmed == {MEMBERS[0][0].hex(), MEMBERS[2][0].hex()}
+    assert result.failed == {MEMBERS[1][0].hex(): "timeout"}
+    assert result.network_time_ms == 1_700_000_000_000
+    assert result.expiration_ms == 5
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        {"failed": True, "code": "500", "reason": "disk full"},
+        _result(MEMBERS[1][1]),  # signed by another key
+        _result(MEMBERS[0][1], signed="something else"),
+        _result(MEMBERS[0][1], hash="A" * 43),
+        _result(MEMBERS[0][1], signature="short"),
+        _result(MEMBERS[0][1], signature=None),
+        {"hash": HASH},
+        "ok",
+    ],
+)
+def test_an_unproved_store_is_none(result: Any) -> None:
+    with pytest.raises(RpcError):
+        storage_rpc.parse_store(_answer(result), HASH)
+
+
+def test_a_stranger_confirms_nothing() -> None:
+    body: dict[str, Any] = _answer(_result(MEMBERS[0][1]), _result(MEMBERS[1][1]))
+    known = frozenset({MEMBERS[1][0].hex()})
+    assert storage_rpc.parse_store(body, HASH, known).confirmed == known
+    with pytest.raises(RpcError):
+        storage_rpc.parse_store(body, HASH, frozenset({"aa" * 32}))
+
+
+@pytest.mark.parametrize("body", [None, [], "x", {}, {"swarm": []}, {"swarm": {}}, {"swarm": {"zz": {"hash": HASH}}}])
+def test_malformed_store_answers(body: Any) -> None:
+    with pytest.raises(RpcError):
+        storage_rpc.parse_store(body, HASH)
+
+
+# Other answers.
+
+
+def test_retrieve_leaves_malformed_elements_out() -> None:
+    good = {"hash": "h", "timestamp": 1, "expiration": 2, "data": "aGk="}
+    odd: list[Any] = [7, {}, good | {"data": "%"}, good | {"timestamp": "1"}, good | {"hash": None}]
+    result = storage_rpc.parse_retrieve({"messages": [*odd, good], "more": True, "t": 5})
+    assert [message.data for message in result.messages] == [b"hi"]
+    assert (result.more, result.malformed, result.network_time_ms) == (True, 5, None)
+    bodies: list[Any] = [None, {}, {"messages": 3}]
+    for body in bodies:
+        with pytest.raises(RpcError):
+            storage_rpc.parse_retrieve(body)
+
+
+def test_batch_parts_must_match_the_question() -> None:
+    parts = storage_rpc.parse_batch({"results": [{"code": 200, "body": {}}, {"code": 401}]}, 2)
+    assert [part.code for part in parts] == [200, 401]
+    odd: list[Any] = [None, {}, *({"results": parts} for parts in ([], [{"code": 200}], [1, 2], [{}, {}]))]
+    for body in odd:
+        with pytest.raises(RpcError):
+            storage_rpc.parse_batch(body, 2)
+
+
+NODE = {
+    "public_ip": "10.1.2.3",
+    "storage_port": 22021,
+    "pubkey_ed25519": "aa" * 32,
+    "pubkey_x25519": "bb" * 32,
+    "swarm_id": 2**64 - 2,
+    "storage_server_version": [2, 8, 0],
+}
+
+
+def test_node_lists_keep_what_is_usable() -> None:
+    bad: list[Any] = [
+        3,
+        {},
+        NODE | {"public_ip": "0.0.0.0"},
+        NODE | {"public_ip": ""},
+        NODE | {"storage_port": 0},
+        NODE | {"storage_port": "22021"},
+        NODE | {"pubkey_x25519": "bb"},
+        NODE | {"pubkey_ed25519": "zz" * 32},
+    ]
+    nodes = storage_rpc.parse_service_nodes({"service_node_states": [*bad, NODE]})
+    assert nodes == [storage_rpc.ServiceNode(b"\xaa" * 32, b"\xbb" * 32, "10.1.2.3", 22021, 2**64 - 2, (2, 8, 0))]
+    with pytest.raises(RpcError):
+        storage_rpc.parse_service_nodes({"service_node_states": None})
+
+
+def test_swarm_answers() -> None:
+    entry = {"ip": "10.1.2.3", "port_https": 5, "port": "5", "pubkey_ed25519": "aa" * 32, "pubkey_x25519": "bb" * 32}
+    nodes = storage_rpc.parse_swarm({"snodes": [entry, {"ip": 3}], "swarm": "ff"})
+    assert [(node.port, node.swarm_id) for node in nodes] == [(5, 255)]
+    with pytest.raises(RpcError):
+        storage_rpc.parse_swarm({"swarm": "ff"})
+
+
+# Swarm arithmetic.
+
+
+@pytest.mark.parametrize(
+    ("account", "position"),
+    [
+        ("053506f4a71324b7dd114eddbf4e311f39dde243e1f2cb97c40db1961f70ebaae8", 17589930838143112648),
+        ("05cf27da303a50ac8c4b2d43d27259505c9bcd73fc21cf2a57902c3d050730b604", 10370619079776428163),
+        ("03d3511706b8b34f6e8411bf07bd22ba6b2435ca56846fbccf6eb1e166a6cd15cc", 2144983569669512198),
+    ],
+)
+def test_swarm_positions(account: str, position: int) -> None:
+    assert swarm.swarm_position(account) == position
+
+
+@pytest.mark.parametrize(
+    ("position", "expected"),
+    [
+        (150, 100),
+        (151, 200),
+        (0x223, 498),
+        (0x224, 596),
+        (0x8000000000000000, 694),
+        (0xA000000000000000, 100),
+        (2**64 - 1, 100),
+    ],
+)
+def test_nearest_swarm(position: int, expected: int) -> None:
+    assert swarm.nearest_swarm(position, [694, 100, 200, 300, 399, 498, 596]) == expected
+
+
+@given(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 2**64 - 1), max_size=20))
+def test_nearest_swarm_has_the_least_distance(position: int, ids: set[int]) -> None:
+    nearest = swarm.nearest_swarm(position, ids)
+    candidates = ids - {swarm.NO_SWARM}
+    if not candidates:
+        assert nearest is None
+        return
+    assert nearest in candidates
+
+    def distance(swarm_id: int) -> int:
+        return min((swarm_id - position) % 2**64, (position - swarm_id) % 2**64)
+
+    assert distance(nearest) == min(map(distance, candidates))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["swarm", "messages", "results", "snodes", "service_node_states", "hash", "code", "data", "t"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_any_json_is_parsed_or_refused(body: Any) -> None:
+    for parse in (
+        storage_rpc.parse_retrieve,
+        storage_rpc.parse_swarm,
+        storage_rpc.parse_service_nodes,
+        lambda value: storage_rpc.parse_store(value, HASH),
+        lambda value: storage_rpc.parse_batch(value, 1),
+    ):
+        try:
+            parse(body)
+        except RpcError:
+            continue
