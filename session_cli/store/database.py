@@ -1,0 +1,256 @@
+"""The encrypted database: the one place that opens it, and what every reader and writer of it shares.
+
+The file is in SQLCipher 4's format, so that any SQLCipher tool with the key reads it too. A database is given a raw
+32-byte key, never a passphrase (`session_cli.store.key` knows how to come by it).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import apsw
+
+from ..errors import (
+    NotConfigured,
+    ProfileExists,
+    StoreDamaged,
+    StoreError,
+    StoreLocked,
+    StoreTooNew,
+    StoreUnwritable,
+)
+from . import migrations as _steps
+from .locations import FILE_MODE, OTHERS, create_private_file, sync_folder
+from .migrations import Migration
+
+KEY_BYTES = 32
+APPLICATION_ID = 0x5E551045
+"""Written into each database's header, so that one of another program is told from ours."""
+
+_FIRST_PAUSE_S = 0.001
+_LONGEST_PAUSE_S = 0.05
+
+_DAMAGE_RESULTS = frozenset({apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS, apsw.SQLITE_IOERR_SHORT_READ})
+"""Input/output errors which say that what was read is not what was written."""
+
+
+def open_database(path: Path, key: bytes, *, create: bool, busy_timeout_s: float = 30.0) -> apsw.Connection:
+    """Open the database at `path` with its raw 32-byte `key`; with `create`, make it.
+
+    The file, its write-ahead log and its shared memory are 0600. Every statement waits up to `busy_timeout_s` seconds
+    for other processes, and a signal is handled at once while it waits.
+
+    Without `create`, raises NotConfigured if there is no such file, and StoreDamaged if the file is no database, is
+    another program's, or does not open with this key (the header of the key proves the key itself, so a wrong
+    passphrase was refused before); the file is left as it is. With `create`, raises ProfileExists if there is a
+    database, readable or not; an empty file, left by an interrupted creation, is filled.
+    Also raises StoreUnwritable and StoreLocked. The tables are made and brought up to date by `migrate`.
+    """
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a database key has {KEY_BYTES} bytes")
+    path = path.absolute()
+    try:
+        if create:
+            _make_file(path)
+        else:
+            _check_file(path)
+    except OSError as error:
+        raise StoreUnwritable(f"Can't open the store {path}: {error.strerror}.") from error
+    with translate_errors(path):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            _unlock(connection, key, busy_timeout_s)
+            if create:
+                _claim(connection, path)
+            else:
+                _recognise(connection, path)
+            _configure(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _make_file(path: Path) -> None:
+    try:
+        # SQLite would make it with the umask's mode; the log and the shared memory take theirs from this file.
+        os.close(create_private_file(path))
+        sync_folder(path.parent)
+    except FileExistsError:
+        logs = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+        if path.stat().st_size or any(log.exists() for log in logs):
+            raise ProfileExists(f"There is a store at {path} already; it is left as it is.") from None
+        path.chmod(FILE_MODE)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise NotConfigured(f"There is no store at {path}.") from None
+    if not status.st_size:
+        # SQLite takes an empty file for an empty database, and deletes a log that lies beside it.
+        raise StoreDamaged(f"The store {path} is empty: it was emptied, or never finished.")
+    if status.st_mode & OTHERS:
+        # Somebody else's file can't be tightened; whether it can be used shows soon.
+        with suppress(PermissionError):
+            path.chmod(FILE_MODE)
+
+
+def _unlock(connection: apsw.Connection, key: bytes, busy_timeout_s: float) -> None:
+    """Hand over the key and prove it by a first read."""
+    connection.set_busy_handler(_waiting(busy_timeout_s))
+    # With a wrong key and a log left by a killed process, closing would work that log into the file.
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.execute("PRAGMA cipher='sqlcipher'")
+    connection.execute("PRAGMA legacy=4")
+    try:
+        answer = connection.execute(f"PRAGMA key=\"x'{key.hex()}'\"", can_cache=False).get
+    except apsw.Error:
+        answer = None  # its context could quote the statement
+    if answer != "ok":
+        # An ordinary SQLite ignores the statement, and would write everything in clear.
+        raise StoreError("The database library has no encryption: install apsw-sqlite3mc in place of apsw.")
+    connection.execute("SELECT count(*) FROM sqlite_master").get  # noqa: B018
+
+
+def _claim(connection: apsw.Connection, path: Path) -> None:
+    """Make the empty database ours, in one step."""
+    with transaction(connection):
+        if connection.pragma("application_id") or connection.execute("SELECT count(*) FROM sqlite_master").get:
+            raise ProfileExists(f"Another process has just made a store at {path}.")
+        connection.pragma("application_id", APPLICATION_ID)
+
+
+def _recognise(connection: apsw.Connection, path: Path) -> None:
+    if connection.pragma("application_id") != APPLICATION_ID:
+        raise StoreDamaged(f"{path} is an encrypted database, but not one of this program.")
+
+
+def _configure(connection: apsw.Connection, path: Path) -> None:
+    if connection.pragma("journal_mode", "wal") != "wal":
+        raise StoreUnwritable(f"The file system of {path} can't hold a store: it lacks shared memory or locks.")
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+    connection.pragma("synchronous", "full")
+    connection.pragma("fullfsync", True)  # what `full` means on macOS; nothing elsewhere
+    connection.pragma("checkpoint_fullfsync", True)
+    connection.pragma("foreign_keys", True)
+    connection.pragma("secure_delete", True)
+    connection.pragma("temp_store", "memory")
+
+
+def _waiting(timeout_s: float) -> Callable[[int], bool]:
+    """A busy handler that gives up after `timeout_s`. SQLite's own would sleep through Ctrl-C."""
+    deadline = 0.0
+
+    def wait(attempt: int) -> bool:
+        nonlocal deadline
+        now = time.monotonic()
+        if attempt == 0:
+            deadline = now + timeout_s
+        if now >= deadline:
+            return False
+        time.sleep(min(_FIRST_PAUSE_S * 2 ** min(attempt, 10), _LONGEST_PAUSE_S, deadline - now))
+        return True
+
+    return wait
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Do all that the block writes, or nothing of it: committed at its end, rolled back if anything is raised in it.
+
+    It takes the write lock at once (BEGIN IMMEDIATE), so what the block reads stays true until its end. Transactions
+    don't nest. Raises StoreLocked if other writers keep it waiting too long, and what `translate_errors` raises.
+    """
+    if connection.in_transaction:
+        raise RuntimeError("transactions don't nest")
+    with translate_errors(connection.filename):
+        try:
+            # Inside the block: a signal can arrive between any two lines.
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # After some errors, a full disk for one, SQLite has rolled back already.
+            if connection.in_transaction:
+                with suppress(apsw.Error):
+                    connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def translate_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn the database library's errors about the file `path` into this package's.
+
+    StoreDamaged: not what was written. StoreLocked: other processes took too long. StoreUnwritable: disk full,
+    read-only, no permission, failing device. All others, which are mistakes of the program, pass as they are.
+    """
+    try:
+        yield
+    except apsw.Error as error:
+        translated = _translate(error, os.fspath(path))
+        if translated is None:
+            raise
+        raise translated from error
+
+
+def _translate(error: apsw.Error, path: str) -> StoreError | None:
+    if getattr(error, "extendedresult", 0) in _DAMAGE_RESULTS:
+        return StoreDamaged(f"The store {path} is damaged.")
+    match error:
+        case apsw.NotADBError():
+            return StoreDamaged(
+                f"{path} is damaged, is no store of this program, or belongs to another key than the one beside it."
+            )
+        case apsw.CorruptError() | apsw.FormatError():
+            return StoreDamaged(f"The store {path} is damaged.")
+        case apsw.BusyError() | apsw.LockedError() | apsw.ProtocolError():
+            return StoreLocked(f"Another process keeps the store {path} busy; try again later.")
+        case apsw.FullError():
+            return StoreUnwritable(f"The disk is full: nothing was written to {path}.")
+        case apsw.ReadOnlyError() | apsw.PermissionsError():
+            return StoreUnwritable(f"Not allowed to write the store {path} or its folder.")
+        case apsw.CantOpenError() | apsw.IOError():
+            return StoreUnwritable(f"Can't read or write the store {path} or its folder: {error}.")
+        case _:
+            return None
+
+
+def migrate(connection: apsw.Connection, migrations: Iterable[Migration] | None = None) -> None:
+    """Bring the tables up to date: apply the steps that the database lacks, each in a transaction of its own.
+
+    `migrations` are all steps there are, from version 1 on without a gap; by default this program's own. A step that
+    fails leaves the version before it. Processes may do this at the same time. Raises StoreTooNew if the database is
+    of a later version than the last step's.
+    """
+    version = _version(connection)
+    if migrations is None:
+        newest = _steps.newest_version()
+        missing = _steps.load(version)
+    else:
+        steps = list(migrations)
+        if [step.VERSION for step in steps] != list(range(1, len(steps) + 1)):
+            raise ValueError("migrations are numbered from 1 without a gap")
+        newest = len(steps)
+        missing = iter(steps[version:])
+    if version > newest:
+        raise StoreTooNew(
+            f"The store {connection.filename} is of version {version}, which a later release wrote; "
+            f"this one knows versions up to {newest}. Upgrade session-shell."
+        )
+    for step in missing:
+        with transaction(connection):
+            # Another process can have been faster.
+            if _version(connection) < step.VERSION:
+                step.apply(connection)
+                connection.pragma("user_version", step.VERSION)
+
+
+def _version(connection: apsw.Connection) -> int:
+    with translate_errors(connection.filename):
+        return int(connection.pragma("user_version"))
