@@ -100,6 +100,17 @@ def retrieve(
     return Request("retrieve", params | _authentication(identity, signed))
 
 
+def delete(identity: Identity, hashes: Sequence[MessageHash]) -> Request:
+    """Take messages out of our own swarm, whatever their namespace."""
+    signed = "delete" + "".join(hashes)
+    return Request("delete", {"messages": list(hashes)} | _authentication(identity, signed))
+
+
+def info() -> Request:
+    """Ask any node for its version and time."""
+    return Request("info", {})
+
+
 def get_swarm(account_id: str) -> Request:
     """Ask any node for the swarm of an account."""
     return Request("get_swarm", {"pubkey": account_id})

@@ -122,7 +122,8 @@ def test_retrieve_leaves_malformed_elements_out() -> None:
 def test_batch_parts_must_match_the_question() -> None:
     parts = storage_rpc.parse_batch({"results": [{"code": 200, "body": {}}, {"code": 401}]}, 2)
     assert [part.code for part in parts] == [200, 401]
-    odd: list[Any] = [None, {}, *({"results": parts} for parts in ([], [{"code": 200}], [1, 2], [{}, {}]))]
+    lists: list[Any] = [[], [{"code": 200}], [1, 2], [{}, {}]]
+    odd: list[Any] = [None, {}, *({"results": results} for results in lists)]
     for body in odd:
         with pytest.raises(RpcError):
             storage_rpc.parse_batch(body, 2)

@@ -1,0 +1,192 @@
+"""Which network to talk to: its seeds, file server and peculiarities.
+
+Two definitions are built in (`mainnet`, `testnet`); any other comes from a TOML file, such as the local network
+writes. Nothing else in the client knows one network from another.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import InvalidNetworkDefinition
+from ..protocol.onion import ServerDestination
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A node of the chain that gives out the list of service nodes.
+
+    `certificate_sha256` (64 hex digits) pins its TLS certificate; without a pin the system's authorities must vouch
+    for it. Plain http is allowed where the network itself has nothing better (testnet).
+    """
+
+    url: str
+    certificate_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileServer:
+    """Where attachments go. Keys are 32 bytes; `max_file_size` counts the encrypted bytes it takes."""
+
+    url: str
+    ed25519: bytes
+    x25519: bytes
+    max_file_size: int
+
+    def destination(self) -> ServerDestination:
+        """The server as the end of an onion path."""
+        return server_destination(self.url, self.x25519)
+
+
+def server_destination(url: str, x25519: bytes) -> ServerDestination:
+    """A server as the end of an onion path, from its URL and X25519 key (32 bytes)."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return ServerDestination(
+        host=f"[{host}]" if ":" in host else host, x25519=x25519, protocol=parts.scheme, port=parts.port
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkDefinition:
+    """All that the client knows of a network before it has asked anybody.
+
+    `id` distinguishes networks in profiles and caches; `subnet_diversity` keeps the hops of a path in different /24
+    networks, which a network on one machine can't offer.
+    """
+
+    id: str
+    name: str
+    seeds: tuple[Seed, ...]
+    file_server: FileServer
+    hops: int = 3
+    subnet_diversity: bool = True
+    ons: bool = True
+
+
+MAINNET = NetworkDefinition(
+    id="mainnet",
+    name="mainnet",
+    seeds=(
+        Seed(
+            "https://seed1.getsession.org:4443",
+            "36ea0b253537988551ee856e4fd20d55011e9c8b27eaa2f34b8f32a0bdf04f2d",
+        ),
+        Seed(
+            "https://seed2.getsession.org:4443",
+            "c5908dd4139acd96aedd1e45576597650809c8a5ea02af556d4853d45396e0e7",
+        ),
+        Seed(
+            "https://seed3.getsession.org:4443",
+            "8a0af2c712342f22ce00e53c1601410ef8d84156aee0a9809c32f6f7efbe556e",
+        ),
+    ),
+    file_server=FileServer(
+        "http://filev2.getsession.org",
+        bytes.fromhex("b8eef9821445ae16e2e97ef8aa6fe782fd11ad5253cd6723b281341dba22e371"),
+        bytes.fromhex("09324794aa9c11948189762d198c618148e9136ac9582068180661208927ef34"),
+        10_000_000,
+    ),
+)
+
+TESTNET = NetworkDefinition(
+    id="testnet",
+    name="testnet",
+    seeds=(Seed("http://seed2.getsession.org:38157"), Seed("http://public.session.foundation:38157")),
+    file_server=FileServer(
+        "http://superduperfiles.oxen.io",
+        bytes.fromhex("929e33ded05e653fec04b49645117f51851f102a947e04806791be416ed76602"),
+        bytes.fromhex("16d6c60aebb0851de7e6f4dc0a4734671dbf80f73664c008596511454cb6576d"),
+        10_000_000,
+    ),
+    ons=False,
+)
+
+BUILT_IN = {definition.name: definition for definition in (MAINNET, TESTNET)}
+
+
+def load_definition(name_or_path: str) -> NetworkDefinition:
+    """A built-in network by name, else the TOML file at that path. Raises InvalidNetworkDefinition."""
+    if name_or_path in BUILT_IN:
+        return BUILT_IN[name_or_path]
+    import tomllib
+
+    path = Path(name_or_path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidNetworkDefinition(
+            f"There is no network {name_or_path!r}: neither {' nor '.join(BUILT_IN)}, nor a file. "
+            "If it was a local network, it may have been stopped."
+        ) from None
+    except OSError as error:
+        raise InvalidNetworkDefinition(f"Can't read the network definition {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise InvalidNetworkDefinition(f"The network definition {path} is no valid TOML: {error}.") from None
+    return parse_definition(table, str(path))
+
+
+def parse_definition(table: dict[str, Any], origin: str) -> NetworkDefinition:
+    """A definition from its TOML tables; `origin` names it in errors. Raises InvalidNetworkDefinition."""
+    reader = _Reader(origin)
+    server = reader.take(table, "file_server", dict)
+    seeds = tuple(
+        Seed(reader.url(seed, "url"), reader.hex(seed, "certificate_sha256", optional=True))
+        for seed in reader.take(table, "seeds", list)
+    )
+    if not seeds:
+        raise InvalidNetworkDefinition(f"The network definition {origin} names no seeds.")
+    hops = reader.take(table, "hops", int, default=3)
+    if not 1 <= hops <= 8:
+        raise InvalidNetworkDefinition(f"The network definition {origin} wants {hops} hops; 1 to 8 are possible.")
+    return NetworkDefinition(
+        id=reader.take(table, "id", str),
+        name=reader.take(table, "name", str),
+        seeds=seeds,
+        file_server=FileServer(
+            reader.url(server, "url"),
+            bytes.fromhex(reader.hex(server, "ed25519") or ""),
+            bytes.fromhex(reader.hex(server, "x25519") or ""),
+            reader.take(server, "max_file_size", int, default=10_000_000),
+        ),
+        hops=hops,
+        subnet_diversity=reader.take(table, "subnet_diversity", bool, default=True),
+        ons=reader.take(table, "ons", bool, default=False),
+    )
+
+
+class _Reader:
+    """Takes typed values out of TOML tables, and says what is wrong in words of the file."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+
+    def take(self, table: Any, name: str, kind: type, default: Any = None) -> Any:
+        value = table.get(name, default) if isinstance(table, dict) else None
+        if type(value) is not kind:
+            words = {str: "a text", int: "a whole number", bool: "true or false", dict: "a table", list: "a list"}
+            raise InvalidNetworkDefinition(f"The network definition {self._origin} needs {name!r} to be {words[kind]}.")
+        return value
+
+    def hex(self, table: Any, name: str, *, optional: bool = False) -> str | None:
+        if optional and isinstance(table, dict) and name not in table:
+            return None
+        value: str = self.take(table, name, str).lower()
+        if not re.fullmatch(r"[0-9a-f]{64}", value):
+            raise InvalidNetworkDefinition(f"The network definition {self._origin} needs 64 hex digits in {name!r}.")
+        return value
+
+    def url(self, table: Any, name: str) -> str:
+        value: str = self.take(table, name, str)
+        try:
+            parts = urlsplit(value)
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            valid = False
+        if not valid:
+            raise InvalidNetworkDefinition(f"The network definition {self._origin} needs an http(s) URL in {name!r}.")
+        return value.rstrip("/")

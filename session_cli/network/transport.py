@@ -1,0 +1,207 @@
+"""HTTPS, and nothing above it: to seeds with their certificates pinned, to guards without.
+
+A service node's certificate is self-signed and announced nowhere; what keeps a guard honest are the onion layers,
+whose keys come from the pinned seeds. With a proxy every connection and every look-up of a name goes through it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from ..errors import NetworkUnreachable, RequestTimeout, UsageError
+
+CONNECT_TIMEOUT_S = 10.0
+_CHUNK = 256 * 1024
+_MAX_REPLY = 32 * 1024 * 1024
+_HEADERS = {"User-Agent": "WhatsApp", "Accept-Language": "en-us"}
+"""What Session Desktop sends, so that our requests look like everybody's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, read to its end. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class _SizedStream:
+    """Bytes of known total length for a request's body: read once, never held as a whole."""
+
+    def __init__(self, chunks: Iterable[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+
+class _PinnedAdapter(HTTPAdapter):
+    """Accepts one certificate only, by its SHA-256 fingerprint."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self._fingerprint = fingerprint
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["assert_fingerprint"] = self._fingerprint
+        super().init_poolmanager(*args, **kwargs)
+
+
+def check_proxy(url: str) -> str:
+    """A proxy URL that resolves names on its own side. Raises UsageError."""
+    try:
+        parts = urlsplit(url)
+        valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, valid = urlsplit(""), False
+    if parts.scheme == "socks5":
+        raise UsageError(
+            "With socks5:// names would be looked up on this machine; use socks5h:// to leave that to the proxy."
+        )
+    if not valid or parts.scheme not in ("socks5h", "http", "https"):
+        raise UsageError("A proxy is given as socks5h://HOST:PORT or http://HOST:PORT.")
+    return url
+
+
+class Transport:
+    """Sends requests over HTTP(S). Safe to use from several threads; each keeps its own connections."""
+
+    def __init__(self, proxy: str | None = None) -> None:
+        # Guards can't be verified (see above), and saying so at each request would tell the user nothing.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._proxies = {"http": check_proxy(proxy), "https": check_proxy(proxy)} if proxy else {}
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._sessions: list[requests.Session] = []
+
+    def close(self) -> None:
+        """Close all connections of all threads."""
+        with self._lock:
+            for session in self._sessions:
+                session.close()
+            self._sessions.clear()
+
+    def post(
+        self,
+        url: str,
+        body: bytes,
+        *,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        pin: str | None = None,
+        verify: bool = False,
+    ) -> Reply:
+        """POST and read the whole answer (at most 32 MiB). Raises NetworkUnreachable, RequestTimeout.
+
+        `pin`: the SHA-256 fingerprint (hex) that the server's certificate must have. `verify`: whether the system's
+        authorities must vouch for it, where there is no pin.
+        """
+        with self.exchange(url, body, timeout=timeout, headers=headers, pin=pin, verify=verify) as (reply, chunks):
+            parts, total = [], 0
+            for chunk in chunks:
+                parts.append(chunk)
+                total += len(chunk)
+                if total > _MAX_REPLY:
+                    raise NetworkUnreachable(f"{_place(url)} sent more than anybody asked for.")
+        return Reply(reply.status, reply.headers, b"".join(parts))
+
+    @contextmanager
+    def exchange(
+        self,
+        url: str,
+        body: bytes | Iterable[bytes],
+        *,
+        timeout: float,
+        size: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        pin: str | None = None,
+        verify: bool = False,
+    ) -> Iterator[tuple[Reply, Iterator[bytes]]]:
+        """POST a body, perhaps in pieces (then with its total `size`), and read the answer in pieces.
+
+        Yields the answer without its body, and the chunks of the body. Errors as in `post`.
+        """
+        data: Any = body if isinstance(body, bytes) else _SizedStream(body, size or 0)
+        with _network_errors(url):
+            response = self._session(url, pin).post(
+                url,
+                data=data,
+                headers=dict(headers or {}),
+                timeout=(min(CONNECT_TIMEOUT_S, timeout), timeout),
+                verify=verify and pin is None,
+                allow_redirects=False,
+                stream=True,
+            )
+        try:
+            reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"")
+            yield reply, _read(response, url)
+        finally:
+            response.close()
+
+    def _session(self, url: str, pin: str | None) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.trust_env = False  # neither ~/.netrc nor HTTP_PROXY: --proxy alone decides
+            session.headers.clear()
+            session.headers.update(_HEADERS)
+            session.proxies.update(self._proxies)
+            self._local.session = session
+            with self._lock:
+                self._sessions.append(session)
+        if pin is not None:
+            place = urlsplit(url)
+            prefix = f"{place.scheme}://{place.netloc}"
+            if prefix not in session.adapters:
+                session.mount(prefix, _PinnedAdapter(pin))
+        return session
+
+
+def _read(response: requests.Response, url: str) -> Iterator[bytes]:
+    with _network_errors(url):
+        yield from response.iter_content(_CHUNK)
+
+
+@contextmanager
+def _network_errors(url: str) -> Iterator[None]:
+    """Turns the HTTP library's errors into ours. Their texts name addresses only, never what was sent."""
+    try:
+        yield
+    except requests.exceptions.Timeout:
+        raise RequestTimeout(f"{_place(url)} did not answer in time.") from None
+    except requests.exceptions.ProxyError:
+        raise NetworkUnreachable(f"The proxy could not be reached, or could not reach {_place(url)}.") from None
+    except requests.exceptions.SSLError as error:
+        reason = "shows another certificate than it should" if "ingerprint" in str(error) else "fails at TLS"
+        raise NetworkUnreachable(f"{_place(url)} {reason}.") from None
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise NetworkUnreachable(f"{_place(url)} can't be reached ({_reason(error)}).") from None
+
+
+def _place(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost reason in the chain of wrapped errors, without the wrappers' object addresses."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            return seen.strerror.lower()
+        inner = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or seen.__context__
+    return type(error).__name__
