@@ -1,0 +1,197 @@
+"""Messages, their attachments, and the people in them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import apsw
+
+from .queries import fetch_all, fetch_one
+from .records import AttachmentRow, MessageRow, NewMessage
+
+_ATTACHMENT = "message_id, url, key, digest, size, content_type, name, voice, width, height, caption, saved, id"
+_MESSAGE = """
+    SELECT m.id, c.address, conversation_person.name, m.direction, m.sender, sender_person.name, m.sent_ms, m.body,
+           m.status, m.quote_author, m.quote_ms, m.expire_mode, m.expire_s, m.request, m.hash
+    FROM messages m
+    JOIN conversations c ON c.id = m.conversation_id
+    LEFT JOIN people conversation_person ON conversation_person.address = c.address
+    LEFT JOIN people sender_person ON sender_person.address = m.sender
+"""
+_MANY = 500
+"""Bound parameters in one statement at most."""
+
+
+class Messages:
+    """Reads and writes messages. Writing happens inside the caller's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def add(self, message: NewMessage) -> int | None:
+        """Store a message with its attachments. Returns its id, or None if it is there already.
+
+        One sender sends one message at one time; whatever comes with the same two is a copy.
+        """
+        message_id = self._connection.execute(
+            """
+            INSERT INTO messages (conversation_id, direction, sender, sent_ms, stored_ms, body, quote_author, quote_ms,
+                                  expire_mode, expire_s, request, status, hash)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (sender, sent_ms) DO NOTHING RETURNING id
+            """,
+            (
+                self._conversation(message.conversation),
+                message.direction,
+                message.sender,
+                message.sent_ms,
+                message.stored_ms,
+                message.body,
+                message.quote_author,
+                message.quote_ms,
+                message.expire_mode,
+                message.expire_s,
+                message.request,
+                message.status,
+                message.hash,
+            ),
+        ).get
+        if message_id is None:
+            return None
+        for position, attachment in enumerate(message.attachments):
+            self._connection.execute(
+                """
+                INSERT INTO attachments (message_id, position, url, key, digest, size, content_type, name, voice,
+                                         width, height, caption)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+                (
+                    message_id,
+                    position,
+                    attachment.url,
+                    attachment.key,
+                    attachment.digest,
+                    attachment.size,
+                    attachment.content_type,
+                    attachment.name,
+                    attachment.voice,
+                    attachment.width,
+                    attachment.height,
+                    attachment.caption,
+                ),
+            )
+        return int(message_id)
+
+    def _conversation(self, address: str) -> int:
+        self._connection.execute(
+            "INSERT INTO conversations (kind, address) VALUES ('contact', ?) ON CONFLICT (address) DO NOTHING",
+            (address,),
+        )
+        return int(self._connection.execute("SELECT id FROM conversations WHERE address = ?", (address,)).get)
+
+    def set_status(self, message_id: int, status: str, *, hash: str | None = None) -> None:
+        """Change a message's status, and its hash in our own swarm once that is known."""
+        self._connection.execute(
+            "UPDATE messages SET status = ?, hash = coalesce(?, hash) WHERE id = ?", (status, hash, message_id)
+        )
+
+    def get(self, message_id: int) -> MessageRow | None:
+        """A message with its attachments."""
+        found = self.rows("WHERE m.id = ?", (message_id,))
+        return found[0] if found else None
+
+    def with_attachments(self, conversation: str | None = None) -> list[MessageRow]:
+        """All messages that have attachments, oldest first, perhaps of one conversation only."""
+        return self.rows(
+            """
+            WHERE m.id IN (SELECT message_id FROM attachments) AND (?1 IS NULL OR c.address = ?1)
+            ORDER BY m.sent_ms, m.id
+            """,
+            (conversation,),
+        )
+
+    def rows(self, condition: str, parameters: tuple[Any, ...]) -> list[MessageRow]:
+        """Messages by a condition on `m` (messages) and `c` (conversations), with their attachments."""
+        messages = [_message(row) for row in fetch_all(self._connection, _MESSAGE + condition, parameters)]
+        attachments = self._attachments([message.id for message in messages])
+        return [
+            dataclasses.replace(message, attachments=tuple(attachments[message.id]))
+            if message.id in attachments
+            else message
+            for message in messages
+        ]
+
+    def _attachments(self, message_ids: list[int]) -> dict[int, list[AttachmentRow]]:
+        found: dict[int, list[AttachmentRow]] = {}
+        for start in range(0, len(message_ids), _MANY):
+            some = message_ids[start : start + _MANY]
+            marks = ", ".join("?" * len(some))
+            statement = (
+                f"SELECT {_ATTACHMENT} FROM attachments WHERE message_id IN ({marks}) ORDER BY message_id, position"  # noqa: S608, E501 - only question marks are put in
+            )
+            for row in fetch_all(self._connection, statement, tuple(some)):
+                found.setdefault(row[0], []).append(_attachment(row[1:]))
+        return found
+
+    def set_saved(self, attachment_id: int, path: str) -> None:
+        """Remember where an attachment was saved."""
+        self._connection.execute("UPDATE attachments SET saved = ? WHERE id = ?", (path, attachment_id))
+
+
+def _message(row: tuple[Any, ...]) -> MessageRow:
+    *before, request, hash = row
+    return MessageRow(*before, request=bool(request), hash=hash)
+
+
+def _attachment(row: tuple[Any, ...]) -> AttachmentRow:
+    url, key, digest, size, content_type, name, voice, *rest = row
+    return AttachmentRow(url, key, digest, size, content_type, name, bool(voice), *rest)
+
+
+class People:
+    """Who is known, by address, and how far they and we have accepted each other."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def set_name(self, address: str, name: str, updated_s: int) -> None:
+        """Take over the name that a person gave with a message, unless a later one is known."""
+        self._connection.execute(
+            """
+            INSERT INTO people (address, name, profile_updated_s) VALUES (?, ?, ?)
+            ON CONFLICT (address) DO UPDATE SET name = excluded.name, profile_updated_s = excluded.profile_updated_s
+            WHERE excluded.profile_updated_s > profile_updated_s OR profile_updated_s = 0
+            """,
+            (address, name, updated_s),
+        )
+
+    def approve(self, address: str, *, by_us: bool) -> None:
+        """Remember that we wrote to a person, or that the person wrote to us."""
+        column = "approved" if by_us else "approved_me"
+        self._connection.execute(
+            f"INSERT INTO people (address, {column}) VALUES (?, 1) ON CONFLICT (address) DO UPDATE SET {column} = 1",  # noqa: S608 - one of two constants
+            (address,),
+        )
+
+    def is_approved(self, address: str) -> bool:
+        """Whether we have written to this person, so that their messages are no requests."""
+        row = fetch_one(self._connection, "SELECT approved FROM people WHERE address = ?", (address,))
+        return bool(row and row[0])
+
+    def find(self, text: str) -> list[tuple[str, str | None]]:
+        """Addresses (with names) of people and conversations whose name is `text`, or whose address begins with it."""
+        return [
+            (address, name)
+            for address, name in fetch_all(
+                self._connection,
+                """
+                SELECT address, name FROM people WHERE name = ?1 OR substr(address, 1, length(?2)) = ?2
+                UNION
+                SELECT c.address, p.name FROM conversations c LEFT JOIN people p ON p.address = c.address
+                WHERE substr(c.address, 1, length(?2)) = ?2
+                ORDER BY 2, 1
+                """,
+                (text, text.lower()),
+            )
+        ]

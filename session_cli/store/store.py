@@ -1,0 +1,85 @@
+"""A profile's database as one object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from .database import migrate, open_database, transaction
+from .events import Events
+from .messages import Messages, People
+from .queries import fetch_one
+from .swarm_state import Deliveries, SwarmState
+
+DATABASE_NAME = "messages.db"
+
+
+class Settings:
+    """Single values of the profile, by name. Writing happens inside the caller's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def get(self, name: str) -> Any:
+        """The value, or None."""
+        row = fetch_one(self._connection, "SELECT value FROM settings WHERE name = ?", (name,))
+        return row[0] if row else None
+
+    def set(self, name: str, value: str | int | bytes) -> None:
+        """Set a value."""
+        self._connection.execute(
+            "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )
+
+
+class Store:
+    """An open profile database: its tables, and the transactions around them."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self.settings = Settings(connection)
+        self.messages = Messages(connection)
+        self.people = People(connection)
+        self.deliveries = Deliveries(connection)
+        self.swarm = SwarmState(connection)
+        self.events = Events(connection, self.messages)
+
+    @classmethod
+    def open(cls, profile_dir: Path, key: bytes) -> Store:
+        """Open the database in a profile's folder with its 32-byte key. Raises what `open_database` raises."""
+        connection = open_database(profile_dir / DATABASE_NAME, key, create=False)
+        migrate(connection)
+        return cls(connection)
+
+    @classmethod
+    def create(cls, profile_dir: Path, key: bytes, fill: Callable[[Store], None]) -> Store:
+        """Make the database, with what `fill` puts into it in the same transaction as its first contents."""
+        connection = open_database(profile_dir / DATABASE_NAME, key, create=True)
+        migrate(connection)
+        store = cls(connection)
+        with store.transaction():
+            fill(store)
+        return store
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """All of the block's writes or none; the write lock is taken at once."""
+        return transaction(self._connection)
+
+    def next_sent_ms(self, now_ms: int) -> int:
+        """A time for a new message: now, but later than that of every message we sent before.
+
+        The sent time is a message's name across devices, and some clients take the same time for the same message.
+        To be called inside the transaction that stores the message.
+        """
+        sent_ms = max(now_ms, (self.settings.get("last_sent_ms") or 0) + 1)
+        self.settings.set("last_sent_ms", sent_ms)
+        return sent_ms
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
