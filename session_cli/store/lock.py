@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import StoreLocked, StoreUnwritable
-from .locations import FILE_MODE
+from .locations import create_private_file
 
 if sys.platform == "win32":
     import msvcrt
@@ -64,8 +64,7 @@ class FileLock:
         if self._descriptor is not None:
             raise RuntimeError("this FileLock is held already")
         try:
-            # Not through the private-file helper: two processes may make it at the same moment, and both shall get it.
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, FILE_MODE)
+            descriptor = self._open()
         except OSError as error:
             raise StoreUnwritable(f"Can't open the lock {self.path}: {error.strerror}.") from error
         try:
@@ -76,6 +75,12 @@ class FileLock:
             raise
         self._descriptor = descriptor
         return self
+
+    def _open(self) -> int:
+        try:
+            return create_private_file(self.path)
+        except FileExistsError:
+            return os.open(self.path, os.O_RDWR)
 
     def _wait(self, descriptor: int) -> None:
         deadline = time.monotonic() + self.timeout_s

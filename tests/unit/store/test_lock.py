@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from session_cli.errors import StoreLocked, StoreUnwritable
+from session_cli.store.lock import FileLock
+
+from . import worker
+
+
+def test_a_lock_is_taken_and_given_back(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    lock = FileLock(path, 0)
+    for _ in range(2):
+        with lock, pytest.raises(StoreLocked):
+            FileLock(path, 0).__enter__()
+    with FileLock(path, 0):
+        pass
+    assert path.read_bytes() == str(os.getpid()).encode()
+
+
+def test_an_exception_gives_it_back(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), FileLock(tmp_path / "lock", 0):
+        raise KeyboardInterrupt
+    with FileLock(tmp_path / "lock", 0):
+        pass
+
+
+def test_one_object_is_one_lock(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "lock", 0)
+    with lock, pytest.raises(RuntimeError):
+        lock.__enter__()
+    with lock:
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file modes are POSIX's")
+def test_the_file_is_private(tmp_path: Path, any_umask: int) -> None:
+    with FileLock(tmp_path / "lock", 0):
+        assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o600
+
+
+def test_the_refusal_says_what_it_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    begin = time.monotonic()
+    with FileLock(path, 0), pytest.raises(StoreLocked) as caught:
+        FileLock(path, 0.2, purpose="to receive messages").__enter__()
+    assert 0.2 <= time.monotonic() - begin < 5
+    assert "to receive messages" in caught.value.message
+    assert f"process {os.getpid()}" in caught.value.message
+
+
+def test_nowhere_to_lock(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnwritable, match="No such file"):
+        FileLock(tmp_path / "missing" / "lock", 0).__enter__()
+
+
+def test_a_killed_holder_gives_it_back(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with worker.start("hold_lock", path) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(StoreLocked, match=f"process {holder.pid}"):
+                FileLock(path, 0.1).__enter__()
+        finally:
+            holder.kill()
+    with FileLock(path, 5):
+        pass
+
+
+def test_processes_take_turns(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    number = tmp_path / "lock.number"
+    number.write_text("0")
+    workers = [worker.start("count_under_lock", path, "25") for _ in range(4)]
+    assert [process.wait() for process in workers] == [0] * 4
+    for process in workers:
+        process.communicate()
+    assert number.read_text() == "100"
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="timers are POSIX's")
+def test_a_signal_ends_the_waiting(tmp_path: Path) -> None:
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise Interrupted
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    begin = time.monotonic()
+    try:
+        with FileLock(tmp_path / "lock", 0):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Interrupted):
+                FileLock(tmp_path / "lock", 60).__enter__()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - begin < 10
