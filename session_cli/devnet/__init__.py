@@ -1,0 +1,5 @@
+"""A small, real Session network in one process: service nodes, a seed node and a file server.
+
+It answers as the real servers do, so that a client can be tried, tested and scripted against with no internet.
+Built on `session_cli.protocol` alone, so that it can't share a misunderstanding with the client above it.
+"""

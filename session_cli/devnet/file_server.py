@@ -1,0 +1,183 @@
+"""The file server: plain HTTP, and the same routes inside of onion requests (v4 and v3)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from io import BufferedReader
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from ..errors import OnionError
+from ..protocol.onion import encode_v4_head, parse_control, parse_ephemeral_key
+from .file_routes import HTML, TEXT, Crash, FileReply, FileRequest, FileRoutes, page
+from .http import BodyTooLarge, Bytes, Listener, Workers, read_body, respond
+from .layers import LayerCipher, NodeKeys, split_frame
+from .request_log import RequestLog, RequestRecord
+
+_V4_PATH = "/oxen/v4/lsrpc"
+_V3_PATHS = ("/oxen/v3/lsrpc", "/loki/v3/lsrpc")
+_PIECE_BYTES = 1 << 18
+_TAG_BYTES = 16
+_INVALID_V4 = FileReply(400, {"content-type": TEXT}, b"Invalid v4 onion request")
+
+
+def max_request_bytes(max_file_size: int) -> int:
+    """How large a request may be: the largest file, what its layers add, and some room for headers."""
+    return max_file_size + max_file_size // 50 + 1_000_000
+
+
+class FileServer:
+    """Listens between `listener.start` and `listener.stop`."""
+
+    def __init__(
+        self,
+        routes: FileRoutes,
+        keys: NodeKeys,
+        log: RequestLog,
+        workers: Workers,
+        *,
+        ip: str,
+        port: int,
+        max_file_size: int,
+    ) -> None:
+        self._routes = routes
+        self._keys = keys
+        self._log = log
+        self._workers = workers
+        self._max_body = max_request_bytes(max_file_size)
+        # Legacy uploads are base64, a third longer than their file.
+        self._max_direct = max_request_bytes(max_file_size * 4 // 3)
+        self.listener = Listener(self._handle, ip, port)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        is_v4, is_v3 = path == _V4_PATH, path in _V3_PATHS
+        try:
+            body = await read_body(request, self._max_body if is_v4 else self._max_direct)
+        except BodyTooLarge:
+            return await self._send(request, FileReply(413, {"content-type": HTML}))
+        if request.method == "POST" and (is_v4 or is_v3):
+            sealed = await (self._v4(body) if is_v4 else self._v3(body))
+            if sealed is None:
+                return await self._send(request, page(400))
+            return await respond(request, 200, CIMultiDict({"Content-Type": HTML}), sealed)
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        return await self._send(
+            request, await self._routed(FileRequest(request.method, request.raw_path, headers, body), page(500))
+        )
+
+    async def _routed(self, request: FileRequest, on_crash: FileReply) -> FileReply:
+        try:
+            reply = await self._routes.handle(request)
+        except Crash:
+            reply = on_crash
+        self._log.add(RequestRecord("file", None, f"{request.method} {reply.route}".strip(), reply.status))
+        return reply
+
+    async def _send(self, request: web.BaseRequest, reply: FileReply) -> web.StreamResponse:
+        headers = CIMultiDict(reply.headers)
+        if reply.path is None or request.method == "HEAD":
+            return await respond(request, reply.status, headers, reply.body)
+        response = web.StreamResponse(status=reply.status, headers=headers)
+        response.content_length = reply.size
+        with reply.path.open("rb") as file:
+            await response.prepare(request)
+            while piece := file.read(_PIECE_BYTES):
+                await response.write(piece)
+        await response.write_eof()
+        return response
+
+    async def _open(self, body: bytearray) -> tuple[LayerCipher, memoryview] | None:
+        """Decrypt an onion request in its own memory; None if that can't be done."""
+        try:
+            blob, control_text = split_frame(memoryview(body))
+            control = parse_control(control_text)
+            enc_type = control.get("enc_type")
+            if enc_type is not None and not isinstance(enc_type, str):
+                return None
+            cipher = LayerCipher(self._keys, parse_ephemeral_key(control), enc_type)
+            return cipher, await self._workers.run(len(blob), lambda: cipher.open(blob))
+        except OnionError:
+            return None
+
+    async def _v4(self, body: bytearray) -> Bytes | None:
+        opened = await self._open(body)
+        if opened is None:
+            return None
+        cipher, plaintext = opened
+        try:
+            request = _parse_v4(plaintext)
+        except OnionError:
+            reply = _INVALID_V4
+        else:
+            reply = await self._routed(request, _INVALID_V4)
+        return await self._workers.run(reply.length, lambda: _seal_v4(cipher, reply))
+
+    async def _v3(self, body: bytearray) -> Bytes | None:
+        opened = await self._open(body)
+        if opened is None:
+            return None
+        cipher, plaintext = opened
+        try:
+            values = json.loads(bytes(plaintext))
+            method, endpoint = values["method"], "/" + values["endpoint"].lstrip("/")
+            headers = {str(name).lower(): str(value) for name, value in (values.get("headers") or {}).items()}
+            content = (values.get("body") or "").encode()
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
+        reply = await self._routed(FileRequest(method, endpoint, headers, content), page(500))
+        if 200 <= reply.status <= 299:
+            answer = reply.body if reply.path is None else reply.path.read_bytes()
+        else:
+            answer = json.dumps({"status_code": reply.status}).encode()
+        return await self._workers.run(len(answer), lambda: base64.b64encode(cipher.seal(answer)))
+
+
+def _parse_v4(data: memoryview) -> FileRequest:
+    """The request inside; its body stays where it lies. Raises OnionError."""
+    parts: list[memoryview] = []
+    if bytes(data[:1]) != b"l":
+        raise OnionError("A v4 request is not a list.")
+    at = 1
+    while bytes(data[at : at + 1]) != b"e":
+        length, colon, _ = bytes(data[at : at + 12]).partition(b":")
+        start = at + len(length) + 1
+        if not colon or not length.isdigit() or len(parts) == 2 or start + int(length) >= len(data):
+            raise OnionError("A v4 request is malformed.")
+        at = start + int(length)
+        parts.append(data[start:at])
+    if not parts or at != len(data) - 1:
+        raise OnionError("A v4 request is malformed.")
+    meta = parse_control(bytes(parts[0]))
+    method, endpoint, headers = meta.get("method"), meta.get("endpoint"), meta.get("headers") or {}
+    if not isinstance(method, str) or not isinstance(endpoint, str) or not endpoint.startswith("/"):
+        raise OnionError("A v4 request lacks its method or endpoint.")
+    if not isinstance(headers, dict):
+        raise OnionError("A v4 request's headers are no object.")
+    named = {str(name).lower(): str(value) for name, value in headers.items()}
+    return FileRequest(method, endpoint, named, parts[1] if len(parts) == 2 else b"")
+
+
+def _seal_v4(cipher: LayerCipher, reply: FileReply) -> Bytes:
+    """The sealed answer, made in one buffer: a file is read into it, and encrypted where it lies."""
+    head = encode_v4_head({"code": reply.status, "headers": dict(reply.headers)}, reply.length)
+    before = cipher.prefix_bytes
+    buffer = bytearray(before + len(head) + reply.length + 1 + _TAG_BYTES)
+    start = before + len(head)
+    end = start + reply.length
+    buffer[before:start] = head
+    if reply.path is None:
+        buffer[start:end] = reply.body
+    else:
+        with reply.path.open("rb") as file:
+            _fill(file, memoryview(buffer)[start:end])
+    buffer[end : end + 1] = b"e"
+    return cipher.seal_in_place(buffer)
+
+
+def _fill(file: BufferedReader, room: memoryview) -> None:
+    done = 0
+    while done < len(room) and (count := file.readinto(room[done:])):
+        done += count

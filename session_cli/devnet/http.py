@@ -1,0 +1,120 @@
+"""The HTTP level that all servers of the network share: listening, reading bodies, writing answers of any size."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Executor
+from typing import TypeVar
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from ..errors import NetworkUnreachable
+
+T = TypeVar("T")
+Bytes = bytes | bytearray | memoryview
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+SMALL_BYTES = 1 << 16
+"""Up to this size work is done at once; above it, in a thread, and written piece by piece."""
+_PIECE_BYTES = 1 << 18
+_SHUTDOWN_SECONDS = 0.2
+
+
+class BodyTooLarge(Exception):
+    """A request's body is over the limit."""
+
+
+class Listener:
+    """One server socket with its handler. Start and stop it as often as you like."""
+
+    def __init__(self, handler: Handler, ip: str, port: int, context: ssl.SSLContext | None = None) -> None:
+        self._handler = handler
+        self._context = context
+        self._runner: web.ServerRunner | None = None
+        self.ip = ip
+        self.port = port
+
+    async def start(self) -> None:
+        """Listen; port 0 becomes the one that the system chose. Raises NetworkUnreachable if that can't be."""
+        server = web.Server(self._handler, access_log=None, read_bufsize=_PIECE_BYTES)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.ip, self.port, ssl_context=self._context).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise NetworkUnreachable(
+                f"The local network can't listen on {self.ip} port {self.port}: {error.strerror or error}."
+            ) from None
+        self._runner = runner
+        self.port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+
+async def read_body(request: web.BaseRequest, limit: int) -> bytearray:
+    """The whole body in one buffer of its size. Raises BodyTooLarge over the limit (bytes)."""
+    announced = request.content_length
+    if announced is not None and announced > limit:
+        raise BodyTooLarge
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if announced is None:
+        return await _read_unannounced(request, limit)
+    body = bytearray(announced)
+    size = 0
+    while piece := await request.content.readany():
+        body[size : size + len(piece)] = piece
+        size += len(piece)
+    return body if size == announced else body[:size]
+
+
+async def _read_unannounced(request: web.BaseRequest, limit: int) -> bytearray:
+    body = bytearray()
+    while piece := await request.content.readany():
+        body += piece
+        if len(body) > limit:
+            raise BodyTooLarge
+    return body
+
+
+def pieces(body: Bytes) -> Iterable[memoryview]:
+    """A large body in pieces, without copying it."""
+    view = memoryview(body)
+    for start in range(0, len(view), _PIECE_BYTES):
+        yield view[start : start + _PIECE_BYTES]
+
+
+async def respond(
+    request: web.BaseRequest, status: int, headers: CIMultiDict[str], body: Bytes, reason: str | None = None
+) -> web.StreamResponse:
+    """Write an answer. A large body goes out piece by piece, never copied as a whole."""
+    if len(body) <= SMALL_BYTES:
+        return web.Response(status=status, reason=reason, headers=headers, body=bytes(body))
+    response = web.StreamResponse(status=status, reason=reason, headers=headers)
+    response.content_length = len(body)
+    await response.prepare(request)
+    for piece in pieces(body):
+        await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+class Workers:
+    """Threads for what would keep other clients waiting."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    async def run(self, size: int, work: Callable[[], T]) -> T:
+        """Do work on `size` bytes: at once if it is little, else in a thread."""
+        if size <= SMALL_BYTES:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)

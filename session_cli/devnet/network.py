@@ -1,0 +1,382 @@
+"""A whole local network: start it, hand its definition to a client, stop it.
+
+    with Devnet(DevnetOptions(nodes=9)) as net:
+        net.write_definition(Path("devnet.toml"))
+        ...
+
+It runs in a thread of its own, in which nearly everything happens; only heavy cryptography and file access go to a
+few more threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import shutil
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import aiohttp
+
+from ..errors import StoreUnwritable
+from ..protocol.account import Identity
+from .accounts import AccountCalls
+from .database import open_database
+from .directory import Directory, Member
+from .file_routes import FileRoutes
+from .file_server import FileServer, max_request_bytes
+from .file_store import FileStore
+from .http import Workers
+from .layers import NodeKeys
+from .layout import Layout, draw, moved, write_private
+from .ledger import Ledger
+from .onion_relay import OnionRelay, RelayTimeouts
+from .options import DevnetOptions, FileServerOptions, NodeSpec
+from .request_log import RequestLog, RequestRecord
+from .seed_node import SeedNode
+from .service_node import ServiceNode
+from .storage_rpc import StorageRpc
+from .swarm_storage import NodeStorage
+
+__all__ = ["Devnet", "DevnetOptions", "FileServerOptions", "NodeHandle", "NodeSpec", "RequestRecord"]
+
+T = TypeVar("T")
+_THREADS = 4
+_CALL_SECONDS = 30
+
+
+class NodeHandle:
+    """One service node of a running network, from outside of its thread."""
+
+    def __init__(self, network: Devnet, node: ServiceNode) -> None:
+        self._network = network
+        self._node = node
+
+    @property
+    def index(self) -> int:
+        """Its place in the list, from 0."""
+        return self._node.member.index
+
+    @property
+    def ed25519(self) -> bytes:
+        """The identity, 32 bytes."""
+        return self._node.member.ed25519
+
+    @property
+    def x25519(self) -> bytes:
+        """The key to which layers are sealed, 32 bytes."""
+        return self._node.member.x25519
+
+    @property
+    def ip(self) -> str:
+        return self._node.member.ip
+
+    @property
+    def port(self) -> int:
+        """The HTTPS port."""
+        return self._node.member.port
+
+    @property
+    def swarm_id(self) -> int | None:
+        """Its swarm; None while it is in none, and serves nobody."""
+        return self._node.member.swarm_id
+
+    @property
+    def running(self) -> bool:
+        return self._node.member.running
+
+    def stop(self) -> None:
+        """Make it unreachable, for clients and for the other nodes. Does nothing if it is."""
+        if self.running:
+            self._network.call(self._node.stop())
+
+    def start(self) -> None:
+        """Bring it back on its address, with what it had stored, and what its peers still hold for it."""
+        self._network.call(self._start())
+
+    async def _start(self) -> None:
+        if not self.running:
+            await self._node.start()
+            self._network.directory.deliver_queued(self._node.member)
+
+    def wipe(self) -> None:
+        """Empty its database."""
+
+        async def wipe() -> None:
+            self._node.member.storage.wipe()
+
+        self._network.call(wipe())
+
+    def join_swarm(self, swarm_id: int | None) -> None:
+        """Move it to another swarm, or out of all (None); the others push what it should then have."""
+
+        async def move() -> None:
+            self._network.directory.move(self._node.member, swarm_id)
+
+        self._network.call(move())
+
+
+class Devnet:
+    """A local network. Use it as a context manager, or call `start` and `stop`."""
+
+    def __init__(self, options: DevnetOptions | None = None) -> None:
+        self.options = options or DevnetOptions()
+        self.directory: Directory
+        self._log = RequestLog(self.options.request_log_size)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._stopping: asyncio.Event
+        self._layout: Layout
+        self._file_keys: NodeKeys
+        self._seed: SeedNode
+        self._files: FileServer
+        self._handles: tuple[NodeHandle, ...] = ()
+
+    # Life.
+
+    def __enter__(self) -> Devnet:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything; returns when all servers listen.
+
+        Raises UsageError, NetworkUnreachable (an address can't be had), StoreUnwritable, StoreLocked or StoreDamaged
+        (the data folder).
+        """
+        if self._thread is not None:
+            return
+        started: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(started,), name="devnet", daemon=True)
+        self._thread.start()
+        try:
+            started.result()
+        except BaseException:
+            self._thread.join()
+            self._thread = None
+            raise
+
+    def stop(self) -> None:
+        """Close every socket, end every thread, and remove what was only temporary. Does nothing if not started."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            thread.join()
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something in the network's thread, and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)
+
+    def _run(self, started: Future[None]) -> None:
+        try:
+            asyncio.run(self._main(started))
+        except BaseException as error:  # noqa: BLE001 - whoever waits in `start` gets it, whatever it is
+            if not started.done():
+                started.set_exception(error)
+
+    async def _main(self, started: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        async with contextlib.AsyncExitStack() as stack:
+            await self._open(stack)
+            started.set_result(None)
+            await self._stopping.wait()
+
+    # Construction, in the network's thread.
+
+    async def _open(self, stack: contextlib.AsyncExitStack) -> None:
+        options = self.options
+        folder = options.data_dir
+        files = self._prepare_folders(stack, folder)
+        database = open_database(folder / "devnet.sqlite" if folder else None)
+        stack.callback(database.close)
+        known = Layout.load(folder) if folder else None
+        self._layout = moved(known, options) if known else draw(options)
+        executor = ThreadPoolExecutor(_THREADS, "devnet-worker")
+        stack.callback(executor.shutdown, cancel_futures=True)
+        workers = Workers(executor)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+        )
+        nodes = self._build_nodes(database, workers, session)
+        self._file_keys = self._choose_file_keys()
+        store = FileStore(database, files, options.file_server, options.clock)
+        routes = FileRoutes(store, workers, options.file_server, options.max_file_size, options.clock)
+        self._files = FileServer(
+            routes,
+            self._file_keys,
+            self._log,
+            workers,
+            ip=self._layout.server_ip,
+            port=self._layout.file_port,
+            max_file_size=options.max_file_size,
+        )
+        # What a client meets first starts last: whoever reads the list of nodes can reach them.
+        for node in nodes:
+            stack.push_async_callback(node.stop)
+            await node.start()
+        for listener in (self._files.listener, self._seed.listener):
+            stack.push_async_callback(listener.stop)
+            await listener.start()
+        self._handles = tuple(NodeHandle(self, node) for node in nodes)
+        if folder:
+            self._remember(folder)
+
+    def _prepare_folders(self, stack: contextlib.AsyncExitStack, folder: Path | None) -> Path:
+        """Where files are kept: below the data folder, or somewhere that goes when the network does."""
+        if folder is None:
+            temporary = Path(tempfile.mkdtemp(prefix="session-devnet-"))
+            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+            return temporary
+        files = folder / "files"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreUnwritable(f"{folder} can't be made: {error.strerror or error}.") from None
+        return files
+
+    def _build_nodes(
+        self, database: sqlite3.Connection, workers: Workers, session: aiohttp.ClientSession
+    ) -> list[ServiceNode]:
+        options, clock = self.options, self.options.clock
+        members = []
+        for index, node in enumerate(self._layout.nodes):
+            identity = Identity.from_seed(node.seed)
+            storage = NodeStorage(database, identity.ed25519_public, clock)
+            calls = AccountCalls(identity, storage, lambda: int(clock() * 1000))
+            members.append(
+                Member(
+                    index,
+                    identity,
+                    node.legacy_public,
+                    node.ip,
+                    node.port,
+                    node.omq_port,
+                    node.swarm_id,
+                    storage,
+                    calls,
+                )
+            )
+        self.directory = Directory(members, clock, options.peer_timeout)
+        block_hash = options.block_hash or hashlib.sha256(self._layout.network_id.encode()).hexdigest()
+        ledger = Ledger(self.directory, clock, options.height, block_hash, options.ons)
+        node_context = self._layout.node_certificate.server_context()
+        timeouts = RelayTimeouts(options.hop_timeout, options.server_timeout)
+        relays: dict[int, OnionRelay] = {}
+        nodes = []
+        for member in members:
+            rpc = StorageRpc(member, self.directory, ledger)
+            relay = OnionRelay(
+                member,
+                self.directory,
+                rpc,
+                log=self._log,
+                workers=workers,
+                session=session,
+                relays=relays,
+                timeouts=timeouts,
+            )
+            relays[member.index] = relay
+            limit = max_request_bytes(options.max_file_size)
+            nodes.append(
+                ServiceNode(
+                    member,
+                    rpc,
+                    relay,
+                    log=self._log,
+                    context=node_context,
+                    clock=clock,
+                    max_onion_bytes=limit,
+                )
+            )
+        seed_context = self._layout.seed_certificate.server_context()
+        self._seed = SeedNode(ledger, self._log, self._layout.server_ip, self._layout.seed_port, seed_context)
+        return nodes
+
+    def _choose_file_keys(self) -> NodeKeys:
+        secret = self.options.file_server.x25519_secret
+        if secret is not None:
+            from nacl.bindings import crypto_scalarmult_base
+
+            return NodeKeys(crypto_scalarmult_base(secret), secret)
+        identity = Identity.from_seed(self._layout.file_seed)
+        return NodeKeys(identity.x25519_public, identity.x25519_secret)
+
+    def _remember(self, folder: Path) -> None:
+        for node, member in zip(self._layout.nodes, self.directory, strict=True):
+            node.port = member.port
+        self._layout.seed_port = self._seed.listener.port
+        self._layout.file_port = self._files.listener.port
+        self._layout.save(folder)
+
+    # What a running network tells.
+
+    @property
+    def nodes(self) -> Sequence[NodeHandle]:
+        """The service nodes."""
+        return self._handles
+
+    @property
+    def request_log(self) -> list[RequestRecord]:
+        """What every part of the network saw, oldest first; a copy."""
+        return self._log.snapshot()
+
+    @property
+    def network_id(self) -> str:
+        """Names this network, the same after every restart of the same data."""
+        return self._layout.network_id
+
+    @property
+    def seed_url(self) -> str:
+        return f"https://{self._layout.server_ip}:{self._seed.listener.port}"
+
+    @property
+    def file_server_url(self) -> str:
+        return f"http://{self._layout.server_ip}:{self._files.listener.port}"
+
+    @property
+    def file_server_x25519(self) -> bytes:
+        """The key to which requests to the file server are sealed, 32 bytes."""
+        return self._file_keys.public
+
+    def definition_toml(self) -> str:
+        """The network definition for clients."""
+        file_server_key = Identity.from_seed(self._layout.file_seed).ed25519_public
+        lines = [
+            'name = "devnet"',
+            f'id = "{self.network_id}"',
+            "hops = 3",
+            "ons = false",
+            "subnet_diversity = false",
+            "",
+            "[[seeds]]",
+            f'url = "{self.seed_url}"',
+            f'certificate_sha256 = "{self._layout.seed_certificate.sha256}"',
+            "",
+            "[file_server]",
+            f'url = "{self.file_server_url}"',
+        ]
+        if self.options.file_server.x25519_secret is None:
+            lines.append(f'ed25519 = "{file_server_key.hex()}"')
+        lines += [
+            f'x25519 = "{self.file_server_x25519.hex()}"',
+            f"max_file_size = {self.options.max_file_size}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def write_definition(self, path: Path) -> None:
+        """Write the definition, whole or not at all, readable by us alone."""
+        write_private(path, self.definition_toml())

@@ -1,0 +1,39 @@
+"""Answers of a service node, before they are written as HTTP or sealed into an onion."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+Body = dict[str, Any] | str | bytes
+
+
+def to_json(value: Any) -> bytes:
+    """JSON as the storage server writes it: keys sorted, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A status, and a body that is JSON, text, or bytes."""
+
+    status: int
+    body: Body = field(repr=False)
+
+    @property
+    def content_type(self) -> str:
+        if isinstance(self.body, dict):
+            return "application/json"
+        return "text/plain" if isinstance(self.body, str) else "application/octet-stream"
+
+    @property
+    def embedded(self) -> dict[str, Any] | str:
+        """The body where it has to live inside of JSON: bytes become base64."""
+        return base64.b64encode(self.body).decode() if isinstance(self.body, bytes) else self.body
+
+    def to_bytes(self) -> bytes:
+        if isinstance(self.body, dict):
+            return to_json(self.body)
+        return self.body.encode() if isinstance(self.body, str) else self.body

@@ -1,0 +1,77 @@
+"""The seed node: the chain daemon's public JSON-RPC, over HTTPS."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import Any
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from .http import BodyTooLarge, Listener, read_body, respond
+from .ledger import DaemonError, Ledger
+from .replies import to_json
+from .request_log import RequestLog, RequestRecord
+from .service_node import MAX_BODY_BYTES
+
+_LIST_METHODS = ("get_n_service_nodes", "get_service_nodes", "get_all_service_nodes")
+_METHODS = (*_LIST_METHODS, "ons_resolve")
+
+
+class SeedNode:
+    """Serves `/json_rpc`, and every method under a path of its own."""
+
+    def __init__(self, ledger: Ledger, log: RequestLog, ip: str, port: int, context: ssl.SSLContext) -> None:
+        self._ledger = ledger
+        self._log = log
+        self.listener = Listener(self._handle, ip, port, context)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            body = await read_body(request, MAX_BODY_BYTES)
+        except BodyTooLarge:
+            return await respond(request, 413, CIMultiDict({"Content-Type": "text/plain"}), b"")
+        path = request.path.strip("/")
+        if path == "json_rpc":
+            method, answer = self._json_rpc(bytes(body))
+        elif path in _METHODS:
+            method, answer = path, self._bare(path, bytes(body))
+        else:
+            self._log.add(RequestRecord("seed", None, "", 404))
+            return await respond(request, 404, CIMultiDict({"Content-Type": "text/plain"}), b"Not found")
+        self._log.add(RequestRecord("seed", None, method, 200))
+        return await respond(request, 200, CIMultiDict({"Content-Type": "application/json"}), to_json(answer))
+
+    def _json_rpc(self, body: bytes) -> tuple[str, dict[str, Any]]:
+        """The method as the log may know it, and the answer."""
+        try:
+            request = json.loads(body)
+        except (ValueError, RecursionError):
+            return "", _envelope(None, error={"code": -32700, "message": "Parse error"})
+        values = request if isinstance(request, dict) else {}
+        request_id, method = values.get("id"), values.get("method")
+        if not isinstance(method, str):
+            return "", _envelope(request_id, error={"code": -32600, "message": "Invalid Request"})
+        if method not in _METHODS:
+            return "", _envelope(request_id, error={"code": -32601, "message": "Method not found"})
+        try:
+            return method, _envelope(request_id, result=self._call(method, values.get("params")))
+        except DaemonError as error:
+            details = {"code": -32602, "data": str(error), "message": "Invalid params"}
+            return method, _envelope(request_id, error=details)
+
+    def _bare(self, method: str, body: bytes) -> dict[str, Any]:
+        try:
+            return self._call(method, json.loads(body) if body else {})
+        except (ValueError, RecursionError):
+            return {"status": "Failed", "error": "Parse error"}
+        except DaemonError as error:
+            return {"status": "Failed", "error": str(error)}
+
+    def _call(self, method: str, params: object) -> dict[str, Any]:
+        return self._ledger.call("get_service_nodes" if method in _LIST_METHODS else method, params)
+
+
+def _envelope(request_id: object, **content: object) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, **content}

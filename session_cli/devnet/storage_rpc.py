@@ -1,0 +1,300 @@
+"""`/storage_rpc/v1`: from a request's bytes to an answer, at one node."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import sqlite3
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..protocol.storage_rpc import MAX_BATCH
+from ..protocol.swarm import NO_SWARM
+from . import requests
+from .accounts import InternalFailure, Refused
+from .directory import Directory, Member
+from .fields import Fields, ParseError, required
+from .http import Bytes
+from .ledger import DaemonError, Ledger
+from .options import HARD_FORK, STORAGE_VERSION
+from .replies import Reply
+from .requests import AccountRequest, Delete, GetExpiries, Retrieve, Store
+
+R = TypeVar("R", bound=AccountRequest)
+
+_OXEND_ENDPOINTS = ("get_service_nodes", "ons_resolve")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call whose parameters are good. `parts` names the calls inside of it; such a call can't be a part itself."""
+
+    method: str
+    run: Callable[[], Awaitable[Reply]]
+    parts: tuple[str, ...] = ()
+    is_meta: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer, and what the request log may know of the request."""
+
+    reply: Reply
+    method: str
+    parts: tuple[str, ...] = ()
+
+
+class StorageRpc:
+    """The methods of one node."""
+
+    def __init__(self, member: Member, directory: Directory, ledger: Ledger) -> None:
+        self._member = member
+        self._directory = directory
+        self._ledger = ledger
+        self._methods: dict[str, Callable[[str, Mapping[str, Any]], Prepared]] = {
+            "active_nodes_bin": self._prepare_active_nodes,
+            "batch": self._prepare_batch,
+            "get_expiries": self._account_method(requests.parse_get_expiries, self._get_expiries),
+            "get_snodes_for_pubkey": self._prepare_get_swarm,
+            "get_swarm": self._prepare_get_swarm,
+            "ifelse": self._prepare_ifelse,
+            "info": self._prepare_info,
+            "oxend_request": self._prepare_oxend,
+            "retrieve": self._account_method(requests.parse_retrieve, self._retrieve),
+            "sequence": self._prepare_batch,
+        }
+        recursive: dict[str, Callable[[Mapping[str, Any]], AccountRequest]] = {
+            "delete": requests.parse_delete,
+            "delete_all": requests.parse_delete_all,
+            "delete_before": requests.parse_delete_before,
+            "expire": requests.parse_expire,
+            "expire_all": requests.parse_expire_all,
+            "revoke_subaccount": requests.parse_revoke,
+            "store": requests.parse_store,
+            "unrevoke_subaccount": requests.parse_unrevoke,
+        }
+        for name, parse in recursive.items():
+            self._methods[name] = self._account_method(parse, self._by_swarm)
+
+    async def answer(self, body: Bytes) -> Answered:
+        """Answer a request: the JSON object of method and params."""
+        try:
+            request = json.loads(bytes(body))
+        except (ValueError, RecursionError):
+            return Answered(Reply(400, "invalid json"), "")
+        method = request.get("method") if isinstance(request, dict) else None
+        if not isinstance(method, str):
+            return Answered(Reply(400, "invalid json: no `method` field"), "")
+        params = request.get("params")
+        if not isinstance(params, dict):
+            return Answered(Reply(400, "invalid json: no `params` field"), "")
+        prepare = self._methods.get(method)
+        if prepare is None:
+            return Answered(Reply(400, f"no method {method}"), "")
+        try:
+            prepared = prepare(method, params)
+        except ParseError as error:
+            return Answered(Reply(400, f"invalid request: {error}"), method)
+        return Answered(await self._run(prepared), method, prepared.parts)
+
+    async def _run(self, prepared: Prepared) -> Reply:
+        try:
+            return await prepared.run()
+        except Refused as refusal:
+            return refusal.reply
+        except (InternalFailure, sqlite3.Error):
+            return Reply(500, "request failed")
+
+    # Calls on accounts.
+
+    def _account_method(
+        self, parse: Callable[[Mapping[str, Any]], R], run: Callable[[R], Awaitable[Reply]]
+    ) -> Callable[[str, Mapping[str, Any]], Prepared]:
+        """A method that only the swarm of the account answers."""
+
+        async def guarded(request: R) -> Reply:
+            swarm_id, _ = self._directory.swarm_of(request.account)
+            if swarm_id != self._member.swarm_id:
+                return Reply(421, self._directory.swarm_body(request.account))
+            return await run(request)
+
+        def prepare(method: str, params: Mapping[str, Any]) -> Prepared:
+            request = parse(params)
+            return Prepared(method, lambda: guarded(request))
+
+        return prepare
+
+    async def _retrieve(self, request: Retrieve) -> Reply:
+        return Reply(200, self._directory.stamped(self._member.calls.retrieve(request)))
+
+    async def _get_expiries(self, request: GetExpiries) -> Reply:
+        return Reply(200, self._member.calls.get_expiries(request))
+
+    async def _by_swarm(self, request: AccountRequest) -> Reply:
+        """Do it here, have all other members do it, and tell what each said."""
+        failure: InternalFailure | None = None
+        own: dict[str, Any] = {}
+        try:
+            own = self._member.calls.perform(request)
+        except InternalFailure as error:
+            # The real server has passed the call on by the time it stumbles.
+            failure = error
+        peers = [m for m in self._directory.swarm_of(request.account)[1] if m is not self._member]
+        results = await asyncio.gather(*(self._directory.forward(peer, request) for peer in peers))
+        if failure is not None:
+            raise failure
+        body = self._directory.stamped({})
+        if isinstance(request, Store):
+            body["hash"] = own["hash"]
+            own = own | {"t": body["t"]}
+        swarm = {self._member.ed25519.hex(): own}
+        swarm.update({peer.ed25519.hex(): result for peer, result in zip(peers, results, strict=True)})
+        body["swarm"] = swarm
+        if isinstance(request, Delete) and request.required and not any(r.get("deleted") for r in swarm.values()):
+            return Reply(404, body)
+        return Reply(200, body)
+
+    # Calls on the network.
+
+    def _prepare_info(self, method: str, _params: Mapping[str, Any]) -> Prepared:
+        async def run() -> Reply:
+            body = self._directory.stamped({"version": list(STORAGE_VERSION)})
+            return Reply(200, body | {"timestamp": body["t"]})
+
+        return Prepared(method, run)
+
+    def _prepare_get_swarm(self, method: str, params: Mapping[str, Any]) -> Prepared:
+        account = requests.parse_get_swarm(params)
+
+        async def run() -> Reply:
+            return Reply(200, self._directory.swarm_body(account))
+
+        return Prepared(method, run)
+
+    def _prepare_active_nodes(self, method: str, _params: Mapping[str, Any]) -> Prepared:
+        async def run() -> Reply:
+            return Reply(200, b"".join(map(_node_record, self._directory)))
+
+        return Prepared(method, run)
+
+    def _prepare_oxend(self, method: str, params: Mapping[str, Any]) -> Prepared:
+        endpoint = required("endpoint", Fields(params).text("endpoint"))
+        if endpoint not in _OXEND_ENDPOINTS:
+            raise ParseError(f"Invalid oxend endpoint '{endpoint}'")
+
+        async def run() -> Reply:
+            try:
+                result = self._ledger.call(endpoint, params.get("params"))
+            except DaemonError as error:
+                return Reply(400, str(error))
+            return Reply(200, self._directory.stamped({"result": result}))
+
+        return Prepared(method, run)
+
+    # Calls made of calls.
+
+    def _prepare_batch(self, method: str, params: Mapping[str, Any]) -> Prepared:
+        listed = params.get("requests")
+        if not isinstance(listed, list) or not listed:
+            raise ParseError('Invalid batch request: no valid "requests" field')
+        if len(listed) > MAX_BATCH:
+            raise ParseError("Invalid batch request: subrequest limit exceeded")
+        parts = [self._prepare_part(part) for part in listed]
+
+        async def run() -> Reply:
+            if method == "batch":
+                replies = await asyncio.gather(*map(self._run, parts))
+            else:
+                replies = await self._run_sequence(parts)
+            return Reply(200, {"results": [_result(reply) for reply in replies]})
+
+        return Prepared(method, run, tuple(part.method for part in parts), is_meta=True)
+
+    async def _run_sequence(self, parts: list[Prepared]) -> list[Reply]:
+        replies: list[Reply] = []
+        for part in parts:
+            replies.append(await self._run(part))
+            if not 200 <= replies[-1].status <= 299:
+                break
+        return replies
+
+    def _prepare_part(self, part: object) -> Prepared:
+        if not isinstance(part, dict):
+            raise ParseError("Invalid batch request: requests must be objects")
+        method, params = part.get("method"), part.get("params")
+        if not isinstance(method, str) or not isinstance(params, dict):
+            raise ParseError("Invalid batch request: subrequests must have method/params keys")
+        prepare = self._methods.get(method)
+        if prepare is None:
+            raise ParseError(f'Invalid batch subrequest: invalid method "{method}"')
+        prepared = prepare(method, params)
+        if prepared.is_meta:
+            raise ParseError("Invalid batch subrequest: subrequests may not contain meta-requests")
+        return prepared
+
+    def _prepare_ifelse(self, method: str, params: Mapping[str, Any]) -> Prepared:
+        conditions = params.get("if")
+        if not isinstance(conditions, dict):
+            raise ParseError('Invalid ifelse request: no valid "if" field')
+        condition = self._condition(Fields(conditions))
+        branches = {True: self._prepare_branch(params, "then"), False: self._prepare_branch(params, "else")}
+        if not any(branches.values()):
+            raise ParseError('Invalid ifelse request: at least one of "then"/"else" required')
+        chosen = branches[condition]
+
+        async def run() -> Reply:
+            body: dict[str, Any] = {
+                "condition": condition,
+                "height": self._ledger.height,
+                "hf": list(HARD_FORK),
+                "v": list(STORAGE_VERSION),
+            }
+            if chosen is not None:
+                body["result"] = _result(await self._run(chosen))
+            return Reply(200, body)
+
+        parts = () if chosen is None else (chosen.method, *chosen.parts)
+        return Prepared(method, run, parts, is_meta=True)
+
+    def _condition(self, fields: Fields) -> bool:
+        facts = {"height": (self._ledger.height,), "hf": HARD_FORK, "v": STORAGE_VERSION}
+        outcomes = []
+        for name, actual in facts.items():
+            for suffix in ("at_least", "before"):
+                key = f"{name}_{suffix}"
+                one = fields.integer(key) if name == "height" else None
+                listed = ([] if one is None else [one]) if name == "height" else fields.integers(key)
+                if listed:
+                    bound = tuple((listed + [0] * len(actual))[: len(actual)])
+                    outcomes.append(actual >= bound if suffix == "at_least" else actual < bound)
+        if not outcomes:
+            raise ParseError('Invalid ifelse request: must specify at least one "if" condition')
+        return all(outcomes)
+
+    def _prepare_branch(self, params: Mapping[str, Any], key: str) -> Prepared | None:
+        if key not in params:
+            return None
+        branch = params[key]
+        if not isinstance(branch, dict):
+            raise ParseError(f"Invalid ifelse request: {key} must be an object")
+        method, inner = branch.get("method"), branch.get("params")
+        if not isinstance(method, str) or not isinstance(inner, dict):
+            raise ParseError(f"Invalid ifelse request: {key} must have method/params keys")
+        prepare = self._methods.get(method)
+        if prepare is None:
+            raise ParseError(f'Invalid ifelse request method "{key}"')
+        return prepare(method, inner)
+
+
+def _result(reply: Reply) -> dict[str, Any]:
+    return {"body": reply.embedded, "code": reply.status}
+
+
+def _node_record(member: Member) -> bytes:
+    """51 bytes: Ed25519 key, swarm id, IPv4, HTTPS port, OMQ port, version."""
+    swarm_id = NO_SWARM if member.swarm_id is None else member.swarm_id
+    address = ipaddress.IPv4Address(member.ip).packed
+    return struct.pack(">32sQ4sHH3B", member.ed25519, swarm_id, address, member.port, member.omq_port, *STORAGE_VERSION)
