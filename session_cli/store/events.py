@@ -22,16 +22,16 @@ class Events:
         """Append an event about a message."""
         self._connection.execute("INSERT INTO events (type, message_id) VALUES (?, ?)", (type, message_id))
 
-    def after_reader(self, reader: str, limit: int) -> list[EventRow]:
-        """The first events, at most `limit`, that a reader has not taken yet, oldest first."""
+    def after_reader(self, reader: str, limit: int, after: int | None = None) -> list[EventRow]:
+        """The first events, at most `limit`, that a reader has not taken yet, oldest first, perhaps `after` a place."""
         rows = fetch_all(
             self._connection,
             """
             SELECT seq, type, message_id FROM events
-            WHERE seq > coalesce((SELECT seq FROM readers WHERE name = ?), 0) AND message_id IS NOT NULL
+            WHERE seq > max(coalesce((SELECT seq FROM readers WHERE name = ?), 0), ?) AND message_id IS NOT NULL
             ORDER BY seq LIMIT ?
             """,
-            (reader, limit),
+            (reader, after or 0, limit),
         )
         marks = ", ".join("?" * len(rows))
         messages = {

@@ -19,6 +19,8 @@ _MESSAGE = """
     LEFT JOIN people conversation_person ON conversation_person.address = c.address
     LEFT JOIN people sender_person ON sender_person.address = m.sender
 """
+_MESSAGE_FIELDS = tuple(field.name for field in dataclasses.fields(MessageRow))[:-1]
+"""The columns above, in their order; attachments are read apart."""
 _MANY = 500
 """Bound parameters in one statement at most."""
 
@@ -90,11 +92,13 @@ class Messages:
         )
         return int(self._connection.execute("SELECT id FROM conversations WHERE address = ?", (address,)).get)
 
-    def set_status(self, message_id: int, status: str, *, hash: str | None = None) -> None:
-        """Change a message's status, and its hash in our own swarm once that is known."""
-        self._connection.execute(
-            "UPDATE messages SET status = ?, hash = coalesce(?, hash) WHERE id = ?", (status, hash, message_id)
-        )
+    def set_status(self, message_id: int, status: str) -> None:
+        """Change a message's status."""
+        self._connection.execute("UPDATE messages SET status = ? WHERE id = ?", (status, message_id))
+
+    def set_hash(self, message_id: int, hash: str) -> None:
+        """Note under which hash our own swarm holds a message."""
+        self._connection.execute("UPDATE messages SET hash = ? WHERE id = ?", (hash, message_id))
 
     def get(self, message_id: int) -> MessageRow | None:
         """A message with its attachments."""
@@ -128,7 +132,7 @@ class Messages:
             some = message_ids[start : start + _MANY]
             marks = ", ".join("?" * len(some))
             statement = (
-                f"SELECT {_ATTACHMENT} FROM attachments WHERE message_id IN ({marks}) ORDER BY message_id, position"  # noqa: S608, E501 - only question marks are put in
+                f"SELECT {_ATTACHMENT} FROM attachments WHERE message_id IN ({marks}) ORDER BY message_id, position"  # noqa: S608 - only question marks are put in
             )
             for row in fetch_all(self._connection, statement, tuple(some)):
                 found.setdefault(row[0], []).append(_attachment(row[1:]))
@@ -140,8 +144,8 @@ class Messages:
 
 
 def _message(row: tuple[Any, ...]) -> MessageRow:
-    *before, request, hash = row
-    return MessageRow(*before, request=bool(request), hash=hash)
+    values = dict(zip(_MESSAGE_FIELDS, row, strict=True))
+    return MessageRow(**values | {"request": bool(values["request"])})
 
 
 def _attachment(row: tuple[Any, ...]) -> AttachmentRow:

@@ -1,0 +1,156 @@
+"""Files with messages: encrypting and uploading, downloading and checking."""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from ..errors import AttachmentCorrupt, UnreadableInput
+from ..network.clock import Deadline
+from ..network.network import Network
+from ..protocol.attachment import AttachmentKey, encrypted_size, parse_download_url
+from ..store.records import AttachmentRow
+from .file_names import safe_file_name
+from .profile import Profile
+from .spool import encrypt_to_spool, read_chunks, spool_file
+
+DEFAULT_TYPE = "application/octet-stream"
+
+
+class ProgressReport(Protocol):
+    """Told what is being done, how many bytes of it are done, and of how many (None: unknown)."""
+
+    def __call__(self, step: str, done: int, total: int | None) -> None: ...
+
+
+def no_progress(step: str, done: int, total: int | None) -> None:
+    """For callers that don't want to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingFile:
+    """A file to be sent: where its bytes come from, and what the recipient is told about it."""
+
+    source: BinaryIO
+    label: str
+    name: str | None
+    content_type: str = DEFAULT_TYPE
+    size: int | None = None
+
+
+def open_file(path: Path, *, name: str | None = None, content_type: str | None = None) -> OutgoingFile:
+    """Open a file to send it. The recipient sees its last name only. Raises UnreadableInput.
+
+    Named pipes and devices are read as they come, like standard input.
+    """
+    try:
+        if path.is_dir():
+            raise UnreadableInput(f"{path} is a folder; pack it first, for example: tar c {path} | session attach send")
+        source = path.open("rb")
+        size = path.stat().st_size if path.is_file() else None
+    except OSError as error:
+        raise UnreadableInput(f"Can't read {path}: {error.strerror}.") from None
+    shown = name or path.name
+    return OutgoingFile(source, str(path), shown, content_type or guess_type(shown), size)
+
+
+def guess_type(name: str | None) -> str:
+    """The MIME type that a file's name suggests."""
+    return (mimetypes.guess_type(name)[0] if name else None) or DEFAULT_TYPE
+
+
+class Attachments:
+    """Moves the files of one profile."""
+
+    def __init__(self, profile: Profile, network: Callable[[], Network]) -> None:
+        self._profile = profile
+        self._network = network
+
+    @property
+    def _spool_folder(self) -> Path:
+        return self._profile.folder / "spool"
+
+    def upload(
+        self, file: OutgoingFile, deadline: Deadline, progress: ProgressReport = no_progress, *, voice: bool = False
+    ) -> AttachmentRow:
+        """Encrypt and upload a file; memory use does not depend on its size.
+
+        Raises UnreadableInput, EmptyMessage, AttachmentTooLarge, NetworkError, ServiceRefused, StoreUnwritable.
+        """
+        network = self._network()
+        limit = network.definition.file_server.max_file_size
+        spool = encrypt_to_spool(
+            file.source, file.label, self._spool_folder, limit, lambda done: progress("encrypting", done, file.size)
+        )
+        try:
+            uploaded = network.files.upload(
+                spool.chunks,
+                spool.encrypted_size,
+                deadline,
+                lambda done: progress("uploading", done, spool.encrypted_size),
+            )
+        finally:
+            spool.close()
+        return AttachmentRow(
+            url=uploaded.url.text(),
+            key=spool.key,
+            digest=spool.digest,
+            size=spool.plain_size,
+            content_type=file.content_type,
+            name=safe_file_name(file.name, file.content_type, "file") if file.name else None,
+            voice=voice,
+        )
+
+    def fetch(
+        self, attachment: AttachmentRow, deadline: Deadline, progress: ProgressReport = no_progress
+    ) -> FetchedFile:
+        """Download an attachment and check all of it. Nothing is decrypted to disk.
+
+        Raises AttachmentCorrupt, FileGone, InvalidUrl, NetworkError, ServiceRefused, StoreUnwritable.
+        """
+        url = parse_download_url(attachment.url)
+        expected = encrypted_size(attachment.size)
+        sink = spool_file(self._spool_folder)
+        try:
+            self._network().files.download(
+                url, sink, expected, deadline, lambda done: progress("downloading", done, expected)
+            )
+            key = AttachmentKey(attachment.key, attachment.digest, attachment.size)
+            sink.seek(0)
+            size = key.verify(read_chunks(sink))
+        except BaseException:
+            sink.close()
+            raise
+        return FetchedFile(sink, key, size)
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A downloaded attachment that proved genuine; `size` is its plaintext's."""
+
+    _file: BinaryIO
+    _key: AttachmentKey
+    size: int
+
+    def plaintext(self) -> Iterator[bytes]:
+        """The file's contents in pieces."""
+        self._file.seek(0)
+        written = 0
+        for part in self._key.plaintext(read_chunks(self._file)):
+            written += len(part)
+            yield part
+        if written != self.size:
+            raise AttachmentCorrupt("The downloaded file changed while it was being read.")
+
+    def close(self) -> None:
+        """Forget the download."""
+        self._file.close()
+
+    def __enter__(self) -> FetchedFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,348 @@
+"""The client library: one class that a person scripts against.
+
+Everything is synchronous. A `Client` belongs to one thread; several processes may use the same profile at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import InvalidInput, UsageError
+from ..network.clock import Deadline
+from ..network.definition import load_definition
+from ..network.network import Network
+from ..protocol.account import AccountId, Identity
+from ..protocol.content import Quote as WireQuote
+from ..store.events import DEFAULT_READER
+from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
+from ..store.lock import FileLock
+from ..store.records import AttachmentRow, MessageRow
+from . import addressing
+from .attachments import Attachments, OutgoingFile, ProgressReport, no_progress, open_file
+from .file_names import numbered, safe_file_name
+from .model import Event, Message, message_of
+from .profile import DEFAULT_PROFILE, NetworkChoice, Profile, create_profile, key_sources, open_profile
+from .receiving import PollResult, Receiver
+from .sending import Sender, check_body
+from .spool import NewFile
+
+POLL_INTERVAL_S = 1.5
+_LOCK_TIMEOUT_S = 60.0
+_BATCH = 200
+
+
+def choose_network(reference: str) -> NetworkChoice:
+    """A network by built-in name or path of a definition file. Raises InvalidNetworkDefinition."""
+    definition = load_definition(reference)
+    is_file = definition.name != reference or Path(reference).exists()
+    return NetworkChoice(str(Path(reference).absolute()) if is_file else reference, definition)
+
+
+class Client:
+    """A Session account on this machine.
+
+    Made by `create`, `restore` or `open`; a context manager that closes what it opened. `timeout` limits each operation
+    as a whole, in seconds; None leaves only the limits of single requests.
+    """
+
+    def __init__(
+        self, profile: Profile, *, network: str | None = None, proxy: str | None = None, timeout: float | None = None
+    ) -> None:
+        self._profile = profile
+        self._store = profile.store
+        self._network_reference = network
+        self._proxy = proxy
+        self._timeout = timeout
+        self._opened_network: Network | None = None
+        self._sender = Sender(profile, lambda: self.network)
+        self._receiver = Receiver(profile, lambda: self.network)
+        self._attachments = Attachments(profile, lambda: self.network)
+
+    # Making and opening.
+
+    @classmethod
+    def create(
+        cls,
+        profile: str = DEFAULT_PROFILE,
+        *,
+        name: str | None = None,
+        identity: Identity | None = None,
+        network: str = "mainnet",
+        key_method: KeyMethod = KeyMethod.KEYFILE,
+        key_command: str | None = None,
+        prompt: PassphrasePrompt | None = None,
+        environ: Mapping[str, str] = os.environ,
+        proxy: str | None = None,
+        timeout: float | None = None,
+    ) -> Client:
+        """Make an account (or bring one back, with its `identity`) and its profile. Offline.
+
+        Raises ProfileExists, KeySourceFailed, StoreUnwritable, InvalidNetworkDefinition.
+        """
+        made = create_profile(
+            key_sources(environ, profile, prompt),
+            identity or Identity.generate(),
+            choose_network(network),
+            method=key_method,
+            command=key_command,
+            display_name=name,
+        )
+        return cls(made, network=network, proxy=proxy, timeout=timeout)
+
+    @classmethod
+    def open(
+        cls,
+        profile: str = DEFAULT_PROFILE,
+        *,
+        network: str | None = None,
+        prompt: PassphrasePrompt | None = None,
+        environ: Mapping[str, str] = os.environ,
+        proxy: str | None = None,
+        timeout: float | None = None,
+    ) -> Client:
+        """Open a profile. `network` None means the one it was made for; another one is refused when it is needed.
+
+        Raises NotConfigured, WrongKey, KeySourceFailed, StoreDamaged, StoreTooNew, StoreUnwritable.
+        """
+        opened = open_profile(key_sources(environ, profile, prompt))
+        return cls(opened, network=network, proxy=proxy, timeout=timeout)
+
+    def close(self) -> None:
+        """Close connections and the store."""
+        if self._opened_network is not None:
+            self._opened_network.close()
+        self._store.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # The account.
+
+    @property
+    def account_id(self) -> AccountId:
+        """Our id: 66 hex digits beginning with 05."""
+        return self._profile.identity.account_id
+
+    @property
+    def name(self) -> str | None:
+        """Our display name."""
+        name: str | None = self._store.settings.get("display_name")
+        return name
+
+    @property
+    def profile_name(self) -> str:
+        """The name of the profile on this machine."""
+        return self._profile.name
+
+    @property
+    def folder(self) -> Path:
+        """Where the profile's encrypted data lies."""
+        return self._profile.folder
+
+    @property
+    def network_id(self) -> str:
+        """The id of the network that the profile belongs to."""
+        return str(self._store.settings.get("network_id"))
+
+    @property
+    def key_info(self) -> KeyInfo:
+        """How the store's key is kept."""
+        return describe_key(self._profile.folder)
+
+    def seed(self) -> bytes:
+        """The secret that is the account: 16 bytes, or 32 for accounts restored from 24 or 25 words."""
+        return self._profile.identity.short_seed
+
+    @property
+    def network(self) -> Network:
+        """The network, opened on first use. Raises InvalidNetworkDefinition, WrongNetwork."""
+        if self._opened_network is None:
+            definition = load_definition(self._network_reference or self._profile.network_reference)
+            self._profile.check_network(definition)
+            self._opened_network = Network(definition, self._profile.locations.cache, proxy=self._proxy)
+        return self._opened_network
+
+    # Sending.
+
+    def resolve(self, to: str) -> AccountId:
+        """The account meant by an id, a prefix of a known one, a known name, or `me`.
+
+        Raises InvalidAccountId if it is none of these, UsageError if several people fit.
+        """
+        return addressing.resolve(self._profile, to)
+
+    def send(
+        self,
+        to: str,
+        body: str = "",
+        *,
+        attachments: Sequence[Path | OutgoingFile] = (),
+        quote: int | None = None,
+        progress: ProgressReport = no_progress,
+    ) -> Message:
+        """Send a message; returns once the recipient's swarm has proved that it holds it.
+
+        `attachments` are uploaded first. `quote` is the local id of the message that this one answers.
+        Raises EmptyMessage, MessageTooLong, InvalidAccountId, NetworkError, ServiceRefused and, for attachments,
+        UnreadableInput, AttachmentTooLarge.
+        """
+        deadline = Deadline(self._timeout)
+        recipient = self.resolve(to)
+        check_body(body)
+        wire_quote = self._quote(quote)
+        files = [file if isinstance(file, OutgoingFile) else open_file(file) for file in attachments]
+        self._sender.resend_own_copies(deadline)
+        rows: list[AttachmentRow] = []
+        for file in files:
+            with file.source:
+                rows.append(self._attachments.upload(file, deadline, progress))
+        sent = self._sender.send(recipient, body, deadline, attachments=tuple(rows), quote=wire_quote)
+        return self._message(sent)
+
+    def _quote(self, message_id: int | None) -> WireQuote | None:
+        if message_id is None:
+            return None
+        row = self._store.messages.get(message_id)
+        if row is None:
+            raise InvalidInput(f"There is no message {message_id} to answer.")
+        return WireQuote(row.sender, row.sent_ms)
+
+    # Receiving.
+
+    def poll(self) -> PollResult:
+        """Fetch what is new from our swarm into the store. Another process that polls is waited for."""
+        with self._receiving():
+            return self._poll()
+
+    def _poll(self) -> PollResult:
+        deadline = Deadline(self._timeout)
+        self._sender.resend_own_copies(deadline)
+        return self._receiver.poll(deadline)
+
+    def receive(
+        self,
+        *,
+        reader: str = DEFAULT_READER,
+        wait: float = 0.0,
+        peek: bool = False,
+        polled: Callable[[PollResult], None] | None = None,
+    ) -> Iterator[Event]:
+        """Poll, and yield every event that `reader` has not had yet, oldest first.
+
+        Each event counts as taken once the caller asks for the next one (or the iteration ends), unless `peek` is set:
+        whoever dies while handling an event is given it again. With `wait`, keeps polling for that many seconds until
+        there is something. `polled` is told what each poll brought. Other processes that receive wait meanwhile.
+        """
+        end = time.monotonic() + wait
+        while True:
+            with self._receiving():
+                result = self._poll()
+                if polled is not None:
+                    polled(result)
+                left = end - time.monotonic()
+                if self._store.events.has_unread(reader) or left <= 0:
+                    yield from self._unread(reader, peek=peek)
+                    return
+            time.sleep(min(POLL_INTERVAL_S, left))
+
+    def _unread(self, reader: str, *, peek: bool) -> Iterator[Event]:
+        after = None
+        while rows := self._store.events.after_reader(reader, _BATCH, after):
+            for row in rows:
+                yield Event(row.seq, row.type, self._message(row.message))
+                if not peek:
+                    with self._store.transaction():
+                        self._store.events.take(reader, row.seq)
+            after = rows[-1].seq
+
+    @contextmanager
+    def _receiving(self) -> Iterator[None]:
+        lock = FileLock(self._profile.folder / "receive.lock", _LOCK_TIMEOUT_S, purpose="to receive messages")
+        with lock:
+            yield
+
+    # Messages and their files.
+
+    def message(self, message_id: int) -> Message:
+        """A message by its local id. Raises InvalidInput if there is none."""
+        return self._message(self._row(message_id))
+
+    def messages_with_attachments(self, conversation: str | None = None) -> list[Message]:
+        """Messages that have files, oldest first, perhaps of one conversation (named as in `send`)."""
+        address = self.resolve(conversation) if conversation is not None else None
+        return [self._message(row) for row in self._store.messages.with_attachments(address)]
+
+    def save_attachment(
+        self,
+        message_id: int,
+        index: int,
+        target: Path,
+        *,
+        overwrite: bool = False,
+        progress: ProgressReport = no_progress,
+    ) -> Path:
+        """Download, check and decrypt one attachment (`index` counts from 0) into a file; returns its path.
+
+        A folder as `target` keeps the sender's name, made safe, and numbered if it is taken. A file that exists is
+        refused unless `overwrite` is set. Nothing appears under the name before the whole file is there and genuine.
+        """
+        row = self._attachment_row(message_id, index)
+        into_folder = target.is_dir()
+        if not into_folder and target.exists() and not overwrite:
+            raise UsageError(f"{target} exists already; it is left as it is. Use --force to replace it.")
+        name = safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
+        with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
+            place = target / name if into_folder else target
+            number = 2
+            while True:
+                new = NewFile(place, overwrite=overwrite and not into_folder)
+                try:
+                    with new as output:
+                        for part in fetched.plaintext():
+                            output.write(part)
+                        new.commit()
+                    break
+                except FileExistsError:
+                    if not into_folder:
+                        raise UsageError(f"{place} exists already; it is left as it is.") from None
+                    place = target / numbered(name, number)
+                    number += 1
+        with self._store.transaction():
+            self._store.messages.set_saved(row.id or 0, str(place.absolute()))
+        return place
+
+    def fetch_attachment(
+        self, message_id: int, index: int, write: Callable[[bytes], object], *, progress: ProgressReport = no_progress
+    ) -> int:
+        """Download and check one attachment, then hand its plaintext to `write` in pieces. Returns its size."""
+        row = self._attachment_row(message_id, index)
+        with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
+            for part in fetched.plaintext():
+                write(part)
+            return fetched.size
+
+    def _attachment_row(self, message_id: int, index: int) -> AttachmentRow:
+        attachments = self._row(message_id).attachments
+        if not attachments:
+            raise InvalidInput(f"Message {message_id} has no attachments.")
+        if not 0 <= index < len(attachments):
+            raise InvalidInput(
+                f"Message {message_id} has {len(attachments)} attachments; there is no number {index + 1}."
+            )
+        return attachments[index]
+
+    def _row(self, message_id: int) -> MessageRow:
+        row = self._store.messages.get(message_id)
+        if row is None:
+            raise InvalidInput(f"There is no message {message_id}.")
+        return row
+
+    def _message(self, row: MessageRow) -> Message:
+        return message_of(row, self.account_id, self.name)

@@ -1,0 +1,133 @@
+"""Profiles on this machine: making, opening, and what they remember of themselves."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import NotConfigured, ProfileExists, WrongNetwork
+from ..network.definition import NetworkDefinition
+from ..private_files import make_private_folder, sync_folder
+from ..protocol.account import Identity
+from ..protocol.content import truncate_name
+from ..store.key import KeyMethod, KeySources, PassphrasePrompt, create_key, keyring_is_usable, open_key
+from ..store.locations import Locations, locate
+from ..store.store import DATABASE_NAME, Store
+
+DEFAULT_PROFILE = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChoice:
+    """A network as it was asked for: a built-in name or the absolute path of a definition."""
+
+    reference: str
+    definition: NetworkDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """An open profile: where it lies, its keys, its store."""
+
+    name: str
+    folder: Path
+    locations: Locations
+    identity: Identity
+    store: Store
+
+    @property
+    def network_reference(self) -> str:
+        """The network this profile was made for: a built-in name, or a path."""
+        return str(self.store.settings.get("network_reference"))
+
+    def check_network(self, definition: NetworkDefinition) -> None:
+        """Raise WrongNetwork unless the profile was made for this network: an account must not leak into another."""
+        own = self.store.settings.get("network_id")
+        if own != definition.id:
+            raise WrongNetwork(
+                f"The profile {self.name!r} belongs to the network {own!r}, not to {definition.id!r}; "
+                "use another --profile for that one."
+            )
+
+
+def key_sources(environ: Mapping[str, str], profile: str, prompt: PassphrasePrompt | None) -> KeySources:
+    """Where this process may look for the secrets of a profile."""
+    return KeySources(locations=locate(environ), profile=profile, environ=environ, prompt=prompt)
+
+
+def default_key_method(*, interactive: bool) -> KeyMethod:
+    """The system's keyring where a person sits and the keyring has proved itself; a key file everywhere else."""
+    return KeyMethod.KEYRING if interactive and keyring_is_usable() else KeyMethod.KEYFILE
+
+
+def create_profile(
+    sources: KeySources,
+    identity: Identity,
+    network: NetworkChoice,
+    *,
+    method: KeyMethod,
+    command: str | None = None,
+    display_name: str | None = None,
+) -> Profile:
+    """Make a profile for an account; offline, and either whole or not at all.
+
+    Raises ProfileExists, KeySourceFailed, StoreUnwritable, UsageError.
+    """
+    folder = sources.locations.profile_dir(sources.profile)
+    check_absent(sources)
+    # Made under another name: a profile that is there is whole, whenever the process may have been killed.
+    building = folder.with_name(f".{sources.profile}.{secrets.token_hex(4)}.new")
+    try:
+        key = create_key(building, method, secrets=sources, command=command)
+
+        def fill(store: Store) -> None:
+            store.settings.set("seed", identity.seed)
+            store.settings.set("network_id", network.definition.id)
+            store.settings.set("network_reference", network.reference)
+            if display_name:
+                store.settings.set("display_name", truncate_name(display_name))
+
+        Store.create(building, key, fill).close()
+        try:
+            building.rename(folder)
+        except OSError:
+            raise ProfileExists(f"There is a profile {sources.profile!r} already; it is left as it is.") from None
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return Profile(sources.profile, folder, sources.locations, identity, Store.open(folder, key))
+
+
+def check_absent(sources: KeySources) -> None:
+    """Raise ProfileExists if there is a profile of this name."""
+    folder = sources.locations.profile_dir(sources.profile)
+    if folder.exists():
+        raise ProfileExists(
+            f"There is a profile {sources.profile!r} already; it is left as it is. Choose another --profile."
+        )
+    make_private_folder(folder.parent)
+
+
+def open_profile(sources: KeySources) -> Profile:
+    """Open a profile. Raises NotConfigured, WrongKey, KeySourceFailed, StoreError's other subclasses."""
+    folder = sources.locations.profile_dir(sources.profile)
+    if not (folder / DATABASE_NAME).exists():
+        raise NotConfigured(
+            f"There is no profile {sources.profile!r}; make an account with `session init`, "
+            "or bring one back with `session restore`."
+        )
+    store = Store.open(folder, open_key(folder, secrets=sources))
+    identity = Identity.from_seed(store.settings.get("seed"))
+    return Profile(sources.profile, folder, sources.locations, identity, store)
+
+
+def profile_names(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """The names of the profiles there are."""
+    folder = locate(environ).data / "profiles"
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if (entry / DATABASE_NAME).exists())

@@ -1,0 +1,166 @@
+"""Receiving: what the swarm holds for us becomes messages and events, in one transaction with the swarm's position."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import MalformedMessage, ProtocolError
+from ..network.clock import Deadline
+from ..network.network import Network
+from ..network.swarm import Page
+from ..protocol import content as contents
+from ..protocol import session_v1
+from ..protocol.account import AccountId
+from ..protocol.content import AttachmentPointer, Content, Ignored, VisibleMessage
+from ..protocol.session_v1 import OpenedMessage
+from ..protocol.storage_rpc import Namespace, StoredMessage
+from ..store.records import AttachmentRow, NewMessage
+from .profile import Profile
+
+LOG = logging.getLogger(__name__)
+_HASH_KEPT_MS = 24 * 3600 * 1000
+"""How long a hash is remembered after its message has expired, for members whose clocks or sweeps are late."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """What one poll brought: new events, messages of no use to anybody, messages that could not be read."""
+
+    new: int = 0
+    ignored: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: PollResult) -> PollResult:
+        return PollResult(self.new + other.new, self.ignored + other.ignored, self.skipped + other.skipped)
+
+
+class Receiver:
+    """Polls one profile's swarm."""
+
+    def __init__(self, profile: Profile, network: Callable[[], Network]) -> None:
+        self._profile = profile
+        self._store = profile.store
+        self._network = network
+
+    def poll(self, deadline: Deadline) -> PollResult:
+        """Fetch everything that is new, page by page; each page is stored before the next is asked for.
+
+        To be called by one process at a time. Raises NetworkError, ServiceRefused, StoreError.
+        """
+        network = self._network()
+        result = PollResult()
+        while True:
+            now_ms = network.clock.now_ms()
+            positions, last_used = self._store.swarm.positions(self._account, Namespace.MESSAGES, now_ms)
+            page = network.swarm.retrieve(self._profile.identity, positions, deadline, prefer=last_used)
+            result += self._take_page(page, network.clock.now_ms())
+            if not page.more:
+                return result
+
+    @property
+    def _account(self) -> AccountId:
+        return self._profile.identity.account_id
+
+    def _take_page(self, page: Page, now_ms: int) -> PollResult:
+        result = PollResult(skipped=page.malformed)
+        unseen = self._store.swarm.unseen(self._account, Namespace.MESSAGES, (m.hash for m in page.messages))
+        # Decrypting comes before the transaction, so that other processes don't wait for it.
+        opened = [(stored, self._open(stored)) for stored in page.messages if stored.hash in unseen]
+        with self._store.transaction():
+            for stored, outcome in opened:
+                if not self._store.swarm.mark_seen(
+                    self._account, Namespace.MESSAGES, stored.hash, stored.expiration_ms
+                ):
+                    continue
+                result += self._take_message(stored, outcome, now_ms)
+            last = page.messages[-1] if page.messages else None
+            self._store.swarm.advance(
+                page.node,
+                self._account,
+                Namespace.MESSAGES,
+                last=(last.hash, last.expiration_ms) if last else None,
+                now_ms=now_ms,
+            )
+            if opened:
+                self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS)
+        return result
+
+    def _open(self, stored: StoredMessage) -> tuple[OpenedMessage, Content] | ProtocolError:
+        try:
+            opened = session_v1.decode_message(self._profile.identity, stored.data)
+            content = contents.parse(opened.content)
+            if content.timestamp_ms is not None and content.timestamp_ms != opened.timestamp_ms:
+                raise MalformedMessage("A message's two times differ.")
+        except ProtocolError as error:
+            return error
+        return opened, content
+
+    def _take_message(
+        self, stored: StoredMessage, outcome: tuple[OpenedMessage, Content] | ProtocolError, now_ms: int
+    ) -> PollResult:
+        if isinstance(outcome, ProtocolError):
+            LOG.info("skipped a message: %s", outcome.message)
+            self._store.swarm.skip(stored.hash, outcome.slug, now_ms)
+            return PollResult(skipped=1)
+        opened, content = outcome
+        payload = content.payload
+        if not isinstance(payload, VisibleMessage):
+            what = payload.what if isinstance(payload, Ignored) else type(payload).__name__
+            LOG.info("ignored a message: %s", what)
+            self._store.swarm.skip(stored.hash, what, now_ms)
+            return PollResult(ignored=1)
+        return self._take_visible(stored, opened, content, payload, now_ms=now_ms)
+
+    def _take_visible(
+        self, stored: StoredMessage, opened: OpenedMessage, content: Content, payload: VisibleMessage, *, now_ms: int
+    ) -> PollResult:
+        sender = opened.sender_id
+        outgoing = sender == self._account
+        conversation = contents.conversation_of(self._account, sender, payload)
+        people = self._store.people
+        if outgoing:
+            if conversation != self._account:
+                people.approve(conversation, by_us=True)
+        else:
+            people.approve(sender, by_us=False)
+            if payload.profile and payload.profile.name:
+                people.set_name(sender, payload.profile.name, payload.profile.updated_s)
+        message_id = self._store.messages.add(
+            NewMessage(
+                conversation=conversation,
+                direction="outgoing" if outgoing else "incoming",
+                sender=sender,
+                sent_ms=opened.timestamp_ms,
+                stored_ms=now_ms,
+                body=payload.body,
+                status="sent" if outgoing else "received",
+                quote_author=payload.quote.author if payload.quote else None,
+                quote_ms=payload.quote.timestamp_ms if payload.quote else None,
+                expire_mode=content.expiration.mode.name.lower(),
+                expire_s=content.expiration.seconds,
+                request=not outgoing and not people.is_approved(sender),
+                hash=stored.hash,
+                attachments=tuple(_attachment(pointer) for pointer in payload.attachments),
+            )
+        )
+        if message_id is None:
+            return PollResult()
+        self._store.events.add("message", message_id)
+        return PollResult(new=1)
+
+
+def _attachment(pointer: AttachmentPointer) -> AttachmentRow:
+    return AttachmentRow(
+        url=pointer.url,
+        key=pointer.key,
+        digest=pointer.digest,
+        size=pointer.size,
+        content_type=pointer.content_type,
+        name=pointer.file_name,
+        voice=pointer.voice,
+        width=pointer.width,
+        height=pointer.height,
+        caption=pointer.caption,
+    )

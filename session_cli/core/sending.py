@@ -1,0 +1,202 @@
+"""Sending: a message becomes sealed bytes in the store first, and then goes to the swarms.
+
+A one-to-one message is stored twice, in the recipient's swarm and, as a copy for our own other devices, in ours. Both
+go out at the same time. What counts as sent is what the recipient's swarm has proved to hold.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from ..errors import EmptyMessage, MessageTooLong, NetworkError, ServiceRefused, SessionError
+from ..network.clock import Deadline
+from ..network.network import Network
+from ..network.parallel import run_parallel
+from ..protocol import content as contents
+from ..protocol import session_v1, storage_rpc
+from ..protocol.account import AccountId
+from ..protocol.content import Content, Profile, Quote, VisibleMessage
+from ..protocol.storage_rpc import MAX_TTL_MS, MessageHash, StoreResult
+from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewDelivery, NewMessage
+from .profile import Profile as LocalProfile
+
+LOG = logging.getLogger(__name__)
+
+
+def check_body(body: str) -> None:
+    """Raise MessageTooLong if a body is over the protocol's limit; receivers would cut it silently."""
+    if len(body) > contents.MAX_BODY_CODE_POINTS:
+        raise MessageTooLong(
+            f"The message has {len(body):,} characters; Session takes up to {contents.MAX_BODY_CODE_POINTS:,}. "
+            "Send it as a file: session attach send TO -"
+        )
+
+
+class Sender:
+    """Sends messages of one profile over one network."""
+
+    def __init__(self, profile: LocalProfile, network: Callable[[], Network]) -> None:
+        self._profile = profile
+        self._store = profile.store
+        self._network = network
+
+    def send(
+        self,
+        recipient: AccountId,
+        body: str,
+        deadline: Deadline,
+        *,
+        attachments: tuple[AttachmentRow, ...] = (),
+        quote: Quote | None = None,
+    ) -> MessageRow:
+        """Send one message, and return it as stored. Its status is `sent`.
+
+        Raises EmptyMessage, MessageTooLong; NetworkError or ServiceRefused if the recipient's swarm did not take it,
+        the message then stays in the store as `failed`.
+        """
+        if not body.strip() and not attachments:
+            raise EmptyMessage("There is nothing to send: the message is empty.")
+        check_body(body)
+        network = self._network()
+        message = VisibleMessage(body, tuple(map(_pointer, attachments)), quote)
+        message_id, deliveries = self._prepare(recipient, message, attachments, network.clock.now_ms())
+        outcomes = self._deliver(deliveries, deadline)
+        self._conclude(message_id, deliveries, outcomes, deadline)
+        return self._stored(message_id)
+
+    def resend_own_copies(self, deadline: Deadline) -> None:
+        """Store the copies for our own devices that an earlier run could not store. Failures wait for the next run."""
+        left = self._store.deliveries.own_copies_left()
+        for delivery, outcome in zip(left, self._deliver(left, deadline), strict=True):
+            if isinstance(outcome, StoreResult):
+                with self._store.transaction():
+                    self._note_stored(delivery, outcome)
+
+    def _stored(self, message_id: int) -> MessageRow:
+        row = self._store.messages.get(message_id)
+        if row is None:
+            raise LookupError("a message that was just stored is gone")
+        return row
+
+    def _prepare(
+        self, recipient: AccountId, message: VisibleMessage, attachments: tuple[AttachmentRow, ...], now_ms: int
+    ) -> tuple[int, list[DeliveryRow]]:
+        own_id = self._profile.identity.account_id
+        with self._store.transaction():
+            sent_ms = self._store.next_sent_ms(now_ms)
+            new = [
+                self._seal(own_id, replace(message, sync_target=recipient), sent_ms, "own"),
+            ]
+            if recipient != own_id:
+                name = self._store.settings.get("display_name")
+                to_recipient = replace(message, profile=Profile(name) if name else None)
+                new.insert(0, self._seal(recipient, to_recipient, sent_ms, "recipient"))
+            message_id = self._store.messages.add(
+                NewMessage(
+                    conversation=recipient,
+                    direction="outgoing",
+                    sender=own_id,
+                    sent_ms=sent_ms,
+                    stored_ms=now_ms,
+                    body=message.body,
+                    status="pending",
+                    quote_author=message.quote.author if message.quote else None,
+                    quote_ms=message.quote.timestamp_ms if message.quote else None,
+                    attachments=attachments,
+                )
+            )
+            if message_id is None:
+                raise LookupError("another message of ours has this sent time")
+            if recipient != own_id:
+                self._store.people.approve(recipient, by_us=True)
+            return message_id, [_row(self._store.deliveries.add(message_id, d), message_id, d) for d in new]
+
+    def _seal(self, account: AccountId, message: VisibleMessage, sent_ms: int, role: str) -> NewDelivery:
+        serialized = contents.serialize(Content(message, sent_ms))
+        if len(serialized) > session_v1.MAX_CONTENT_BYTES:
+            raise MessageTooLong(
+                f"The message takes {len(serialized):,} bytes; a swarm stores up to {session_v1.MAX_CONTENT_BYTES:,}."
+            )
+        data = session_v1.encode_message(self._profile.identity, account, serialized, sent_ms)
+        return NewDelivery(role, account, MAX_TTL_MS, data, storage_rpc.message_hash(account, 0, data))
+
+    def _deliver(self, deliveries: list[DeliveryRow], deadline: Deadline) -> list[StoreResult | SessionError]:
+        if not deliveries:
+            return []
+        network = self._network()
+        network.pool.ensure(deadline)  # once, before several threads need it
+        return run_parallel(
+            [
+                partial(network.swarm.store, delivery.account, delivery.data, delivery.ttl_ms, deadline, lane=lane)
+                for lane, delivery in enumerate(deliveries)
+            ]
+        )
+
+    def _conclude(
+        self,
+        message_id: int,
+        deliveries: list[DeliveryRow],
+        outcomes: list[StoreResult | SessionError],
+        deadline: Deadline,
+    ) -> None:
+        first = outcomes[0]
+        with self._store.transaction():
+            for delivery, outcome in zip(deliveries, outcomes, strict=True):
+                if isinstance(outcome, StoreResult):
+                    self._note_stored(delivery, outcome)
+                elif isinstance(first, SessionError):
+                    self._store.deliveries.finish(delivery.id, "failed")
+            self._store.messages.set_status(message_id, "failed" if isinstance(first, SessionError) else "sent")
+        if isinstance(first, SessionError):
+            self._take_back(deliveries[1:], outcomes[1:], deadline)
+            raise first
+        if first.failed:
+            LOG.info("stored by %d members of the swarm, %d did not", len(first.confirmed), len(first.failed))
+        for outcome in outcomes[1:]:
+            if isinstance(outcome, SessionError):
+                LOG.warning("Sent, but our own other devices will see it later: %s", outcome.message)
+
+    def _take_back(
+        self, copies: list[DeliveryRow], outcomes: list[StoreResult | SessionError], deadline: Deadline
+    ) -> None:
+        """Delete our own copy of a message that did not reach its recipient, so that no device shows it as sent."""
+        hashes = [
+            MessageHash(copy.hash)
+            for copy, outcome in zip(copies, outcomes, strict=True)
+            if isinstance(outcome, StoreResult)
+        ]
+        if not hashes:
+            return
+        try:
+            self._network().swarm.delete(self._profile.identity, hashes, deadline)
+        except (NetworkError, ServiceRefused) as error:
+            LOG.warning("Not sent, but our own other devices may show it as sent: %s", error.message)
+
+    def _note_stored(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
+        self._store.deliveries.finish(delivery.id, "stored")
+        if delivery.role == "own":
+            self._store.messages.set_hash(delivery.message_id, delivery.hash)
+            expires_ms = outcome.expiration_ms or self._network().clock.now_ms() + delivery.ttl_ms
+            self._store.swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms)
+
+
+def _row(delivery_id: int, message_id: int, new: NewDelivery) -> DeliveryRow:
+    return DeliveryRow(delivery_id, message_id, new.role, new.account, new.ttl_ms, new.data, new.hash)
+
+
+def _pointer(attachment: AttachmentRow) -> contents.AttachmentPointer:
+    from ..protocol.attachment import parse_download_url
+
+    return contents.AttachmentPointer(
+        url=attachment.url,
+        key=attachment.key,
+        size=attachment.size,
+        digest=attachment.digest,
+        content_type=attachment.content_type,
+        file_name=attachment.name,
+        voice=attachment.voice,
+        server_id=parse_download_url(attachment.url).numeric_id,
+    )

@@ -1,0 +1,151 @@
+"""Encrypted files on their way: ciphertext in a nameless temporary file, plaintext only ever at its goal."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import AttachmentTooLarge, EmptyMessage, StoreUnwritable, UnreadableInput
+from ..private_files import make_private_folder
+from ..protocol.attachment import LegacyEncryptor, encrypted_size
+
+CHUNK = 256 * 1024
+
+
+@dataclass(slots=True)
+class Spool:
+    """A file encrypted with a key of its own, in a file that vanishes with this process."""
+
+    file: BinaryIO = field(repr=False)
+    key: bytes = field(repr=False)
+    digest: bytes = field(repr=False)
+    plain_size: int
+    encrypted_size: int
+
+    def chunks(self) -> Iterator[bytes]:
+        """The ciphertext from its start."""
+        self.file.seek(0)
+        yield from read_chunks(self.file)
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def spool_file(folder: Path) -> BinaryIO:
+    """A temporary file in a private folder; it has no name and is gone when closed, even by kill -9."""
+    make_private_folder(folder)
+    try:
+        return tempfile.TemporaryFile(dir=folder)
+    except OSError as error:
+        raise StoreUnwritable(f"Can't write in {folder}: {error.strerror}.") from None
+
+
+def read_chunks(source: BinaryIO) -> Iterator[bytes]:
+    """The rest of a file in pieces."""
+    while chunk := source.read(CHUNK):
+        yield chunk
+
+
+def largest_plaintext(limit: int) -> int:
+    """The size of the largest file whose encrypted form has at most `limit` bytes."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if encrypted_size(middle) <= limit else (low, middle - 1)
+    return low
+
+
+def encrypt_to_spool(source: BinaryIO, name: str, folder: Path, limit: int, progress: Callable[[int], None]) -> Spool:
+    """Encrypt all of `source` into a spool. `name` stands for the file in errors, `limit` is for encrypted bytes.
+
+    Raises AttachmentTooLarge as soon as too much has come, EmptyMessage if nothing did, UnreadableInput.
+    """
+    most = largest_plaintext(limit)
+    encryptor = LegacyEncryptor()
+    spool = spool_file(folder)
+    try:
+        for chunk in _reading(source, name):
+            if encryptor.size + len(chunk) > most:
+                raise AttachmentTooLarge(
+                    f"{name} is too large: the network's file server takes files of up to {most:,} bytes."
+                )
+            _write(spool, encryptor.update(chunk), folder)
+            progress(encryptor.size)
+        if not encryptor.size:
+            raise EmptyMessage(f"{name} is empty; Session has no way to send an empty file.")
+        _write(spool, encryptor.finish(), folder)
+    except BaseException:
+        spool.close()
+        raise
+    return Spool(spool, encryptor.key, encryptor.digest, encryptor.size, encrypted_size(encryptor.size))
+
+
+def _reading(source: BinaryIO, name: str) -> Iterator[bytes]:
+    try:
+        yield from read_chunks(source)
+    except OSError as error:
+        raise UnreadableInput(f"Can't read {name}: {error.strerror}.") from None
+
+
+def _write(file: BinaryIO, data: bytes, folder: Path) -> None:
+    try:
+        file.write(data)
+        file.flush()
+    except OSError as error:
+        raise StoreUnwritable(f"Can't write in {folder}: {error.strerror}.") from None
+
+
+class NewFile:
+    """A file that appears under its name all at once, when it is complete, and never replaces another.
+
+    Use as a context manager; without `commit` nothing is left behind. With `overwrite` an existing file is replaced.
+    Raises StoreUnwritable, and FileExistsError from `commit`.
+    """
+
+    def __init__(self, target: Path, *, overwrite: bool = False) -> None:
+        self._target = target
+        self._overwrite = overwrite
+        self._temporary: Path | None = None
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> BinaryIO:
+        try:
+            self._file = os.fdopen(self._open(), "wb")
+        except OSError as error:
+            raise StoreUnwritable(f"Can't write in {self._target.parent}: {error.strerror}.") from None
+        return self._file
+
+    def _open(self) -> int:
+        folder = self._target.parent
+        if hasattr(os, "O_TMPFILE") and not self._overwrite:
+            try:
+                return os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600)
+            except OSError:
+                pass  # not every file system has nameless files
+        self._temporary = folder / f".{secrets.token_hex(8)}.part"
+        return os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+
+    def commit(self) -> None:
+        """Put the file under its name. Raises FileExistsError if there is one, unless it may be overwritten."""
+        file = self._file
+        if file is None:
+            raise ValueError("the file is not open")
+        file.flush()
+        os.fsync(file.fileno())
+        if self._temporary is None:
+            os.link(f"/proc/self/fd/{file.fileno()}", self._target, follow_symlinks=True)
+        elif self._overwrite:
+            self._temporary.replace(self._target)
+        else:
+            os.link(self._temporary, self._target)
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
