@@ -6,16 +6,18 @@ import mimetypes
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from ..errors import AttachmentCorrupt, UnreadableInput
 from ..network.clock import Deadline
-from ..network.network import Network
 from ..protocol.attachment import AttachmentKey, encrypted_size, parse_download_url
 from ..store.records import AttachmentRow
 from .file_names import safe_file_name
 from .profile import Profile
 from .spool import encrypt_to_spool, read_chunks, spool_file
+
+if TYPE_CHECKING:
+    from ..network.network import Network
 
 DEFAULT_TYPE = "application/octet-stream"
 
@@ -24,10 +26,6 @@ class ProgressReport(Protocol):
     """Told what is being done, how many bytes of it are done, and of how many (None: unknown)."""
 
     def __call__(self, step: str, done: int, total: int | None) -> None: ...
-
-
-def no_progress(step: str, done: int, total: int | None) -> None:
-    """For callers that don't want to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +72,24 @@ class Attachments:
         return self._profile.folder / "spool"
 
     def upload(
-        self, file: OutgoingFile, deadline: Deadline, progress: ProgressReport = no_progress, *, voice: bool = False
+        self, file: OutgoingFile, deadline: Deadline, progress: ProgressReport | None = None, *, voice: bool = False
     ) -> AttachmentRow:
         """Encrypt and upload a file; memory use does not depend on its size.
 
         Raises UnreadableInput, EmptyMessage, AttachmentTooLarge, NetworkError, ServiceRefused, StoreUnwritable.
         """
+        report = progress or _ignore
         network = self._network()
         limit = network.definition.file_server.max_file_size
         spool = encrypt_to_spool(
-            file.source, file.label, self._spool_folder, limit, lambda done: progress("encrypting", done, file.size)
+            file.source, file.label, self._spool_folder, limit, lambda done: report("encrypting", done, file.size)
         )
         try:
             uploaded = network.files.upload(
                 spool.chunks,
                 spool.encrypted_size,
                 deadline,
-                lambda done: progress("uploading", done, spool.encrypted_size),
+                lambda done: report("uploading", done, spool.encrypted_size),
             )
         finally:
             spool.close()
@@ -105,18 +104,19 @@ class Attachments:
         )
 
     def fetch(
-        self, attachment: AttachmentRow, deadline: Deadline, progress: ProgressReport = no_progress
+        self, attachment: AttachmentRow, deadline: Deadline, progress: ProgressReport | None = None
     ) -> FetchedFile:
         """Download an attachment and check all of it. Nothing is decrypted to disk.
 
         Raises AttachmentCorrupt, FileGone, InvalidUrl, NetworkError, ServiceRefused, StoreUnwritable.
         """
+        report = progress or _ignore
         url = parse_download_url(attachment.url)
         expected = encrypted_size(attachment.size)
         sink = spool_file(self._spool_folder)
         try:
             self._network().files.download(
-                url, sink, expected, deadline, lambda done: progress("downloading", done, expected)
+                url, sink, expected, deadline, lambda done: report("downloading", done, expected)
             )
             key = AttachmentKey(attachment.key, attachment.digest, attachment.size)
             sink.seek(0)
@@ -125,6 +125,10 @@ class Attachments:
             sink.close()
             raise
         return FetchedFile(sink, key, size)
+
+
+def _ignore(step: str, done: int, total: int | None) -> None:
+    """The progress report of a caller who doesn't want one."""
 
 
 @dataclass(frozen=True, slots=True)

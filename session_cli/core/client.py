@@ -9,26 +9,28 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, UsageError
 from ..network.clock import Deadline
 from ..network.definition import load_definition
-from ..network.network import Network
 from ..protocol.account import AccountId, Identity
-from ..protocol.content import Quote as WireQuote
 from ..store.events import DEFAULT_READER
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from ..store.lock import FileLock
 from ..store.records import AttachmentRow, MessageRow
 from . import addressing
-from .attachments import Attachments, OutgoingFile, ProgressReport, no_progress, open_file
 from .file_names import numbered, safe_file_name
 from .model import Event, Message, message_of
 from .profile import DEFAULT_PROFILE, NetworkChoice, Profile, create_profile, key_sources, open_profile
-from .receiving import PollResult, Receiver
-from .sending import Sender, check_body
-from .spool import NewFile
+
+if TYPE_CHECKING:
+    from ..network.network import Network
+    from .attachments import Attachments, OutgoingFile, ProgressReport
+    from .receiving import PollResult, Receiver
+    from .sending import Sender
 
 POLL_INTERVAL_S = 1.5
 _LOCK_TIMEOUT_S = 60.0
@@ -58,9 +60,6 @@ class Client:
         self._proxy = proxy
         self._timeout = timeout
         self._opened_network: Network | None = None
-        self._sender = Sender(profile, lambda: self.network)
-        self._receiver = Receiver(profile, lambda: self.network)
-        self._attachments = Attachments(profile, lambda: self.network)
 
     # Making and opening.
 
@@ -164,10 +163,33 @@ class Client:
     def network(self) -> Network:
         """The network, opened on first use. Raises InvalidNetworkDefinition, WrongNetwork."""
         if self._opened_network is None:
+            # Not before: a command that stays on this machine must not pay for loading an HTTP library.
+            from ..network.network import Network
+
             definition = load_definition(self._network_reference or self._profile.network_reference)
             self._profile.check_network(definition)
             self._opened_network = Network(definition, self._profile.locations.cache, proxy=self._proxy)
         return self._opened_network
+
+    # What the use cases need is loaded when they are used: `whoami` must not pay for sending.
+
+    @cached_property
+    def _sender(self) -> Sender:
+        from .sending import Sender
+
+        return Sender(self._profile, lambda: self.network)
+
+    @cached_property
+    def _receiver(self) -> Receiver:
+        from .receiving import Receiver
+
+        return Receiver(self._profile, lambda: self.network)
+
+    @cached_property
+    def _attachments(self) -> Attachments:
+        from .attachments import Attachments
+
+        return Attachments(self._profile, lambda: self.network)
 
     # Sending.
 
@@ -185,7 +207,7 @@ class Client:
         *,
         attachments: Sequence[Path | OutgoingFile] = (),
         quote: int | None = None,
-        progress: ProgressReport = no_progress,
+        progress: ProgressReport | None = None,
     ) -> Message:
         """Send a message; returns once the recipient's swarm has proved that it holds it.
 
@@ -193,26 +215,21 @@ class Client:
         Raises EmptyMessage, MessageTooLong, InvalidAccountId, NetworkError, ServiceRefused and, for attachments,
         UnreadableInput, AttachmentTooLarge.
         """
+        from .attachments import OutgoingFile, open_file
+        from .sending import check_body
+
         deadline = Deadline(self._timeout)
         recipient = self.resolve(to)
         check_body(body)
-        wire_quote = self._quote(quote)
+        quoted = self._row(quote) if quote is not None else None
         files = [file if isinstance(file, OutgoingFile) else open_file(file) for file in attachments]
         self._sender.resend_own_copies(deadline)
         rows: list[AttachmentRow] = []
         for file in files:
             with file.source:
                 rows.append(self._attachments.upload(file, deadline, progress))
-        sent = self._sender.send(recipient, body, deadline, attachments=tuple(rows), quote=wire_quote)
+        sent = self._sender.send(recipient, body, deadline, attachments=tuple(rows), quoted=quoted)
         return self._message(sent)
-
-    def _quote(self, message_id: int | None) -> WireQuote | None:
-        if message_id is None:
-            return None
-        row = self._store.messages.get(message_id)
-        if row is None:
-            raise InvalidInput(f"There is no message {message_id} to answer.")
-        return WireQuote(row.sender, row.sent_ms)
 
     # Receiving.
 
@@ -286,13 +303,15 @@ class Client:
         target: Path,
         *,
         overwrite: bool = False,
-        progress: ProgressReport = no_progress,
+        progress: ProgressReport | None = None,
     ) -> Path:
         """Download, check and decrypt one attachment (`index` counts from 0) into a file; returns its path.
 
         A folder as `target` keeps the sender's name, made safe, and numbered if it is taken. A file that exists is
         refused unless `overwrite` is set. Nothing appears under the name before the whole file is there and genuine.
         """
+        from .spool import NewFile
+
         row = self._attachment_row(message_id, index)
         into_folder = target.is_dir()
         if not into_folder and target.exists() and not overwrite:
@@ -319,7 +338,7 @@ class Client:
         return place
 
     def fetch_attachment(
-        self, message_id: int, index: int, write: Callable[[bytes], object], *, progress: ProgressReport = no_progress
+        self, message_id: int, index: int, write: Callable[[bytes], object], *, progress: ProgressReport | None = None
     ) -> int:
         """Download and check one attachment, then hand its plaintext to `write` in pieces. Returns its size."""
         row = self._attachment_row(message_id, index)

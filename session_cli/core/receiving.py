@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import MalformedMessage, ProtocolError
 from ..network.clock import Deadline
-from ..network.network import Network
-from ..network.swarm import Page
 from ..protocol import content as contents
 from ..protocol import session_v1
 from ..protocol.account import AccountId
@@ -18,6 +17,10 @@ from ..protocol.session_v1 import OpenedMessage
 from ..protocol.storage_rpc import Namespace, StoredMessage
 from ..store.records import AttachmentRow, NewMessage
 from .profile import Profile
+
+if TYPE_CHECKING:
+    from ..network.network import Network
+    from ..network.swarm import Page
 
 LOG = logging.getLogger(__name__)
 _HASH_KEPT_MS = 24 * 3600 * 1000

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..errors import EmptyMessage, MessageTooLong, NetworkError, ServiceRefused, SessionError
 from ..network.clock import Deadline
-from ..network.network import Network
 from ..network.parallel import run_parallel
 from ..protocol import content as contents
 from ..protocol import session_v1, storage_rpc
@@ -22,6 +22,9 @@ from ..protocol.content import Content, Profile, Quote, VisibleMessage
 from ..protocol.storage_rpc import MAX_TTL_MS, MessageHash, StoreResult
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewDelivery, NewMessage
 from .profile import Profile as LocalProfile
+
+if TYPE_CHECKING:
+    from ..network.network import Network
 
 LOG = logging.getLogger(__name__)
 
@@ -50,7 +53,7 @@ class Sender:
         deadline: Deadline,
         *,
         attachments: tuple[AttachmentRow, ...] = (),
-        quote: Quote | None = None,
+        quoted: MessageRow | None = None,
     ) -> MessageRow:
         """Send one message, and return it as stored. Its status is `sent`.
 
@@ -61,6 +64,7 @@ class Sender:
             raise EmptyMessage("There is nothing to send: the message is empty.")
         check_body(body)
         network = self._network()
+        quote = Quote(quoted.sender, quoted.sent_ms) if quoted else None
         message = VisibleMessage(body, tuple(map(_pointer, attachments)), quote)
         message_id, deliveries = self._prepare(recipient, message, attachments, network.clock.now_ms())
         outcomes = self._deliver(deliveries, deadline)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..errors import InvalidNetworkDefinition
-from ..protocol.onion import ServerDestination
+
+if TYPE_CHECKING:
+    from ..protocol.onion import ServerDestination
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class FileServer:
 
 def server_destination(url: str, x25519: bytes) -> ServerDestination:
     """A server as the end of an onion path, from its URL and X25519 key (32 bytes)."""
+    from ..protocol.onion import ServerDestination
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     return ServerDestination(
