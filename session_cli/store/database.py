@@ -46,8 +46,8 @@ def open_database(path: Path, key: bytes, *, create: bool, busy_timeout_s: float
 
     Without `create`, raises NotConfigured if there is no such file, and StoreDamaged if the file is no database, is
     another program's, or does not open with this key (the header of the key proves the key itself, so a wrong
-    passphrase was refused before); the file is left as it is. With `create`, raises ProfileExists if there is a
-    database, readable or not; an empty file, left by an interrupted creation, is filled.
+    passphrase was refused before); the file is left as it is. With `create`, raises ProfileExists if there is anything
+    at `path`; the new database appears there in one step, whole.
     Also raises StoreUnwritable and StoreLocked. The tables are made and brought up to date by `migrate`.
     """
     if len(key) != KEY_BYTES:
@@ -55,36 +55,55 @@ def open_database(path: Path, key: bytes, *, create: bool, busy_timeout_s: float
     path = path.absolute()
     try:
         if create:
-            _make_file(path)
-        else:
-            _check_file(path)
+            _create(path, key)
+        _check_file(path)
     except OSError as error:
         raise StoreUnwritable(f"Can't open the store {path}: {error.strerror}.") from error
-    with translate_errors(path):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        try:
-            _unlock(connection, key, busy_timeout_s)
-            if create:
-                _claim(connection, path)
-            else:
-                _recognise(connection, path)
-            _configure(connection, path)
-        except BaseException:
-            connection.close()
-            raise
+    with translate_errors(path), _closed_on_error(_connect(path, key, busy_timeout_s)) as connection:
+        # The first read: with a wrong key, it fails.
+        connection.execute("SELECT count(*) FROM sqlite_master").get  # noqa: B018
+        if connection.pragma("application_id") != APPLICATION_ID:
+            raise StoreDamaged(f"{path} is an encrypted database, but not one of this program.")
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+        _use_log(connection, path)
+        connection.pragma("synchronous", "full")
+        connection.pragma("fullfsync", True)  # what `full` means on macOS; nothing elsewhere
+        connection.pragma("checkpoint_fullfsync", True)
+        connection.pragma("foreign_keys", True)
+        connection.pragma("secure_delete", True)
+        connection.pragma("temp_store", "memory")
     return connection
 
 
-def _make_file(path: Path) -> None:
+def _create(path: Path, key: bytes) -> None:
+    """Put an empty database of ours at `path`. Raises ProfileExists, StoreError and OSError."""
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-journal"):
+        if os.path.lexists(path.with_name(name)):
+            raise ProfileExists(f"There is a store at {path} already; it is left as it is.")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
     try:
         # SQLite would make it with the umask's mode; the log and the shared memory take theirs from this file.
-        os.close(create_private_file(path))
+        os.close(create_private_file(temporary))
+        with translate_errors(path), _closed_on_error(_connect(temporary, key, 0)) as connection:
+            connection.pragma("application_id", APPLICATION_ID)
+            _use_log(connection, path)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+            connection.close()
+        _move_unless_there(temporary, path)
         sync_folder(path.parent)
+    finally:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+
+
+def _move_unless_there(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
     except FileExistsError:
-        logs = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
-        if path.stat().st_size or any(log.exists() for log in logs):
-            raise ProfileExists(f"There is a store at {path} already; it is left as it is.") from None
-        path.chmod(FILE_MODE)
+        raise ProfileExists(f"Another process has just made a store at {target}.") from None
+    except OSError:
+        # Some file systems have no hard links. On Windows this refuses, too, if there is something.
+        source.rename(target)
 
 
 def _check_file(path: Path) -> None:
@@ -101,46 +120,37 @@ def _check_file(path: Path) -> None:
             path.chmod(FILE_MODE)
 
 
-def _unlock(connection: apsw.Connection, key: bytes, busy_timeout_s: float) -> None:
-    """Hand over the key and prove it by a first read."""
-    connection.set_busy_handler(_waiting(busy_timeout_s))
-    # With a wrong key and a log left by a killed process, closing would work that log into the file.
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    connection.execute("PRAGMA cipher='sqlcipher'")
-    connection.execute("PRAGMA legacy=4")
+def _connect(path: Path, key: bytes, busy_timeout_s: float) -> apsw.Connection:
+    """A connection that has its key, but has not read anything."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    with _closed_on_error(connection):
+        connection.set_busy_handler(_waiting(busy_timeout_s))
+        # If it turns out not to open, closing must not work a log, left by a killed process, into a damaged file.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        connection.execute("PRAGMA cipher='sqlcipher'")
+        connection.execute("PRAGMA legacy=4")
+        try:
+            answer = connection.execute(f"PRAGMA key=\"x'{key.hex()}'\"", can_cache=False).get
+        except apsw.Error:
+            answer = None  # its context could quote the statement
+        if answer != "ok":
+            # An ordinary SQLite ignores the statement, and would write everything in clear.
+            raise StoreError("The database library has no encryption: install apsw-sqlite3mc in place of apsw.")
+    return connection
+
+
+@contextmanager
+def _closed_on_error(connection: apsw.Connection) -> Iterator[apsw.Connection]:
     try:
-        answer = connection.execute(f"PRAGMA key=\"x'{key.hex()}'\"", can_cache=False).get
-    except apsw.Error:
-        answer = None  # its context could quote the statement
-    if answer != "ok":
-        # An ordinary SQLite ignores the statement, and would write everything in clear.
-        raise StoreError("The database library has no encryption: install apsw-sqlite3mc in place of apsw.")
-    connection.execute("SELECT count(*) FROM sqlite_master").get  # noqa: B018
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
 
 
-def _claim(connection: apsw.Connection, path: Path) -> None:
-    """Make the empty database ours, in one step."""
-    with transaction(connection):
-        if connection.pragma("application_id") or connection.execute("SELECT count(*) FROM sqlite_master").get:
-            raise ProfileExists(f"Another process has just made a store at {path}.")
-        connection.pragma("application_id", APPLICATION_ID)
-
-
-def _recognise(connection: apsw.Connection, path: Path) -> None:
-    if connection.pragma("application_id") != APPLICATION_ID:
-        raise StoreDamaged(f"{path} is an encrypted database, but not one of this program.")
-
-
-def _configure(connection: apsw.Connection, path: Path) -> None:
+def _use_log(connection: apsw.Connection, path: Path) -> None:
     if connection.pragma("journal_mode", "wal") != "wal":
         raise StoreUnwritable(f"The file system of {path} can't hold a store: it lacks shared memory or locks.")
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
-    connection.pragma("synchronous", "full")
-    connection.pragma("fullfsync", True)  # what `full` means on macOS; nothing elsewhere
-    connection.pragma("checkpoint_fullfsync", True)
-    connection.pragma("foreign_keys", True)
-    connection.pragma("secure_delete", True)
-    connection.pragma("temp_store", "memory")
 
 
 def _waiting(timeout_s: float) -> Callable[[int], bool]:
