@@ -13,7 +13,6 @@ from ..errors import NotConfigured, ProfileExists, WrongNetwork
 from ..network.definition import NetworkDefinition
 from ..private_files import make_private_folder, sync_folder
 from ..protocol.account import Identity
-from ..protocol.content import truncate_name
 from ..store.key import KeyMethod, KeySources, PassphrasePrompt, create_key, keyring_is_usable, open_key
 from ..store.locations import Locations, locate
 from ..store.store import DATABASE_NAME, Store
@@ -89,6 +88,8 @@ def create_profile(
             store.settings.set("network_id", network.definition.id)
             store.settings.set("network_reference", network.reference)
             if display_name:
+                from ..protocol.content import truncate_name
+
                 store.settings.set("display_name", truncate_name(display_name))
 
         Store.create(building, key, fill).close()

@@ -52,7 +52,7 @@ class LayerCipher:
         """Decrypt a layer; AES-GCM in place, so that the plaintext lies in the same memory. Raises OnionError."""
         key = self._layer_key
         if key is None:
-            return memoryview(_open_cbc(self._cbc_key or b"", bytes(blob)))
+            return memoryview(bytearray(_open_cbc(self._cbc_key or b"", bytes(blob))))
         if key.enc_type is EncType.AES_GCM:
             return _open_gcm_in_place(key.key, blob)
         plaintext = key.open(blob)

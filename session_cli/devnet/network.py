@@ -207,9 +207,9 @@ class Devnet:
         executor = ThreadPoolExecutor(_THREADS, "devnet-worker")
         stack.callback(executor.shutdown, cancel_futures=True)
         workers = Workers(executor)
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
-        )
+        # Connections are kept for moments only: a server that went meanwhile would cost a request.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+        session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         nodes = self._build_nodes(database, workers, session)
         self._file_keys = self._choose_file_keys()
         store = FileStore(database, files, options.file_server, options.clock)

@@ -23,8 +23,8 @@ from ..errors import (
     StoreTooNew,
     StoreUnwritable,
 )
+from ..private_files import FILE_MODE, OTHERS, create_private_file, sync_folder
 from . import migrations as _steps
-from .locations import FILE_MODE, OTHERS, create_private_file, sync_folder
 from .migrations import Migration
 
 KEY_BYTES = 32

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import KeySourceFailed, NotConfigured, ProfileExists, StoreDamaged, StoreTooNew, WrongKey
+from ..private_files import make_private_folder, write_private_file
 from .key_sources import (
     KEY_BYTES,
     SALT_BYTES,
@@ -33,7 +34,6 @@ from .key_sources import (
     keyring_is_usable,
     make_wrapping_key,
 )
-from .locations import make_private_folder, write_private_file
 from .lock import FileLock
 
 __all__ = [

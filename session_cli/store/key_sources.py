@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import KeySourceFailed, UsageError, WrongKey
-from .locations import OTHERS, Locations, make_private_folder, write_private_file
+from ..private_files import OTHERS, make_private_folder, write_private_file
+from .locations import Locations
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend

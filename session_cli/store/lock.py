@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ..errors import StoreLocked, StoreUnwritable
-from .locations import create_private_file
+from ..private_files import create_private_file
 
 if sys.platform == "win32":
     import msvcrt

@@ -8,13 +8,8 @@ from pathlib import Path
 import pytest
 
 from session_cli.errors import StoreUnwritable, UsageError
-from session_cli.store.locations import (
-    Locations,
-    check_profile_name,
-    locate,
-    make_private_folder,
-    write_private_file,
-)
+from session_cli.private_files import make_private_folder, write_private_file
+from session_cli.store.locations import Locations, check_profile_name, locate
 
 
 def mode(path: Path) -> int:
