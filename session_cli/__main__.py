@@ -1,0 +1,23 @@
+"""The program `session`: the way in, kept light so that small questions are answered at once."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line in `sys.argv`; never returns."""
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        from . import __version__
+
+        # Answered before anything is loaded: scripts ask for the version often.
+        sys.stdout.write(f"session {__version__}\n")
+        sys.exit(0)
+    from .cli.app import run
+
+    run(arguments)
+
+
+if __name__ == "__main__":
+    main()

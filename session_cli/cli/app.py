@@ -1,0 +1,229 @@
+"""The command line: finds the command, hands it the global options, and turns errors into messages and exit codes.
+
+Commands are loaded when they are called; the list of commands is known without them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Any, NoReturn
+
+import typer
+from typer import _click as click
+from typer._click.core import ParameterSource
+from typer._types import TyperChoice
+from typer.core import TyperGroup, TyperOption
+
+from .. import __version__
+from ..errors import SessionError, StoreUnwritable
+from .context import App
+from .exit_codes import ExitCode, exit_code_of
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module, what it does)
+    "init": ("account", "Make an account. Works offline; prints the account id."),
+    "restore": ("account", "Bring an account back from its recovery phrase."),
+    "whoami": ("account", "Show the account of this profile."),
+    "phrase": ("account", "Show the recovery phrase."),
+    "send": ("send", "Send a message."),
+    "recv": ("recv", "Receive what is new."),
+    "attach": ("attach", "Send, list and save files."),
+    "devnet": ("devnet", "Run a small Session network on this machine."),
+    "demo": ("demo", "Watch two accounts talk over a local network."),
+}
+
+_EPILOG = "Exit codes follow sysexits.h; 75 means: try again later. Manual: man session"
+
+
+class _Commands(TyperGroup):
+    """Loads a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f".{COMMANDS[cmd_name][0]}", __package__)
+        made: typer.Typer = module.commands[cmd_name]
+        return with_global_options(typer.main.get_command(made), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+def _global_options() -> list[TyperOption]:
+    def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        if param.name and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            app = ctx.find_root().obj
+            setattr(app, param.name, app.verbose + value if param.name == "verbose" else value)
+
+    def option(*names: str, help: str, **more: Any) -> TyperOption:
+        return TyperOption(
+            param_decls=list(names), help=help, callback=store, expose_value=False, show_default=False, **more
+        )
+
+    return [
+        option("--profile", help="Which account on this machine (default: default).", metavar="NAME"),
+        option("--network", help="mainnet, testnet or the path of a network definition.", metavar="NETWORK"),
+        option("--proxy", help="Send everything through socks5h://HOST:PORT or http://HOST:PORT.", metavar="URL"),
+        option("--tor", help="Send everything through Tor on this machine.", is_flag=True),
+        option("--json", help="Print one JSON object a line.", is_flag=True),
+        option("--quiet", "-q", help="No remarks on stderr, only errors.", is_flag=True),
+        option("--verbose", "-v", help="Say on stderr what is going on; twice for more.", count=True),
+        option("--no-input", help="Never ask anything.", is_flag=True),
+        option(
+            "--color",
+            help="auto, always or never.",
+            type=TyperChoice(["auto", "always", "never"]),
+            metavar="WHEN",
+        ),
+        option(
+            "--timeout",
+            help="Give up after so many seconds.",
+            type=click.types.FloatRange(min=0, min_open=True),
+            metavar="SECONDS",
+        ),
+    ]
+
+
+def with_global_options(command: click.Command, name: str) -> click.Command:
+    """Let a command, and all below it, take the global options too, so that they may stand anywhere."""
+    command.name = name
+    command.params += _global_options()
+    if isinstance(command, TyperGroup):
+        for sub_name, sub_command in command.commands.items():
+            with_global_options(sub_command, sub_name)
+    return command
+
+
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        sys.stdout.write(f"session {__version__}\n")
+        ctx.exit()
+
+
+def root_command() -> TyperGroup:
+    """The whole command line as one object."""
+    version = TyperOption(
+        param_decls=["--version"],
+        help="Show the version.",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+    )
+    return _Commands(
+        name="session",
+        help="The Session messenger for the shell.",
+        epilog=_EPILOG,
+        params=[*_global_options(), version],
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+    )
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived; unwinds like Ctrl-C, so that transactions roll back and temporary files go."""
+
+
+def _on_terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated(number)
+
+
+def run(arguments: Sequence[str]) -> NoReturn:
+    """Run a command line and end the process with its exit code."""
+    app = App()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _on_terminate)
+    try:
+        code = _run(arguments, app)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _die_by("SIGPIPE", ExitCode.IO)
+    except KeyboardInterrupt:
+        _die_by("SIGINT", ExitCode.INTERRUPTED)
+    except Terminated as signalled:
+        _die_by(signal.Signals(signalled.args[0]).name, ExitCode.TERMINATED)
+    sys.exit(code)
+
+
+def _die_by(signal_name: str, fallback: ExitCode) -> NoReturn:
+    """End by the signal itself, as other programs do, so that the shell knows why."""
+    number = getattr(signal, signal_name, None)
+    # Python must not try to flush what nobody reads any more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if number is not None and os.name == "posix":
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    sys.exit(fallback)
+
+
+def _run(arguments: Sequence[str], app: App) -> int:
+    command = root_command()
+    if os.environ.get("_SESSION_COMPLETE"):
+        command._main_shell_completion({}, "session", "_SESSION_COMPLETE")
+    wants_json = "--json" in arguments  # in case the command line itself is wrong
+
+    def report(slug: str, code: ExitCode, message: str) -> int:
+        if app.json or wants_json:
+            app.emit_json({"v": 1, "type": "error", "code": int(code), "error": slug, "message": message})
+        painter = app.painter(sys.stderr)
+        app.say(f"{painter.error('session:')} {message}")
+        return int(code)
+
+    try:
+        return _invoke(command, arguments, app)
+    except SessionError as error:
+        _show_trace(app)
+        return report(error.slug, exit_code_of(error), error.message)
+    except click.exceptions.ClickException as error:
+        return report("usage", ExitCode.USAGE, _usage_message(error))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _show_trace(app)
+        unwritable = StoreUnwritable(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        return report(unwritable.slug, ExitCode.IO, unwritable.message)
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug must not show a trace that could hold secrets
+        _show_trace(app)
+        hint = "" if app.verbose > 1 else " Run it again with -vv to see where."
+        return report("bug", ExitCode.BUG, f"This is a bug in session ({type(error).__name__}).{hint}")
+
+
+def _invoke(command: TyperGroup, arguments: Sequence[str], app: App) -> int:
+    try:
+        with command.make_context("session", list(arguments), obj=app) as ctx:
+            result = command.invoke(ctx)
+    except typer.Exit as exit:
+        return int(exit.exit_code)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    return int(result or 0)
+
+
+def _usage_message(error: click.exceptions.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "session"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return f"Which command? See {path} --help"
+    return f"{error.format_message()} See {path} --help"
+
+
+def _show_trace(app: App) -> None:
+    """Where an error came from, for those who ask twice: places in the code, never values."""
+    if app.verbose > 1:
+        import traceback
+
+        for frame in traceback.extract_tb(sys.exc_info()[2]):
+            app.say(f"  {frame.filename}:{frame.lineno} in {frame.name}")

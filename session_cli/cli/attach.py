@@ -1,0 +1,132 @@
+"""`attach`: files, sent and received."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InvalidInput, UsageError
+from .context import App
+from .output import json_object, message_json, message_text
+from .text import harmless
+from .typer_app import new_app
+
+if TYPE_CHECKING:
+    from ..core.attachments import OutgoingFile
+
+app = new_app(help="Send, list and save files.", no_args_is_help=True)
+
+
+@app.command()
+def send(
+    ctx: typer.Context,
+    to: Annotated[str, typer.Argument(metavar="TO", help="An account id, a known name, or me.", show_default=False)],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...|-", help="The files; - is standard input.", show_default=False)
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", help="The name that the recipient sees (one file only).", metavar="NAME")
+    ] = None,
+    content_type: Annotated[
+        str | None, typer.Option("--type", help="The MIME type (one file only).", metavar="TYPE")
+    ] = None,
+    caption: Annotated[str, typer.Option("--caption", help="A text to go with the files.", metavar="TEXT")] = "",
+) -> None:
+    """Send files, or what comes through a pipe, as one message; print its id.
+
+    Files are encrypted while they are read; memory use does not grow with their size.
+    """
+    from ..core.attachments import DEFAULT_TYPE, OutgoingFile, guess_type, open_file
+
+    context: App = ctx.obj
+    if len(files) > 1 and (name or content_type):
+        raise UsageError("--name and --type are for one file; give several files in several calls.")
+    if files.count("-") > 1:
+        raise UsageError("Standard input can be sent once.")
+    if "-" in files and sys.stdin.isatty():
+        raise UsageError("Standard input is the terminal; pipe something in, or name a file.")
+
+    def outgoing(file: str) -> OutgoingFile:
+        if file != "-":
+            return open_file(Path(file), name=name, content_type=content_type)
+        guessed = guess_type(name) if name else DEFAULT_TYPE
+        return OutgoingFile(sys.stdin.buffer, "standard input", name, content_type or guessed)
+
+    with context.open_client() as client:
+        message = client.send(to, caption, attachments=[outgoing(file) for file in files], progress=context.progress())
+        if context.json:
+            context.emit_json(message_json(message))
+        else:
+            context.emit(str(message.id))
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    conversation: Annotated[
+        str | None, typer.Argument(metavar="[TO]", help="Of this conversation only.", show_default=False)
+    ] = None,
+) -> None:
+    """List messages that have files, oldest first."""
+    context: App = ctx.obj
+    painter = context.painter()
+    with context.open_client() as client:
+        for message in client.messages_with_attachments(conversation):
+            if context.json:
+                context.emit_json(message_json(message))
+            else:
+                context.emit(message_text(message, painter))
+
+
+@app.command()
+def save(
+    ctx: typer.Context,
+    message_id: Annotated[int, typer.Argument(metavar="MESSAGE", help="The id of the message.", show_default=False)],
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="A folder, a file, or - for standard output.", metavar="DIR|FILE|-"),
+    ] = ".",
+    number: Annotated[
+        int | None, typer.Option("--number", "-n", help="Only the n-th file of the message.", min=1, metavar="N")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
+) -> None:
+    """Download, check and decrypt a message's files; print where they were saved.
+
+    Nothing is written before all of a file has proved genuine. In a folder a file gets its sender's name, made safe,
+    and a number if the name is taken.
+    """
+    context: App = ctx.obj
+    with context.open_client() as client:
+        message = client.message(message_id)
+        if not message.attachments:
+            raise InvalidInput(f"Message {message_id} has no files.")
+        wanted = range(len(message.attachments)) if number is None else [number - 1]
+        if output == "-":
+            if len(wanted) > 1:
+                raise UsageError(f"Message {message_id} has {len(wanted)} files; choose one with --number.")
+            client.fetch_attachment(message_id, wanted[0], sys.stdout.buffer.write, progress=context.progress())
+            sys.stdout.buffer.flush()
+            return
+        target = Path(output)
+        if len(wanted) > 1 and not target.is_dir():
+            raise UsageError(f"Message {message_id} has {len(wanted)} files; name a folder, or choose with --number.")
+        for index in wanted:
+            path = client.save_attachment(message_id, index, target, overwrite=force, progress=context.progress())
+            if context.json:
+                context.emit_json(
+                    json_object(
+                        "saved_attachment",
+                        message_id=message_id,
+                        attachment_id=message.attachments[index].id,
+                        path=str(path.absolute()),
+                    )
+                )
+            else:
+                context.emit(harmless(str(path)))
+
+
+commands = {"attach": app}

@@ -1,0 +1,207 @@
+"""What every command has at hand: the global options, the streams, and the client they lead to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InvalidInput, UnreadableInput, UsageError
+from .output import Painter
+
+if TYPE_CHECKING:
+    from ..core.attachments import ProgressReport
+    from ..core.client import Client
+    from ..store.key import PassphrasePrompt
+
+TOR_PROXY = "socks5h://127.0.0.1:9050"
+MAX_STDIN_TEXT = 1_000_000
+
+
+@dataclass(slots=True)
+class App:
+    """The settings of one run, from options, environment and the configuration file, in that order."""
+
+    profile: str | None = None
+    network: str | None = None
+    proxy: str | None = None
+    tor: bool = False
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    no_input: bool = False
+    color: str = "auto"
+    timeout: float | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _config: dict[str, Any] | None = None
+
+    # Settings.
+
+    def setting(self, name: str, variable: str) -> str | None:
+        """An option's value: as given, else from the environment, else from the configuration file."""
+        given: str | None = getattr(self, name)
+        if given is not None:
+            return given
+        if self.environ.get(variable):
+            return self.environ[variable]
+        value = self._configuration().get(name)
+        if value is not None and not isinstance(value, str):
+            raise UsageError(f"In config.toml, {name!r} must be a text.")
+        return value
+
+    def _configuration(self) -> dict[str, Any]:
+        if self._config is None:
+            from ..store.locations import locate
+
+            path = locate(self.environ).config / "config.toml"
+            try:
+                text = path.read_text(encoding="utf-8")
+            except FileNotFoundError:
+                self._config = {}
+                return self._config
+            except OSError as error:
+                raise UnreadableInput(f"Can't read {path}: {error.strerror}.") from None
+            import tomllib
+
+            try:
+                self._config = tomllib.loads(text)
+            except tomllib.TOMLDecodeError as error:
+                raise UsageError(f"{path} is no valid TOML: {error}.") from None
+        return self._config
+
+    @property
+    def profile_name(self) -> str:
+        """The profile asked for."""
+        return self.setting("profile", "SESSION_PROFILE") or "default"
+
+    @property
+    def network_name(self) -> str | None:
+        """The network asked for, if any."""
+        return self.setting("network", "SESSION_NETWORK")
+
+    @property
+    def proxy_url(self) -> str | None:
+        """The proxy asked for, if any. Raises UsageError if two are."""
+        if self.tor and self.proxy:
+            raise UsageError("--tor and --proxy exclude each other.")
+        return TOR_PROXY if self.tor else self.setting("proxy", "SESSION_PROXY")
+
+    # The client.
+
+    def open_client(self) -> Client:
+        """Open the profile. Raises what `Client.open` raises."""
+        from ..core.client import Client
+
+        self.listen()
+        return Client.open(
+            self.profile_name,
+            network=self.network_name,
+            prompt=self.passphrase_prompt(),
+            environ=self.environ,
+            proxy=self.proxy_url,
+            timeout=self.timeout,
+        )
+
+    def listen(self) -> None:
+        """Send what the floors below have to say to stderr: warnings, and every request with -v."""
+        import logging
+
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("session: %(message)s"))
+        ours = logging.getLogger("session_cli")
+        ours.handlers = [handler]
+        ours.propagate = False
+        ours.setLevel(logging.ERROR if self.quiet else logging.INFO if self.verbose else logging.WARNING)
+
+    # Talking to a person.
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person can be asked."""
+        return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+    def passphrase_prompt(self) -> PassphrasePrompt | None:
+        """What asks for the store's passphrase, if somebody is there."""
+        return self._ask_passphrase if not self.no_input and sys.stderr.isatty() and _has_terminal() else None
+
+    def _ask_passphrase(self, *, new: bool) -> str:
+        from getpass import getpass
+
+        if not new:
+            return getpass(f"Passphrase of the profile {self.profile_name!r}: ")
+        first = getpass("Choose a passphrase for this profile: ")
+        if getpass("Again: ") != first:
+            raise InvalidInput("The two passphrases differ.")
+        return first
+
+    def note(self, text: str) -> None:
+        """Something worth knowing, for people only."""
+        if not self.quiet:
+            self.say(text)
+
+    def say(self, text: str) -> None:
+        """Talk to the person, whatever the options say."""
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def painter(self, stream: Any = None) -> Painter:
+        """Colours as --color, NO_COLOR and the stream ask for."""
+        stream = stream or sys.stdout
+        wanted = self.color == "always" or (
+            self.color == "auto"
+            and not self.environ.get("NO_COLOR")
+            and self.environ.get("TERM") != "dumb"
+            and stream.isatty()
+        )
+        return Painter(enabled=wanted)
+
+    # Data.
+
+    def emit(self, text: str) -> None:
+        """One line (or paragraph) of data to stdout, at once."""
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    def emit_json(self, value: dict[str, Any]) -> None:
+        """One JSON object on a line of its own."""
+        import json
+
+        self.emit(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+    def read_text(self) -> str:
+        """The text on standard input, without the line ends at its end.
+
+        Raises InvalidInput if it is no UTF-8 or endless, UnreadableInput.
+        """
+        try:
+            data = sys.stdin.buffer.read(MAX_STDIN_TEXT + 1)
+        except OSError as error:
+            raise UnreadableInput(f"Can't read standard input: {error.strerror}.") from None
+        if len(data) > MAX_STDIN_TEXT:
+            raise InvalidInput("Standard input is too long for a message; send it as a file: session attach send TO -")
+        try:
+            return data.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise InvalidInput("Standard input is no UTF-8 text; send it as a file: session attach send TO -") from None
+
+    def progress(self) -> ProgressReport | None:
+        """A progress bar on the terminal; None where nobody watches."""
+        if self.quiet or self.json or not sys.stderr.isatty():
+            return None
+        from .progress import ProgressBar
+
+        return ProgressBar()
+
+
+def _has_terminal() -> bool:
+    """Whether a passphrase can be typed, even if standard input is a pipe."""
+    if sys.stdin.isatty():
+        return True
+    try:
+        with Path("/dev/tty").open("rb"):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,144 @@
+"""`devnet`: a small Session network on this machine, for trying out, tests and scripts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UnreadableInput, UsageError
+from .context import App
+from .exit_codes import ExitCode
+from .output import json_object
+from .typer_app import new_app
+
+if TYPE_CHECKING:
+    from ..devnet.network import Devnet
+
+app = new_app(help="Run a small Session network on this machine.", no_args_is_help=True)
+
+NodesOption = Annotated[int, typer.Option("--nodes", help="How many service nodes.", min=4, max=200)]
+SwarmsOption = Annotated[int, typer.Option("--swarms", help="How many swarms they form.", min=1, max=50)]
+DataOption = Annotated[
+    Path | None,
+    typer.Option("--data", help="Keep the network here; without, it is forgotten at the end.", metavar="DIR"),
+]
+MaxFileOption = Annotated[
+    int | None, typer.Option("--max-file-size", help="The file server's limit, in bytes.", min=1000, metavar="BYTES")
+]
+
+
+def load_devnet() -> type[Devnet]:
+    """The local network's class. Raises UsageError where what it needs is not installed."""
+    try:
+        from ..devnet.network import Devnet
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        raise UsageError("The local network needs one more package: pip install 'session-shell[devnet]'") from None
+    return Devnet
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    nodes: NodesOption = 12,
+    swarms: SwarmsOption = 3,
+    data: DataOption = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", help="Listen on this IPv4 address, for other machines too.", metavar="ADDRESS"),
+    ] = None,
+    port_base: Annotated[
+        int | None, typer.Option("--port-base", help="The first of the ports to use.", min=1, max=65000, metavar="PORT")
+    ] = None,
+    max_file_size: MaxFileOption = None,
+) -> None:
+    """Run a local network until interrupted; print the path of its definition for --network or SESSION_NETWORK."""
+    context: App = ctx.obj
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    network = _make(nodes, swarms, data, host=host, port_base=port_base, max_file_size=max_file_size)
+    with tempfile.TemporaryDirectory(prefix="session-devnet-") as temporary, network:
+        definition = (data or Path(temporary)).absolute() / "network.toml"
+        network.write_definition(definition)
+        if context.json:
+            context.emit_json(json_object("devnet", definition=str(definition), nodes=nodes, swarms=swarms))
+        else:
+            context.emit(str(definition))
+        context.note(f"{nodes} service nodes in {swarms} swarms are running; Ctrl-C stops them.")
+        context.note(f"In another terminal:  export SESSION_NETWORK={definition}")
+        while not stopped.wait(3600):
+            pass
+
+
+@app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})
+def exec_(
+    ctx: typer.Context,
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND...", help="What to run, after --.", show_default=False)
+    ],
+    nodes: NodesOption = 12,
+    swarms: SwarmsOption = 3,
+    data: DataOption = None,
+    max_file_size: MaxFileOption = None,
+) -> int:
+    """Run a command against a local network of its own, and pass on its exit code.
+
+    The command finds SESSION_NETWORK set and, unless SESSION_HOME is set already, a SESSION_HOME that is thrown away
+    afterwards, so that it can't touch your real profiles.
+    """
+    network = _make(nodes, swarms, data, max_file_size=max_file_size)
+    with tempfile.TemporaryDirectory(prefix="session-devnet-") as temporary, network:
+        definition = Path(temporary) / "network.toml"
+        network.write_definition(definition)
+        environment = dict(os.environ, SESSION_NETWORK=str(definition))
+        environment.setdefault("SESSION_HOME", str(Path(temporary) / "home"))
+        return _run_command(command, environment)
+
+
+def _make(
+    nodes: int,
+    swarms: int,
+    data: Path | None,
+    *,
+    host: str | None = None,
+    port_base: int | None = None,
+    max_file_size: int | None = None,
+) -> Devnet:
+    devnet = load_devnet()
+    from ..devnet.options import DevnetOptions
+
+    if swarms > nodes:
+        raise UsageError(f"{nodes} nodes can't form {swarms} swarms.")
+    options = DevnetOptions(nodes=nodes, swarms=swarms, data_dir=data, host=host, port_base=port_base)
+    return devnet(options if max_file_size is None else replace(options, max_file_size=max_file_size))
+
+
+def _run_command(command: list[str], environment: dict[str, str]) -> int:
+    try:
+        child = subprocess.Popen(command, env=environment)
+    except OSError as error:
+        raise UnreadableInput(f"Can't run {command[0]}: {error.strerror}.") from None
+    with child:
+        while True:
+            try:
+                code = child.wait()
+                break
+            except KeyboardInterrupt:
+                continue  # the terminal has sent it to the command too; its answer counts
+            except BaseException:
+                child.terminate()
+                raise
+    return code if code >= 0 else ExitCode.INTERRUPTED - signal.SIGINT - code
+
+
+commands = {"devnet": app}

@@ -1,0 +1,123 @@
+"""What goes to stdout: JSON objects by a contract, or text for people."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from .text import harmless, human_size, short_id
+
+if TYPE_CHECKING:
+    from ..core.model import Attachment, Message, Party
+
+JSON_VERSION = 1
+
+
+def iso_time(milliseconds: int) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:03d}Z"
+
+
+def json_object(type: str, **fields: Any) -> dict[str, Any]:
+    """An object of the contract."""
+    return {"v": JSON_VERSION, "type": type, **fields}
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """A message as `--json` shows it; see session-json(5)."""
+    expires = None
+    if message.expire_s:
+        expires = {"mode": message.expire_mode, "seconds": message.expire_s, "at": None}
+    return json_object(
+        "message",
+        id=message.id,
+        hash=message.hash,
+        direction=message.direction,
+        conversation=_party_json(message.conversation, with_type=True),
+        sender=_party_json(message.sender),
+        timestamp=iso_time(message.timestamp_ms),
+        timestamp_ms=message.timestamp_ms,
+        body=message.body,
+        attachments=[attachment_json(attachment) for attachment in message.attachments],
+        quote=(
+            {"sender": {"id": message.quote.author}, "timestamp_ms": message.quote.timestamp_ms}
+            if message.quote
+            else None
+        ),
+        expires=expires,
+        request=message.request,
+        status=message.status,
+    )
+
+
+def _party_json(party: Party, *, with_type: bool = False) -> dict[str, Any]:
+    described = {"id": party.id, "name": party.name}
+    return {"type": party.type, **described} if with_type else described
+
+
+def attachment_json(attachment: Attachment) -> dict[str, Any]:
+    """An attachment inside a message."""
+    return {
+        "id": attachment.id,
+        "name": attachment.name,
+        "content_type": attachment.content_type,
+        "size": attachment.size,
+        "voice": attachment.voice,
+        "saved": attachment.saved,
+    }
+
+
+class Painter:
+    """Colours for a terminal, or none."""
+
+    def __init__(self, *, enabled: bool) -> None:
+        self._enabled = enabled
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._enabled else text
+
+    def dim(self, text: str) -> str:
+        return self._paint("2", text)
+
+    def bold(self, text: str) -> str:
+        return self._paint("1", text)
+
+    def name(self, text: str) -> str:
+        return self._paint("1;36", text)
+
+    def warning(self, text: str) -> str:
+        return self._paint("33", text)
+
+    def error(self, text: str) -> str:
+        return self._paint("1;31", text)
+
+
+def message_text(message: Message, painter: Painter) -> str:
+    """A message for people: who and when, then the text, indented so that no text can pass for another message."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.timestamp_ms / 1000))
+    if message.direction == "outgoing":
+        to = "note to self" if message.conversation.type == "self" else "to " + party_text(message.conversation)
+        who = f"me ({to})"
+    else:
+        who = party_text(message.sender)
+    marks = " [message request]" if message.request else ""
+    lines = [f"{painter.dim(when)}  {painter.name(who)}{painter.warning(marks)}  {painter.dim(f'#{message.id}')}"]
+    if message.quote:
+        lines.append(painter.dim(f"    in reply to a message of {short_id(harmless(message.quote.author))}"))
+    lines += ["    " + line for line in harmless(message.body, multiline=True).split("\n") if message.body]
+    lines += [painter.dim("    " + attachment_text(attachment)) for attachment in message.attachments]
+    return "\n".join(lines)
+
+
+def party_text(party: Party) -> str:
+    """A name with the beginning of the id, which nobody else can have; the id alone for the nameless."""
+    return f"{harmless(party.name)} ({short_id(party.id)})" if party.name else short_id(party.id)
+
+
+def attachment_text(attachment: Attachment) -> str:
+    """One line about a file."""
+    kind = "voice message" if attachment.voice else harmless(attachment.content_type)
+    name = harmless(attachment.name) if attachment.name else "unnamed file"
+    saved = f", saved as {harmless(attachment.saved)}" if attachment.saved else ""
+    return f"[{name}: {kind}, {human_size(attachment.size)}{saved}]"

@@ -1,0 +1,39 @@
+"""A progress bar for transfers."""
+
+from __future__ import annotations
+
+import atexit
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+
+class ProgressBar:
+    """Draws one bar a step on standard error, and takes it away when the program ends."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        """Show that `done` of `total` bytes (None: unknown) of a step are done."""
+        if not self._tasks:
+            self._progress.start()
+            atexit.register(self._progress.stop)
+        task = self._tasks.get(step)
+        if task is None:
+            task = self._tasks[step] = self._progress.add_task(step, total=total)
+        self._progress.update(task, completed=done, total=total)
+        if total is not None and done >= total:
+            # A second file with the same step draws a bar of its own.
+            del self._tasks[step]
+            self._progress.remove_task(task)
+        if not self._tasks:
+            self._progress.stop()

@@ -1,0 +1,44 @@
+"""Text from strangers, made harmless for a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_KEPT_FORMAT = "\u200c\u200d"  # joiners that scripts and emoji need
+_HARMFUL = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def harmless(text: str, *, multiline: bool = False) -> str:
+    """`text` with everything made visible that could move the cursor, change colours or turn the writing direction.
+
+    With `multiline` line feeds and tabs stay; without, they too are shown.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_shown(char, multiline) for char in text)
+
+
+def _shown(char: str, multiline: bool) -> str:
+    if multiline and char in "\n\t":
+        return char
+    if char in _KEPT_FORMAT or unicodedata.category(char) not in _HARMFUL:
+        return char
+    code = ord(char)
+    if code < 0x20:
+        return chr(0x2400 + code)  # the pictures of the control characters: ␛, ␇ …
+    return "␡" if code == 0x7F else f"<U+{code:04X}>"
+
+
+def human_size(size: int) -> str:
+    """A number of bytes as people write it: 999 B, 12.0 kB, 3.4 MB."""
+    amount = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000 or unit == "GB":
+            break
+        amount /= 1000
+    return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def short_id(account_id: str) -> str:
+    """An id as people tell it from others."""
+    return account_id[:10] + "…"
