@@ -10,17 +10,7 @@ from typing import Any
 from ..errors import BadSignature, InvalidInput
 from ..protocol.account import Identity, key_of, verify_signature, x25519_from_ed25519
 from ..protocol.storage_rpc import MAX_TTL_MS, MIN_TTL_MS, SIGNATURE_WINDOW_MS, message_hash
-from .namespaces import (
-    ALL_NAMESPACES,
-    Namespaces,
-    is_public_inbox,
-    is_public_outbox,
-    is_readable_by_anyone,
-    is_unrevocable,
-    signed_text,
-)
-from .replies import Reply
-from .requests import (
+from .account_requests import (
     AccountRequest,
     Authentication,
     Delete,
@@ -34,6 +24,16 @@ from .requests import (
     Store,
     Unrevoke,
 )
+from .namespaces import (
+    ALL_NAMESPACES,
+    Namespaces,
+    is_public_inbox,
+    is_public_outbox,
+    is_readable_by_anyone,
+    is_unrevocable,
+    signed_text,
+)
+from .replies import Reply
 from .swarm_storage import NodeStorage, StoredMessage
 
 READ, WRITE, DELETE, ANY_PREFIX = 1, 2, 4, 8

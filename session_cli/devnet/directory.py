@@ -9,9 +9,9 @@ from typing import Any
 
 from ..protocol.account import Identity
 from ..protocol.swarm import NO_SWARM, swarm_for
-from .accounts import AccountCalls, InternalFailure, Refused
+from .account_calls import AccountCalls, InternalFailure, Refused
+from .account_requests import AccountRequest
 from .options import HARD_FORK
-from .requests import AccountRequest
 from .swarm_storage import NodeStorage
 
 _QUEUE_SECONDS = 30

@@ -17,7 +17,7 @@ from ..errors import BadSignature
 from ..protocol.account import verify_signature
 from .fields import from_base64, is_base64, is_hex
 from .file_store import FileFacts, FileStore
-from .http import Bytes, Workers
+from .http_server import Bytes, Workers
 from .options import DAY, FileServerOptions
 
 HTML = "text/html; charset=utf-8"

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 from ..errors import OnionError
 from ..protocol.onion import encode_v4_head, parse_control, parse_ephemeral_key
 from .file_routes import HTML, TEXT, Crash, FileReply, FileRequest, FileRoutes, page
-from .http import BodyTooLarge, Bytes, Listener, Workers, read_body, respond
+from .http_server import BodyTooLarge, Bytes, Listener, Workers, read_body, respond
 from .layers import LayerCipher, NodeKeys, split_frame
 from .request_log import RequestLog, RequestRecord
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .http import Bytes
+from .http_server import Bytes
 from .options import FileServerOptions
 
 _ID_BYTES = 33

@@ -33,6 +33,7 @@ class Listener:
     def __init__(self, handler: Handler, ip: str, port: int, context: ssl.SSLContext | None = None) -> None:
         self._handler = handler
         self._context = context
+        self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
         self.ip = ip
         self.port = port
@@ -49,14 +50,23 @@ class Listener:
             raise NetworkUnreachable(
                 f"The local network can't listen on {self.ip} port {self.port}: {error.strerror or error}."
             ) from None
-        self._runner = runner
+        self._server, self._runner = server, runner
         self.port = runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        server, runner = self._server, self._runner
+        self._server = self._runner = None
+        if server is None or runner is None:
+            return
+        transports = [connection.transport for connection in server.connections]
+        await runner.cleanup()
+        for transport in transports:
+            if isinstance(transport, asyncio.Transport):
+                # A TLS connection would wait for the client to say goodbye, which an idle one never does.
+                transport.abort()
+        # Sockets are closed in the loop's next turn.
+        await asyncio.sleep(0)
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytearray:

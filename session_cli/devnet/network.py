@@ -25,18 +25,19 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from ..errors import StoreUnwritable
+from ..errors import NetworkUnreachable, StoreUnwritable
 from ..protocol.account import Identity
-from .accounts import AccountCalls
+from .account_calls import AccountCalls
 from .database import open_database
 from .directory import Directory, Member
 from .file_routes import FileRoutes
 from .file_server import FileServer, max_request_bytes
 from .file_store import FileStore
-from .http import Workers
+from .http_server import Listener, Workers
 from .layers import NodeKeys
 from .layout import Layout, draw, moved, write_private
 from .ledger import Ledger
+from .node_handle import NodeHandle
 from .onion_relay import OnionRelay, RelayTimeouts
 from .options import DevnetOptions, FileServerOptions, NodeSpec
 from .request_log import RequestLog, RequestRecord
@@ -52,77 +53,6 @@ _THREADS = 4
 _CALL_SECONDS = 30
 
 
-class NodeHandle:
-    """One service node of a running network, from outside of its thread."""
-
-    def __init__(self, network: Devnet, node: ServiceNode) -> None:
-        self._network = network
-        self._node = node
-
-    @property
-    def index(self) -> int:
-        """Its place in the list, from 0."""
-        return self._node.member.index
-
-    @property
-    def ed25519(self) -> bytes:
-        """The identity, 32 bytes."""
-        return self._node.member.ed25519
-
-    @property
-    def x25519(self) -> bytes:
-        """The key to which layers are sealed, 32 bytes."""
-        return self._node.member.x25519
-
-    @property
-    def ip(self) -> str:
-        return self._node.member.ip
-
-    @property
-    def port(self) -> int:
-        """The HTTPS port."""
-        return self._node.member.port
-
-    @property
-    def swarm_id(self) -> int | None:
-        """Its swarm; None while it is in none, and serves nobody."""
-        return self._node.member.swarm_id
-
-    @property
-    def running(self) -> bool:
-        return self._node.member.running
-
-    def stop(self) -> None:
-        """Make it unreachable, for clients and for the other nodes. Does nothing if it is."""
-        if self.running:
-            self._network.call(self._node.stop())
-
-    def start(self) -> None:
-        """Bring it back on its address, with what it had stored, and what its peers still hold for it."""
-        self._network.call(self._start())
-
-    async def _start(self) -> None:
-        if not self.running:
-            await self._node.start()
-            self._network.directory.deliver_queued(self._node.member)
-
-    def wipe(self) -> None:
-        """Empty its database."""
-
-        async def wipe() -> None:
-            self._node.member.storage.wipe()
-
-        self._network.call(wipe())
-
-    def join_swarm(self, swarm_id: int | None) -> None:
-        """Move it to another swarm, or out of all (None); the others push what it should then have."""
-
-        async def move() -> None:
-            self._network.directory.move(self._node.member, swarm_id)
-
-        self._network.call(move())
-
-
 class Devnet:
     """A local network. Use it as a context manager, or call `start` and `stop`."""
 
@@ -131,8 +61,10 @@ class Devnet:
         self.directory: Directory
         self._log = RequestLog(self.options.request_log_size)
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop
-        self._stopping: asyncio.Event
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._stop_requested = False
+        self._failure: BaseException | None = None
         self._layout: Layout
         self._file_keys: NodeKeys
         self._seed: SeedNode
@@ -158,31 +90,49 @@ class Devnet:
         """
         if self._thread is not None:
             return
+        self._stop_requested = False
         started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(started,), name="devnet", daemon=True)
         self._thread.start()
         try:
             started.result()
         except BaseException:
-            self._thread.join()
-            self._thread = None
+            # Also when Ctrl-C comes while we wait.
+            self._finish(self._thread)
+            self._failure = self._thread = None
             raise
 
     def stop(self) -> None:
         """Close every socket, end every thread, and remove what was only temporary. Does nothing if not started."""
         thread, self._thread = self._thread, None
-        if thread is not None:
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            thread.join()
+        if thread is None:
+            return
+        self._finish(thread)
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _finish(self, thread: threading.Thread) -> None:
+        """Have the thread end, in whatever state it is. It looks at the flag once everything is open."""
+        self._stop_requested = True
+        if self._loop is not None and self._stopping is not None:
+            # A loop that is closed has ended by itself.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stopping.set)
+        thread.join()
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something in the network's thread, and wait for it."""
+        """Run something in the network's thread, and wait for it. Raises NetworkUnreachable if it does not run."""
+        if self._thread is None or self._loop is None:
+            work.close()
+            raise NetworkUnreachable("The local network is not running.")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(_CALL_SECONDS)
 
     def _run(self, started: Future[None]) -> None:
         try:
             asyncio.run(self._main(started))
-        except BaseException as error:  # noqa: BLE001 - whoever waits in `start` gets it, whatever it is
+        except BaseException as error:  # noqa: BLE001 - `start` or `stop` raises it, whatever it is
+            self._failure = error
             if not started.done():
                 started.set_exception(error)
 
@@ -192,7 +142,8 @@ class Devnet:
         async with contextlib.AsyncExitStack() as stack:
             await self._open(stack)
             started.set_result(None)
-            await self._stopping.wait()
+            if not self._stop_requested:
+                await self._stopping.wait()
 
     # Construction, in the network's thread.
 
@@ -224,12 +175,10 @@ class Devnet:
             max_file_size=options.max_file_size,
         )
         # What a client meets first starts last: whoever reads the list of nodes can reach them.
-        for node in nodes:
-            stack.push_async_callback(node.stop)
-            await node.start()
-        for listener in (self._files.listener, self._seed.listener):
-            stack.push_async_callback(listener.stop)
-            await listener.start()
+        servers: list[ServiceNode | Listener] = [*nodes, self._files.listener, self._seed.listener]
+        stack.push_async_callback(_stop_all, servers)
+        for server in servers:
+            await server.start()
         self._handles = tuple(NodeHandle(self, node) for node in nodes)
         if folder:
             self._remember(folder)
@@ -380,3 +329,8 @@ class Devnet:
     def write_definition(self, path: Path) -> None:
         """Write the definition, whole or not at all, readable by us alone."""
         write_private(path, self.definition_toml())
+
+
+async def _stop_all(servers: Sequence[ServiceNode | Listener]) -> None:
+    """All at once, so that requests under way hold the end up only once."""
+    await asyncio.gather(*(server.stop() for server in servers))

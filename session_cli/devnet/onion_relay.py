@@ -17,7 +17,7 @@ from ..errors import OnionError
 from ..protocol.onion import MAX_HOP_NUMBER
 from .directory import Directory, Member
 from .fields import from_base64, is_base64, is_hex
-from .http import Bytes, Workers, pieces
+from .http_server import Bytes, Workers, pieces
 from .layers import LayerCipher, NodeKeys, split_frame
 from .options import SERVER_NAME
 from .replies import Reply, to_json
@@ -133,6 +133,7 @@ class OnionRelay:
             )
             self._cipher(layer)
         except OnionError as error:
+            self._log.add(RequestRecord("onion", self._member.index, "onion_req", 400, "guard", len(body)))
             return OnionReply(400, f"Error parsing onion request: {error}".encode())
         return await self.handle(layer)
 

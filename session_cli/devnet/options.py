@@ -56,7 +56,7 @@ class DevnetOptions:
 
     `host` None gives every node its own loopback address where the system has them (Linux), else its own port on
     127.0.0.1; an IPv4 address makes all listen there, from `port_base` on (None or 0: free ports). With `data_dir`
-    keys, addresses, messages and files survive a restart.
+    keys, addresses, messages and files survive a restart; what was drawn or given at the first start then stays.
 
     Times are in seconds. `clock` is what all parts take for the time of day, so that tests can move it. `peer_timeout`
     is how long a swarm member waits for another, `hop_timeout` a node for the next hop of an onion request,

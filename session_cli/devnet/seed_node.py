@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDict
 
-from .http import BodyTooLarge, Listener, read_body, respond
+from .http_server import BodyTooLarge, Listener, read_body, respond
 from .ledger import DaemonError, Ledger
 from .replies import to_json
 from .request_log import RequestLog, RequestRecord

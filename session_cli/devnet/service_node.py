@@ -10,7 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from .directory import Member
-from .http import BodyTooLarge, Listener, read_body, respond
+from .http_server import BodyTooLarge, Listener, read_body, respond
 from .onion_relay import OnionRelay
 from .options import SERVER_NAME, STORAGE_VERSION
 from .replies import Reply

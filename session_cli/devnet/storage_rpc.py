@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 from ..protocol.storage_rpc import MAX_BATCH
 from ..protocol.swarm import NO_SWARM
-from . import requests
-from .accounts import InternalFailure, Refused
+from . import account_requests as parsing
+from .account_calls import InternalFailure, Refused
+from .account_requests import AccountRequest, Delete, GetExpiries, Retrieve, Store
 from .directory import Directory, Member
 from .fields import Fields, ParseError, required
-from .http import Bytes
+from .http_server import Bytes
 from .ledger import DaemonError, Ledger
 from .options import HARD_FORK, STORAGE_VERSION
 from .replies import Reply
-from .requests import AccountRequest, Delete, GetExpiries, Retrieve, Store
 
 R = TypeVar("R", bound=AccountRequest)
 
@@ -57,24 +57,24 @@ class StorageRpc:
         self._methods: dict[str, Callable[[str, Mapping[str, Any]], Prepared]] = {
             "active_nodes_bin": self._prepare_active_nodes,
             "batch": self._prepare_batch,
-            "get_expiries": self._account_method(requests.parse_get_expiries, self._get_expiries),
+            "get_expiries": self._account_method(parsing.parse_get_expiries, self._get_expiries),
             "get_snodes_for_pubkey": self._prepare_get_swarm,
             "get_swarm": self._prepare_get_swarm,
             "ifelse": self._prepare_ifelse,
             "info": self._prepare_info,
             "oxend_request": self._prepare_oxend,
-            "retrieve": self._account_method(requests.parse_retrieve, self._retrieve),
+            "retrieve": self._account_method(parsing.parse_retrieve, self._retrieve),
             "sequence": self._prepare_batch,
         }
         recursive: dict[str, Callable[[Mapping[str, Any]], AccountRequest]] = {
-            "delete": requests.parse_delete,
-            "delete_all": requests.parse_delete_all,
-            "delete_before": requests.parse_delete_before,
-            "expire": requests.parse_expire,
-            "expire_all": requests.parse_expire_all,
-            "revoke_subaccount": requests.parse_revoke,
-            "store": requests.parse_store,
-            "unrevoke_subaccount": requests.parse_unrevoke,
+            "delete": parsing.parse_delete,
+            "delete_all": parsing.parse_delete_all,
+            "delete_before": parsing.parse_delete_before,
+            "expire": parsing.parse_expire,
+            "expire_all": parsing.parse_expire_all,
+            "revoke_subaccount": parsing.parse_revoke,
+            "store": parsing.parse_store,
+            "unrevoke_subaccount": parsing.parse_unrevoke,
         }
         for name, parse in recursive.items():
             self._methods[name] = self._account_method(parse, self._by_swarm)
@@ -167,7 +167,7 @@ class StorageRpc:
         return Prepared(method, run)
 
     def _prepare_get_swarm(self, method: str, params: Mapping[str, Any]) -> Prepared:
-        account = requests.parse_get_swarm(params)
+        account = parsing.parse_get_swarm(params)
 
         async def run() -> Reply:
             return Reply(200, self._directory.swarm_body(account))

@@ -6,13 +6,15 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from .account_requests import MAX_REVOKED
 from .namespaces import ALL_NAMESPACES, Namespaces
-from .requests import MAX_REVOKED
 
 SWEEP_SECONDS = 10
 MAX_RETRIEVE_SIZE = 7_800_000
 _DEFAULT_RETRIEVE_SIZE = MAX_RETRIEVE_SIZE // 5
 _MESSAGE_OVERHEAD = 100
+_LARGEST = 2**62
+"""Larger numbers are cut to this, which the database can hold and nobody can tell from more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,13 @@ class NodeStorage:
         rows = database.execute(
             f"SELECT {_COLUMNS} FROM messages WHERE node = ? AND account = ? AND namespace = ? AND id > ? "  # noqa: S608
             "ORDER BY id LIMIT ?",
-            (self._node, account, namespace, start, -1 if max_count is None else max_count + 1),
+            (
+                self._node,
+                account,
+                namespace,
+                start,
+                -1 if max_count is None else max(-_LARGEST, min(max_count, _LARGEST)) + 1,
+            ),
         )
         limit, size = size_limit(max_count, max_size), 0
         messages: list[StoredMessage] = []
@@ -154,6 +162,7 @@ class NodeStorage:
 
     def expire_where(self, account: str, namespaces: Namespaces, expiry: int) -> list[tuple[int, str]]:
         """Shorten the life of messages to `expiry`; returns (namespace, hash) of each that was longer."""
+        expiry = min(expiry, _LARGEST)
         condition, values = self._selection(account, namespaces)
         rows = (
             self._db()
