@@ -12,8 +12,7 @@ The Python API is the class `Client` and the errors in `session_cli.errors`:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # not from `typing`, whose import takes longer than all of `session --version`
 if TYPE_CHECKING:
     from .core.client import Client
 
@@ -21,7 +20,7 @@ __version__ = "0.1.0"
 __all__ = ["Client", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Loaded on first use: `session --version` and shell completion must not pay for the client.
     if name == "Client":
         from .core.client import Client

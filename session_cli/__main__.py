@@ -14,6 +14,10 @@ def main() -> None:
         # Answered before anything is loaded: scripts ask for the version often.
         sys.stdout.write(f"session {__version__}\n")
         sys.exit(0)
+    import gc
+
+    # Loading code makes many objects and no garbage; looking for some takes a tenth of a short command's time.
+    gc.set_threshold(100_000, 50, 50)
     from .cli.app import run
 
     run(arguments)

@@ -148,7 +148,7 @@ def whoami(
 ) -> None:
     """Show the account of this profile. With --quiet the account id alone."""
     app: App = ctx.obj
-    with app.open_client() as client:
+    with app.open_client(online=False) as client:
         key = client.key_info
         if app.json:
             app.emit_json(
@@ -188,7 +188,7 @@ def phrase(
 ) -> None:
     """Show the recovery phrase. Whoever reads it has the account."""
     app: App = ctx.obj
-    with app.open_client() as client:
+    with app.open_client(online=False) as client:
         if not yes:
             if not app.interactive:
                 raise UsageError("Nobody is there to confirm; use --yes to show the recovery phrase all the same.")

@@ -91,11 +91,12 @@ class App:
 
     # The client.
 
-    def open_client(self) -> Client:
-        """Open the profile. Raises what `Client.open` raises."""
+    def open_client(self, *, online: bool = True) -> Client:
+        """Open the profile. Raises what `Client.open` raises. Not `online`: for a command that asks nobody."""
         from ..core.client import Client
 
-        self.listen()
+        if online:
+            self.listen()
         return Client.open(
             self.profile_name,
             network=self.network_name,

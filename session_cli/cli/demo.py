@@ -185,19 +185,19 @@ class _Demo:
         self._check(attachment["name"] == "plan.bin" and saved == data, "the same bytes came out")
 
     def _path(self) -> None:
-        self._title("The way Bob's last text took")
+        self._title("The way of Bob's last message")
         path = self._last_path()
         sees = [
             "sees Bob's address; neither the message nor where it goes",
             "sees its two neighbours, nothing else",
             "sees which node is asked; neither by whom nor what",
-            "sees Alice's id and ciphertext; not who wrote it, nor from where",
+            "sees an account's id and ciphertext; not who wrote it, nor from where",
         ]
         for record, knows in zip(path, sees, strict=True):
             node = self._network.nodes[record.node or 0]
             role = "swarm" if record.role == "destination" else str(record.role)
             size = human_size(record.layer_bytes)
-            self._line(f"  {role:<7} {node.ip:<10} {size:>7}  {self._paint.dim(knows)}")
+            self._line(f"  {role:<7} {node.ip:<15} {size:>7}  {self._paint.dim(knows)}")
         self._line("  Each hop took off one layer of encryption: the sizes shrink by what that took.")
 
     def _last_path(self) -> list[RequestRecord]:
@@ -213,10 +213,8 @@ class _Demo:
             if starts or (path and record.following == path[0].node and record.node == path[0].previous):
                 path.insert(0, record)
         nodes = {record.node for record in path}
-        self._check(
-            len(path) == len(nodes) == 4 and path[0].role == "guard",
-            "three hops to a member of the swarm, all different",
-        )
+        whole = len(path) == len(nodes) == 4 and path[0].role == "guard"
+        self._check(whole, "three hops to a member of the swarm, all different")
         return path
 
     def _secrecy(self) -> None:

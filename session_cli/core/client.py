@@ -14,24 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, UsageError
-from ..network.clock import Deadline
-from ..network.definition import load_definition
 from ..protocol.account import AccountId, Identity
-from ..store.events import DEFAULT_READER
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from ..store.lock import FileLock
-from ..store.records import AttachmentRow, MessageRow
-from . import addressing
-from .file_names import numbered, safe_file_name
-from .model import Event, Message, message_of
 from .profile import DEFAULT_PROFILE, NetworkChoice, Profile, create_profile, key_sources, open_profile
 
 if TYPE_CHECKING:
     from ..network.network import Network
+    from ..store.records import AttachmentRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
+    from .model import Event, Message
     from .receiving import PollResult, Receiver
     from .sending import Sender
 
+DEFAULT_READER = "default"
 POLL_INTERVAL_S = 1.5
 _LOCK_TIMEOUT_S = 60.0
 _BATCH = 200
@@ -39,6 +35,8 @@ _BATCH = 200
 
 def choose_network(reference: str) -> NetworkChoice:
     """A network by built-in name or path of a definition file. Raises InvalidNetworkDefinition."""
+    from ..network.definition import load_definition
+
     definition = load_definition(reference)
     is_file = definition.name != reference or Path(reference).exists()
     return NetworkChoice(str(Path(reference).absolute()) if is_file else reference, definition)
@@ -164,6 +162,7 @@ class Client:
         """The network, opened on first use. Raises InvalidNetworkDefinition, WrongNetwork."""
         if self._opened_network is None:
             # Not before: a command that stays on this machine must not pay for loading an HTTP library.
+            from ..network.definition import load_definition
             from ..network.network import Network
 
             definition = load_definition(self._network_reference or self._profile.network_reference)
@@ -198,6 +197,8 @@ class Client:
 
         Raises InvalidAccountId if it is none of these, UsageError if several people fit.
         """
+        from . import addressing
+
         return addressing.resolve(self._profile, to)
 
     def send(
@@ -215,6 +216,7 @@ class Client:
         Raises EmptyMessage, MessageTooLong, InvalidAccountId, NetworkError, ServiceRefused and, for attachments,
         UnreadableInput, AttachmentTooLarge.
         """
+        from ..network.clock import Deadline
         from .attachments import OutgoingFile, open_file
         from .sending import check_body
 
@@ -239,6 +241,8 @@ class Client:
             return self._poll()
 
     def _poll(self) -> PollResult:
+        from ..network.clock import Deadline
+
         deadline = Deadline(self._timeout)
         self._sender.resend_own_copies(deadline)
         return self._receiver.poll(deadline)
@@ -270,6 +274,8 @@ class Client:
             time.sleep(min(POLL_INTERVAL_S, left))
 
     def _unread(self, reader: str, *, peek: bool) -> Iterator[Event]:
+        from .model import Event
+
         after = None
         while rows := self._store.events.after_reader(reader, _BATCH, after):
             for row in rows:
@@ -310,6 +316,8 @@ class Client:
         A folder as `target` keeps the sender's name, made safe, and numbered if it is taken. A file that exists is
         refused unless `overwrite` is set. Nothing appears under the name before the whole file is there and genuine.
         """
+        from ..network.clock import Deadline
+        from .file_names import numbered, safe_file_name
         from .spool import NewFile
 
         row = self._attachment_row(message_id, index)
@@ -341,6 +349,8 @@ class Client:
         self, message_id: int, index: int, write: Callable[[bytes], object], *, progress: ProgressReport | None = None
     ) -> int:
         """Download and check one attachment, then hand its plaintext to `write` in pieces. Returns its size."""
+        from ..network.clock import Deadline
+
         row = self._attachment_row(message_id, index)
         with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
             for part in fetched.plaintext():
@@ -364,4 +374,6 @@ class Client:
         return row
 
     def _message(self, row: MessageRow) -> Message:
+        from .model import message_of
+
         return message_of(row, self.account_id, self.name)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import NotConfigured, ProfileExists, WrongNetwork
-from ..network.definition import NetworkDefinition
 from ..private_files import make_private_folder, sync_folder
 from ..protocol.account import Identity
 from ..store.key import KeyMethod, KeySources, PassphrasePrompt, create_key, keyring_is_usable, open_key
 from ..store.locations import Locations, locate
 from ..store.store import DATABASE_NAME, Store
+
+if TYPE_CHECKING:
+    from ..network.definition import NetworkDefinition
 
 DEFAULT_PROFILE = "default"
 
@@ -79,7 +81,7 @@ def create_profile(
     folder = sources.locations.profile_dir(sources.profile)
     check_absent(sources)
     # Made under another name: a profile that is there is whole, whenever the process may have been killed.
-    building = folder.with_name(f".{sources.profile}.{secrets.token_hex(4)}.new")
+    building = folder.with_name(f".{sources.profile}.{os.urandom(4).hex()}.new")
     try:
         key = create_key(building, method, secrets=sources, command=command)
 

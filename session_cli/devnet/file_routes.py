@@ -181,8 +181,8 @@ class FileRoutes:
         size = len(body)
         if not 0 < size <= self._max_file_size:
             return None
-        file_id = await self._workers.run(size, lambda: self._store.write(body))
-        return self._store.register(file_id, size, ttl)
+        upload = await self._workers.run(size, lambda: self._store.write(body))
+        return self._store.register(upload, ttl)
 
     async def _upload(self, request: FileRequest, _id: str) -> FileReply:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() in _FORM_TYPES:

@@ -78,13 +78,13 @@ class FileServer:
 
     async def _send(self, request: web.BaseRequest, reply: FileReply) -> web.StreamResponse:
         headers = CIMultiDict(reply.headers)
-        if reply.path is None or request.method == "HEAD":
+        if reply.path is None:
             return await respond(request, reply.status, headers, reply.body)
         response = web.StreamResponse(status=reply.status, headers=headers)
         response.content_length = reply.size
         with reply.path.open("rb") as file:
             await response.prepare(request)
-            while piece := file.read(_PIECE_BYTES):
+            while request.method != "HEAD" and (piece := file.read(_PIECE_BYTES)):
                 await response.write(piece)
         await response.write_eof()
         return response

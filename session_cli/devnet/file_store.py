@@ -17,6 +17,7 @@ from .options import FileServerOptions
 _ID_BYTES = 33
 _ID_SALT = b"SessionFileSvr\0\0"
 _SWEEP_SECONDS = 10
+_TEMPORARY = "upload-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,15 @@ class FileFacts:
     size: int
     uploaded: float
     expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Bytes that are on disk, but not yet on the shelf."""
+
+    id: str
+    size: int
+    temporary: Path
 
 
 class FileStore:
@@ -40,32 +50,36 @@ class FileStore:
         self._options = options
         self._clock = clock
         self._next_sweep = 0.0
+        for left_over in folder.glob(f"{_TEMPORARY}*"):
+            # The network was killed in the middle of an upload.
+            left_over.unlink()
 
     def path(self, file_id: str) -> Path:
         """Where the bytes of a file lie. Not under its id, which differs from others in case only."""
         return self._folder / hashlib.sha256(file_id.encode()).hexdigest()
 
-    def write(self, body: Bytes) -> str:
-        """Put bytes on the shelf; returns their id. They count only once `register` has been called."""
+    def write(self, body: Bytes) -> Upload:
+        """Write bytes to disk; they are on the shelf only once `register` has been called. Any thread may do this."""
         if self._options.content_ids:
             digest = hashlib.blake2b(body, digest_size=_ID_BYTES, salt=_ID_SALT).digest()
             file_id = base64.urlsafe_b64encode(digest).decode()
         else:
             file_id = str(secrets.randbelow(2**53))
-        temporary = self._folder / f"upload-{secrets.token_hex(8)}"
+        temporary = self._folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
         try:
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123
                 file.write(body)
-            temporary.replace(self.path(file_id))
-        finally:
+        except OSError:
             temporary.unlink(missing_ok=True)
-        return file_id
+            raise
+        return Upload(file_id, len(body), temporary)
 
-    def register(self, file_id: str, size: int, ttl: int) -> FileFacts:
-        """Note an upload: it counts from now, and never expires earlier than before."""
-        self._sweep()
-        now = self._clock()
+    def register(self, upload: Upload, ttl: int) -> FileFacts:
+        """Put an upload on the shelf: it counts from now, and never expires earlier than before."""
+        file_id, size, now = upload.id, upload.size, self._clock()
         known = self.find(file_id)
+        # After the sweep, which might else take the new bytes for those that have expired.
+        upload.temporary.replace(self.path(file_id))
         expires = max(now + ttl, known.expires) if known else now + ttl
         self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (file_id, size, now, expires))
         return FileFacts(file_id, size, now, expires)
@@ -76,7 +90,7 @@ class FileStore:
         row = self._database.execute(
             "SELECT id, size, uploaded, expires FROM files WHERE id = ? AND expires > ?", (file_id, self._clock())
         ).fetchone()
-        return FileFacts(*row) if row else None
+        return FileFacts(*row) if row and self.path(file_id).exists() else None
 
     def extend(self, facts: FileFacts, ttl: int) -> FileFacts:
         """Let a file live for `ttl` more seconds from now; never shorter than it would."""

@@ -157,7 +157,7 @@ def moved(layout: Layout, options: DevnetOptions) -> Layout:
     host = _checked_host(options.host)
     if host is None and not options.port_base:
         return layout
-    fresh = draw(replace(options, node_specs=[NodeSpec(n.seed, swarm_id=n.swarm_id) for n in layout.nodes]))
+    fresh = draw(replace(options, swarms=1, node_specs=[NodeSpec(node.seed) for node in layout.nodes]))
     for node, new in zip(layout.nodes, fresh.nodes, strict=True):
         node.ip, node.port = new.ip, new.port or node.port
     layout.server_ip = fresh.server_ip

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from .directory import Directory
+from .replies import Reply
 from .service_node import ServiceNode
+
+T = TypeVar("T")
 
 
 class Network(Protocol):
@@ -14,7 +17,7 @@ class Network(Protocol):
 
     directory: Directory
 
-    def call(self, work: Coroutine[Any, Any, None]) -> None:
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the network's thread, and wait for it."""
 
 
@@ -71,6 +74,14 @@ class NodeHandle:
         if not self.running:
             await self._node.start()
             self._network.directory.deliver_queued(self._node.member)
+
+    def answer(self, body: bytes) -> Reply:
+        """Its answer to a storage RPC (JSON of method and params), asked without HTTP in between."""
+
+        async def answer() -> Reply:
+            return (await self._node.rpc.answer(body)).reply
+
+        return self._network.call(answer())
 
     def wipe(self) -> None:
         """Empty its database."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +19,7 @@ from .fields import from_base64, is_base64, is_hex
 from .http_server import Bytes, Workers, pieces
 from .layers import LayerCipher, NodeKeys, split_frame
 from .options import SERVER_NAME
-from .replies import Reply, to_json
+from .replies import Reply, parse_json, to_json
 from .request_log import RequestLog, RequestRecord, Role
 from .storage_rpc import StorageRpc
 
@@ -63,8 +62,8 @@ class Control:
 
     def __init__(self, text: bytes) -> None:
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(text)
+        except ValueError as error:
             raise OnionError(f"[json.exception.parse_error.101] parse error: {error}") from None
         if not isinstance(value, dict):
             raise OnionError("[json.exception.type_error.304] cannot use at() with a value that is no object")

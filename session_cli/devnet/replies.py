@@ -15,6 +15,22 @@ def to_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def parse_json(text: bytes) -> Any:
+    """JSON as the servers read it: no NaN, no half of a surrogate pair, no nesting without end. Raises ValueError."""
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+        if b"\\u" in text:
+            # Raises for a lone surrogate, which could not be sent back either.
+            to_json(value)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A status, and a body that is JSON, text, or bytes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from typing import Any
 
@@ -11,7 +10,7 @@ from multidict import CIMultiDict
 
 from .http_server import BodyTooLarge, Listener, read_body, respond
 from .ledger import DaemonError, Ledger
-from .replies import to_json
+from .replies import parse_json, to_json
 from .request_log import RequestLog, RequestRecord
 from .service_node import MAX_BODY_BYTES
 
@@ -46,8 +45,8 @@ class SeedNode:
     def _json_rpc(self, body: bytes) -> tuple[str, dict[str, Any]]:
         """The method as the log may know it, and the answer."""
         try:
-            request = json.loads(body)
-        except (ValueError, RecursionError):
+            request = parse_json(body)
+        except ValueError:
             return "", _envelope(None, error={"code": -32700, "message": "Parse error"})
         values = request if isinstance(request, dict) else {}
         request_id, method = values.get("id"), values.get("method")
@@ -63,8 +62,8 @@ class SeedNode:
 
     def _bare(self, method: str, body: bytes) -> dict[str, Any]:
         try:
-            return self._call(method, json.loads(body) if body else {})
-        except (ValueError, RecursionError):
+            return self._call(method, parse_json(body) if body else {})
+        except ValueError:
             return {"status": "Failed", "error": "Parse error"}
         except DaemonError as error:
             return {"status": "Failed", "error": str(error)}

@@ -59,7 +59,7 @@ class ServiceNode:
     ) -> None:
         self.member = member
         self.relay = relay
-        self._rpc = rpc
+        self.rpc = rpc
         self._log = log
         self._rate_limit = RateLimit(clock)
         self._max_onion_bytes = max(MAX_BODY_BYTES, max_onion_bytes)
@@ -110,7 +110,7 @@ class ServiceNode:
         method, parts = "", tuple[str, ...]()
         if refusal is None:
             try:
-                answered = await self._rpc.answer(await read_body(request, MAX_BODY_BYTES))
+                answered = await self.rpc.answer(await read_body(request, MAX_BODY_BYTES))
             except BodyTooLarge:
                 refusal = Reply(413, "Request body too large")
             else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import sqlite3
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +20,7 @@ from .fields import Fields, ParseError, required
 from .http_server import Bytes
 from .ledger import DaemonError, Ledger
 from .options import HARD_FORK, STORAGE_VERSION
-from .replies import Reply
+from .replies import Reply, parse_json
 
 R = TypeVar("R", bound=AccountRequest)
 
@@ -82,8 +81,8 @@ class StorageRpc:
     async def answer(self, body: Bytes) -> Answered:
         """Answer a request: the JSON object of method and params."""
         try:
-            request = json.loads(bytes(body))
-        except (ValueError, RecursionError):
+            request = parse_json(bytes(body))
+        except ValueError:
             return Answered(Reply(400, "invalid json"), "")
         method = request.get("method") if isinstance(request, dict) else None
         if not isinstance(method, str):

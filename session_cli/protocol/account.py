@@ -7,7 +7,6 @@ its X25519 form opens sealed boxes, and that public key behind the byte 05 is th
 from __future__ import annotations
 
 import enum
-import hmac
 import os
 import re
 from dataclasses import dataclass, field
@@ -149,7 +148,7 @@ class Identity:
     @property
     def short_seed(self) -> bytes:
         """The seed as recovery phrases carry it: 16 bytes if the upper half is zero, else all 32."""
-        return self.seed[:16] if hmac.compare_digest(self.seed[16:], bytes(16)) else self.seed
+        return self.seed[:16] if sodium.sodium_memcmp(self.seed[16:], bytes(16)) else self.seed
 
     def sign(self, message: bytes) -> bytes:
         """A detached Ed25519 signature (64 bytes)."""

@@ -8,8 +8,6 @@ from .messages import Messages
 from .queries import fetch_all, fetch_one
 from .records import EventRow
 
-DEFAULT_READER = "default"
-
 
 class Events:
     """Appends events, and keeps each reader's place. Writing happens inside the caller's transaction."""

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
 from .database import migrate, open_database, transaction
-from .events import Events
-from .messages import Messages, People
 from .queries import fetch_one
-from .swarm_state import Deliveries, SwarmState
+
+if TYPE_CHECKING:
+    from .events import Events
+    from .messages import Messages, People
+    from .swarm_state import Deliveries, SwarmState
 
 DATABASE_NAME = "messages.db"
 
@@ -38,16 +41,41 @@ class Settings:
 
 
 class Store:
-    """An open profile database: its tables, and the transactions around them."""
+    """An open profile database: its tables, each loaded on first use, and the transactions around them."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self.settings = Settings(connection)
-        self.messages = Messages(connection)
-        self.people = People(connection)
-        self.deliveries = Deliveries(connection)
-        self.swarm = SwarmState(connection)
-        self.events = Events(connection, self.messages)
+
+    @cached_property
+    def messages(self) -> Messages:
+        from .messages import Messages
+
+        return Messages(self._connection)
+
+    @cached_property
+    def people(self) -> People:
+        from .messages import People
+
+        return People(self._connection)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        from .swarm_state import Deliveries
+
+        return Deliveries(self._connection)
+
+    @cached_property
+    def swarm(self) -> SwarmState:
+        from .swarm_state import SwarmState
+
+        return SwarmState(self._connection)
+
+    @cached_property
+    def events(self) -> Events:
+        from .events import Events
+
+        return Events(self._connection, self.messages)
 
     @classmethod
     def open(cls, profile_dir: Path, key: bytes) -> Store:
