@@ -276,6 +276,16 @@ def test_lives_of_files(new_server: FileReplay) -> None:
     assert new_server._direct("GET", f"/file/{gone}/extend", {}, None).status == 405
 
 
+def test_same_content_after_expiry(new_server: FileReplay) -> None:
+    """An upload of what has just expired is a new file, and stays."""
+    for _ in range(2):
+        answer = new_server._direct("POST", "/file", {"X-FS-TTL": "5"}, b"comes back")
+        path = f"/file/{json.loads(answer.body)['id']}"
+        assert new_server._direct("GET", path, {}, None).body == b"comes back"
+        new_server.clock.advance(20)
+    assert new_server._direct("GET", path, {}, None).status == 404
+
+
 def test_channels_and_tokens(new_server: FileReplay) -> None:
     path = "/session_version?platform=desktop&release_channel="
     assert new_server._direct("GET", path + "stable", {}, None).status == 200
@@ -298,6 +308,6 @@ def test_other_methods(new_server: FileReplay) -> None:
     uploaded = new_server._direct("POST", "/file", {}, b"some bytes")
     path = f"/file/{json.loads(uploaded.body)['id']}"
     head = new_server._direct("HEAD", path, {}, None)
-    assert (head.status, head.body) == (200, b"")
+    assert (head.status, head.headers["content-length"], head.body) == (200, "10", b"")
     too_much = new_server._direct("POST", "/file", {}, bytes(LIMITS["fsnew"] * 2))
     assert too_much.status == 413

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import socket
 import sqlite3
+import ssl
 import stat
 import sys
 import threading
@@ -73,8 +75,6 @@ def test_definition(tmp_path: Path) -> None:
         definition = tomllib.loads(net.definition_toml())
         der = socket_certificate(definition["seeds"][0]["url"])
         file_server = definition["file_server"]
-    import hashlib
-
     assert definition["name"] == "devnet"
     assert definition["id"].startswith("devnet-")
     assert len(definition["id"]) == len("devnet-") + 16
@@ -85,8 +85,6 @@ def test_definition(tmp_path: Path) -> None:
 
 
 def socket_certificate(url: str) -> bytes:
-    import ssl
-
     host, port = url.removeprefix("https://").split(":")
     return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((host, int(port))))
 
@@ -101,9 +99,6 @@ def test_default_layout() -> None:
         if sys.platform.startswith("linux"):
             assert len({node.ip.rpartition(".")[0] for node in net.nodes}) == 12
         assert all(node.running for node in net.nodes)
-        status, body = direct(net.nodes[3], storage_rpc.Request("active_nodes_bin", {}))
-    assert status == 200
-    assert len(body.encode("latin-1", "replace")) > 0
 
 
 def test_starts_quickly() -> None:
@@ -210,6 +205,17 @@ def test_restart_keeps_everything(tmp_path: Path) -> None:
         for node in swarm_of(net, identity.account_id):
             assert contents(node, identity) == [b"kept"]
         assert requests.get(f"{net.file_server_url}/file/{uploaded}", timeout=10).content == b"a file"
+
+
+def test_restart_elsewhere(tmp_path: Path) -> None:
+    """Options that insist on an address move the nodes; who they are stays. A killed upload leaves nothing."""
+    with Devnet(DevnetOptions(nodes=2, swarms=1, data_dir=tmp_path)) as net:
+        before = [(node.ed25519, node.swarm_id) for node in net.nodes]
+    (tmp_path / "files" / "upload-0123").write_bytes(b"half")
+    with Devnet(DevnetOptions(data_dir=tmp_path, host="127.0.0.1")) as net:
+        assert [(node.ed25519, node.swarm_id) for node in net.nodes] == before
+        assert {node.ip for node in net.nodes} == {"127.0.0.1"}
+    assert list((tmp_path / "files").iterdir()) == []
 
 
 def test_two_networks_on_one_folder(tmp_path: Path) -> None:
