@@ -1,9 +1,48 @@
-"""What holds for all tests."""
+"""What holds for all tests, and the local network that most of them share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from session_cli.devnet.network import Devnet, DevnetOptions
+from tests.support.devnet import Person
 
 # How long an example takes depends on what else the machine does; tests/bench measures time, properties don't.
 settings.register_profile("session", deadline=None)
 settings.load_profile("session")
+
+
+@pytest.fixture(scope="session")
+def shared_net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
+    """One local network a test process. Not to be stopped or broken by a test; `private_net` is for that."""
+    with Devnet(DevnetOptions(data_dir=tmp_path_factory.mktemp("network"))) as net:
+        yield net
+
+
+@pytest.fixture(scope="session")
+def shared_definition(shared_net: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared network's definition file."""
+    path = tmp_path_factory.mktemp("definition") / "network.toml"
+    shared_net.write_definition(path)
+    return path
+
+
+@pytest.fixture
+def person(shared_definition: Path, tmp_path: Path) -> Callable[[str], Person]:
+    """Makes people with accounts on the shared network."""
+
+    def make(name: str) -> Person:
+        return Person(tmp_path / name.lower(), shared_definition).init("--name", name)
+
+    return make
+
+
+@pytest.fixture
+def private_net() -> Iterator[Devnet]:
+    """A local network for one test, which may do with it what it likes."""
+    with Devnet(DevnetOptions(peer_timeout=0.5, hop_timeout=3.0)) as net:
+        yield net

@@ -1,0 +1,84 @@
+"""Local networks for tests, and people who use the installed program on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SESSION = [sys.executable, "-m", "session_cli"]
+TIMEOUT_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a run of the program ended."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Standard output as JSON lines."""
+        return [json.loads(line) for line in self.lines]
+
+
+@dataclass(slots=True)
+class Person:
+    """A home folder of their own and the program to run in it, as a user without a terminal would."""
+
+    home: Path
+    network: Path | str
+    id: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """As bare as cron's: nothing of the developer's own reaches the program."""
+        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+        return {**kept, "SESSION_HOME": str(self.home), "SESSION_NETWORK": str(self.network), **self.extra}
+
+    def try_run(self, *arguments: str, stdin: bytes = b"") -> Done:
+        """Run `session` with these arguments, however it ends."""
+        done = subprocess.run(
+            [*SESSION, *arguments],
+            input=stdin,
+            capture_output=True,
+            env=self.environment,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr.decode())
+
+    def run(self, *arguments: str, stdin: bytes = b"") -> Done:
+        """Run `session` with these arguments; it must succeed."""
+        done = self.try_run(*arguments, stdin=stdin)
+        assert done.code == 0, f"session {' '.join(arguments)} ended with {done.code}: {done.stderr}"
+        return done
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start `session`, and leave it running."""
+        return subprocess.Popen([*SESSION, *arguments], env=self.environment, **options)
+
+    def init(self, *arguments: str) -> Person:
+        """Make this person's account."""
+        self.id = self.run("init", "--quiet", *arguments).text.strip()
+        return self
+
+    def receive(self, *arguments: str) -> list[dict[str, Any]]:
+        """What `recv --json` shows."""
+        return self.run("recv", "--json", *arguments).objects
