@@ -81,6 +81,11 @@ def page(status: int, **headers: str) -> FileReply:
     return FileReply(status, {"content-type": HTML} | headers, html.encode())
 
 
+def failed() -> FileReply:
+    """The answer when the disk or the database fails."""
+    return _status(500)
+
+
 def _json(value: Mapping[str, Any], status: int = 200) -> FileReply:
     return FileReply(status, {"content-type": _JSON}, json.dumps(value).encode())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sqlite3
 from io import BufferedReader
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from multidict import CIMultiDict
 
 from ..errors import OnionError
 from ..protocol.onion import encode_v4_head, parse_control, parse_ephemeral_key
-from .file_routes import HTML, TEXT, Crash, FileReply, FileRequest, FileRoutes, page
+from .file_routes import HTML, TEXT, Crash, FileReply, FileRequest, FileRoutes, failed, page
 from .http_server import BodyTooLarge, Bytes, Listener, Workers, read_body, respond
 from .layers import LayerCipher, NodeKeys, split_frame
 from .request_log import RequestLog, RequestRecord
@@ -73,7 +74,11 @@ class FileServer:
             reply = await self._routes.handle(request)
         except Crash:
             reply = on_crash
-        self._log.add(RequestRecord("file", None, f"{request.method} {reply.route}".strip(), reply.status))
+        except (OSError, sqlite3.Error):
+            reply = failed()
+        # Only routes that exist: inside of an onion a method is any text of the client's.
+        method = f"{request.method} {reply.route}" if reply.route else ""
+        self._log.add(RequestRecord("file", None, method, reply.status))
         return reply
 
     async def _send(self, request: web.BaseRequest, reply: FileReply) -> web.StreamResponse:
@@ -113,7 +118,10 @@ class FileServer:
             reply = _INVALID_V4
         else:
             reply = await self._routed(request, _INVALID_V4)
-        return await self._workers.run(reply.length, lambda: _seal_v4(cipher, reply))
+        try:
+            return await self._workers.run(reply.length, lambda: _seal_v4(cipher, reply))
+        except OSError:
+            return _seal_v4(cipher, failed())
 
     async def _v3(self, body: bytearray) -> Bytes | None:
         opened = await self._open(body)

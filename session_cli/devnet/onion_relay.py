@@ -25,6 +25,7 @@ from .storage_rpc import StorageRpc
 
 _RELAYED_STATUSES = frozenset({200, 400, 401, 403, 404, 406, 410, 413, 421, 429, 502, 503, 504})
 """What passes between nodes; any other status of a server arrives as 500."""
+_CIPHER_NAMES = frozenset({None, "aes-gcm", "gcm", "xchacha20", "xchacha20-poly1305", "aes-cbc", "cbc"})
 _HOP_BY_HOP = frozenset({"connection", "content-encoding", "content-length", "date", "keep-alive", "transfer-encoding"})
 
 
@@ -130,20 +131,12 @@ class OnionRelay:
                 max(0, control.number("hop_no", 0)),
                 None,
             )
-            self._cipher(layer)
+            if layer.enc_type not in _CIPHER_NAMES:
+                raise OnionError(f"Invalid encryption type {layer.enc_type}")
         except OnionError as error:
             self._log.add(RequestRecord("onion", self._member.index, "onion_req", 400, "guard", len(body)))
             return OnionReply(400, f"Error parsing onion request: {error}".encode())
         return await self.handle(layer)
-
-    def _cipher(self, layer: Layer) -> LayerCipher | None:
-        """The cipher of a layer; None for a key that is no point. Raises OnionError for an unknown cipher."""
-        try:
-            return LayerCipher(self._keys, layer.ephemeral_key, layer.enc_type)
-        except OnionError:
-            if layer.enc_type in _CIPHER_NAMES:
-                return None
-            raise OnionError(f"Invalid encryption type {layer.enc_type}") from None
 
     async def handle(self, layer: Layer) -> OnionReply:
         """Open a layer, and do what it says."""
@@ -154,11 +147,8 @@ class OnionRelay:
         if layer.hop > MAX_HOP_NUMBER:
             return self._noted(layer, "middle", OnionReply(400, b"onion request max path length exceeded"))
         try:
-            cipher = self._cipher(layer)
-            if cipher is None:
-                raise OnionError("An onion layer names a key that can't be used.")
-            opener = cipher
-            plaintext = await self._workers.run(len(layer.blob), lambda: opener.open(layer.blob))
+            cipher = LayerCipher(self._keys, layer.ephemeral_key, layer.enc_type)
+            plaintext = await self._workers.run(len(layer.blob), lambda: cipher.open(layer.blob))
         except OnionError:
             return self._noted(layer, "middle", OnionReply(400, b"Invalid ciphertext"))
         try:
@@ -182,16 +172,14 @@ class OnionRelay:
             return self._noted(layer, "middle", self._sealed(cipher, Reply(400, "Invalid json")))
         return await self._to_node(layer, destination, following)
 
-    def _noted(
-        self, layer: Layer, role: Role, reply: OnionReply, method: str = "onion_req", following: int | None = None
-    ) -> OnionReply:
+    def _noted(self, layer: Layer, role: Role, reply: OnionReply, following: int | None = None) -> OnionReply:
         """Log what this node saw."""
         actual: Role = "guard" if role == "middle" and layer.previous is None else role
         self._log.add(
             RequestRecord(
                 "onion",
                 self._member.index,
-                method,
+                "onion_req",
                 reply.status,
                 actual,
                 len(layer.blob),
@@ -254,7 +242,7 @@ class OnionRelay:
         except TimeoutError:
             waited = int(self._timeouts.server * 1000)
             reply = OnionReply(504, f"Operation timed out after {waited} milliseconds with 0 bytes received".encode())
-        except (aiohttp.ClientError, ValueError, OSError):
+        except (aiohttp.ClientError, ValueError, OverflowError, OSError):
             reply = OnionReply(
                 502, f"Failed to connect to {host} port {port} after 0 ms: Couldn't connect to server".encode()
             )
@@ -281,9 +269,8 @@ class OnionRelay:
             while piece := await response.content.readany():
                 content[size : size + len(piece)] = piece
                 size += len(piece)
+            # Shorter than announced if the library unpacked it.
+            del content[size:]
             passed_on = CIMultiDict((k, v) for k, v in response.headers.items() if k.lower() not in _HOP_BY_HOP)
             reason = f"HTTP/1.1 {response.status} {response.reason}"
             return OnionReply(response.status, content, passed_on, reason)
-
-
-_CIPHER_NAMES = frozenset({None, "aes-gcm", "gcm", "xchacha20", "xchacha20-poly1305", "aes-cbc", "cbc"})

@@ -286,6 +286,25 @@ def test_same_content_after_expiry(new_server: FileReplay) -> None:
     assert new_server._direct("GET", path, {}, None).status == 404
 
 
+def test_disk_that_fails(new_server: FileReplay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk, and a file that can't be read, are the server's failures; it goes on."""
+    uploaded = new_server._direct("POST", "/file", {}, b"goes missing")
+    path = f"/file/{json.loads(uploaded.body)['id']}"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("session_cli.devnet.file_store.FileStore.write", full)
+        answer = new_server._direct("POST", "/file", {}, b"too much")
+        assert (answer.status, json.loads(answer.body)) == (500, {"status_code": 500})
+    with monkeypatch.context() as patched:
+        patched.setattr("session_cli.devnet.file_server._fill", full)
+        entry = {"request": {"method": "GET"}, "onion": {"enc_type": "aes-gcm", "outer_status": 200}}
+        assert new_server._by_onion(entry, path, {}, None).status == 500
+    assert new_server._direct("GET", path, {}, None).status == 200
+
+
 def test_channels_and_tokens(new_server: FileReplay) -> None:
     path = "/session_version?platform=desktop&release_channel="
     assert new_server._direct("GET", path + "stable", {}, None).status == 200

@@ -117,7 +117,7 @@ def test_bodies(net: Devnet, body: bytes) -> None:
     blob=st.binary(max_size=200),
     control=st.dictionaries(
         st.sampled_from(["headers", "host", "target", "protocol", "port", "destination", "ephemeral_key", "enc_type"]),
-        values | st.sampled_from(["11" * 32, "aes-gcm", "/oxen/v4/lsrpc", "http", "127.0.0.1", 1]),
+        values | st.sampled_from(["11" * 32, "aes-gcm", "/oxen/v4/lsrpc", "http", "127.0.0.1", 1, 70_000, 2**70]),
     ).map(lambda value: json.dumps(value).encode())
     | st.binary(max_size=50),
     enc_type=st.sampled_from(EncType),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import json
 import os
@@ -270,6 +271,28 @@ def test_given_host_and_ports() -> None:
         assert len({node.port for node in net.nodes}) == 3
 
 
+def test_system_with_one_loopback_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where 127.0.0.1 is all there is, nodes differ by port, and everything works as well."""
+
+    class OneAddress(socket.socket):
+        def bind(self, address: Any) -> None:
+            if address[0] != "127.0.0.1":
+                raise OSError(99, "Cannot assign requested address")
+            super().bind(address)
+
+    monkeypatch.setattr("session_cli.devnet.layout.socket.socket", OneAddress)
+    identity = Identity.generate()
+    with Devnet() as net:
+        monkeypatch.undo()
+        assert {node.ip for node in net.nodes} == {"127.0.0.1"}
+        assert len({node.port for node in net.nodes}) == 12
+        node = swarm_of(net, identity.account_id)[0]
+        client = path_client(net, node)
+        request = store(identity.account_id, b"hello", time.time())
+        assert client.rpc(node, request.method, dict(request.params)).status == 200
+        client.close()
+
+
 def free_range(count: int) -> int:
     """The first of consecutive ports that nobody uses, below those that the system hands out."""
     for base in range(20_000 + os.getpid() % 1000 * 10, 32_000, count):
@@ -447,7 +470,7 @@ def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     client.close()
     assert list(temporary.iterdir()) == []
     assert set(threading.enumerate()) == threads
-    assert open_sockets() == sockets
+    assert open_sockets() <= sockets
 
 
 def _ignoring_errors(node: NodeHandle, request: storage_rpc.Request) -> None:
@@ -462,6 +485,7 @@ def open_sockets() -> int:
     folder = Path("/proc/self/fd")
     if not folder.exists():
         return 0
+    gc.collect()
     count = 0
     for entry in folder.iterdir():
         try:
