@@ -172,6 +172,9 @@ def _die_by(signal_name: str, fallback: ExitCode) -> NoReturn:
 def _run(arguments: Sequence[str], app: App) -> int:
     command = root_command()
     if os.environ.get("_SESSION_COMPLETE"):
+        from typer._completion_classes import completion_init
+
+        completion_init()
         command._main_shell_completion({}, "session", "_SESSION_COMPLETE")
     wants_json = "--json" in arguments  # in case the command line itself is wrong
 

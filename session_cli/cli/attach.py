@@ -12,15 +12,15 @@ from ..errors import InvalidInput, UsageError
 from .context import App
 from .output import json_object, message_json, message_text
 from .text import harmless
-from .typer_app import new_app
+from .typer_app import PlainTyper
 
 if TYPE_CHECKING:
     from ..core.attachments import OutgoingFile
 
-app = new_app(help="Send, list and save files.", no_args_is_help=True)
+app = PlainTyper(help="Send, list and save files.", no_args_is_help=True)
 
 
-@app.command()
+@app.plain_command()
 def send(
     ctx: typer.Context,
     to: Annotated[str, typer.Argument(metavar="TO", help="An account id, a known name, or me.", show_default=False)],
@@ -63,7 +63,7 @@ def send(
             context.emit(str(message.id))
 
 
-@app.command("list")
+@app.plain_command("list")
 def list_(
     ctx: typer.Context,
     conversation: Annotated[
@@ -81,7 +81,7 @@ def list_(
                 context.emit(message_text(message, painter))
 
 
-@app.command()
+@app.plain_command()
 def save(
     ctx: typer.Context,
     message_id: Annotated[int, typer.Argument(metavar="MESSAGE", help="The id of the message.", show_default=False)],

@@ -17,12 +17,12 @@ from ..errors import UnreadableInput, UsageError
 from .context import App
 from .exit_codes import ExitCode
 from .output import json_object
-from .typer_app import new_app
+from .typer_app import PlainTyper
 
 if TYPE_CHECKING:
     from ..devnet.network import Devnet
 
-app = new_app(help="Run a small Session network on this machine.", no_args_is_help=True)
+app = PlainTyper(help="Run a small Session network on this machine.", no_args_is_help=True)
 
 NodesOption = Annotated[int, typer.Option("--nodes", help="How many service nodes.", min=4, max=200)]
 SwarmsOption = Annotated[int, typer.Option("--swarms", help="How many swarms they form.", min=1, max=50)]
@@ -46,7 +46,7 @@ def load_devnet() -> type[Devnet]:
     return Devnet
 
 
-@app.command()
+@app.plain_command()
 def run(
     ctx: typer.Context,
     nodes: NodesOption = 12,
@@ -80,7 +80,7 @@ def run(
             pass
 
 
-@app.command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})
+@app.plain_command("exec", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": False})
 def exec_(
     ctx: typer.Context,
     command: Annotated[

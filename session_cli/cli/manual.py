@@ -1,0 +1,259 @@
+"""Makes what is generated from the commands: man pages, completions and the prepared top-level help.
+
+    python -m session_cli.cli.manual FOLDER
+
+writes `man/`, `completions/` and `session_cli/cli/help.txt` below FOLDER (the top of the source tree).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer import _click as click
+from typer._completion_shared import get_completion_script
+from typer.core import TyperGroup, TyperOption
+
+from .. import __version__
+from ..errors import SessionError
+from .app import COMMANDS, root_command
+from .exit_codes import ExitCode, exit_code_of
+
+HELP_WIDTH = 80
+
+EXIT_CODES = {
+    ExitCode.OK: "Done.",
+    ExitCode.NEGATIVE: "A negative answer: nothing came, with --fail-empty.",
+    ExitCode.USAGE: "The command line makes no sense.",
+    ExitCode.DATA: "Bad data: an id, a phrase, an address or a file that is not what it should be.",
+    ExitCode.NO_INPUT: "A file or stream that was named can't be read.",
+    ExitCode.REFUSED: "A service refused for good: the file is gone, or the request not allowed.",
+    ExitCode.BUG: "A bug in session.",
+    ExitCode.CANT_CREATE: "The account exists already.",
+    ExitCode.IO: "Reading or writing failed: disk full, read-only, no permission.",
+    ExitCode.TEMPORARY: "Temporary: the network can't be reached, or another process is at it. Try again.",
+    ExitCode.NO_PERMISSION: "The store's key can't be had, or is the wrong one.",
+    ExitCode.NOT_CONFIGURED: "There is no such profile, or it belongs to another network.",
+    ExitCode.INTERRUPTED: "Interrupted by Ctrl-C.",
+    ExitCode.TERMINATED: "Ended by SIGTERM.",
+}
+
+ENVIRONMENT = {
+    "SESSION_HOME": "One folder for everything: data, config, cache and state below it.",
+    "SESSION_PROFILE": "The profile, if --profile is not given.",
+    "SESSION_NETWORK": "The network, if --network is not given.",
+    "SESSION_PROXY": "The proxy, if --proxy is not given.",
+    "SESSION_PASSPHRASE": "The passphrase of a store that has one. Other programs of the same user may see it.",
+    "SESSION_PASSPHRASE_FILE": "A file whose first line is the passphrase.",
+    "SESSION_PASSPHRASE_COMMAND": "A command that prints the passphrase. Only one of the three may be given.",
+    "NO_COLOR": "If set, no colours.",
+}
+
+FILES = {
+    "DATA/profiles/NAME/messages.db": "The encrypted database (SQLCipher 4's format).",
+    "DATA/profiles/NAME/key.json": "How the database's key is found; the key itself only in wrapped form.",
+    "CONFIG/keys/NAME.key": "The key file, for profiles that use one. Whoever has it and the data can read both.",
+    "CONFIG/config.toml": "Defaults for profile, network and proxy.",
+    "CACHE/NETWORK.json": "The public list of service nodes, and the guards in use.",
+}
+
+
+def help_text() -> str:
+    """The top-level help at 80 columns."""
+    command = root_command()
+    context = click.Context(command, info_name="session", terminal_width=HELP_WIDTH, **command.context_settings)
+    return command.get_help(context) + "\n"
+
+
+def generated_files() -> dict[str, str]:
+    """Path below the source tree → content, of everything that is generated."""
+    files = {"session_cli/cli/help.txt": help_text()}
+    for path, command in _all_commands():
+        files[f"man/session{''.join('-' + part for part in path)}.1"] = _man_page(path, command)
+    files["man/session-json.5"] = _json_page()
+    for shell in ("bash", "zsh", "fish"):
+        script = get_completion_script(prog_name="session", complete_var="_SESSION_COMPLETE", shell=shell)
+        files[f"completions/session.{shell}"] = script.strip() + "\n"
+    return files
+
+
+def _all_commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    root = root_command()
+    context = click.Context(root, info_name="session")
+    yield (), root
+    for name in COMMANDS:
+        command = root.get_command(context, name)
+        if command is None:
+            raise LookupError(name)
+        yield (name,), command
+        if isinstance(command, TyperGroup):
+            for sub_name, sub_command in command.commands.items():
+                yield (name, sub_name), sub_command
+
+
+# Manual pages, in the man macros.
+
+
+def _troff(text: str) -> str:
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    return "\n".join("\\&" + line if line.startswith((".", "'")) else line for line in escaped.split("\n"))
+
+
+def _head(title: str, section: int, one_line: str) -> list[str]:
+    name = title.replace(" ", "-")
+    return [
+        f'.TH "{name.upper()}" "{section}" "" "session {__version__}" "Session for the shell"',
+        ".SH NAME",
+        _troff(name) + " \\- " + _troff(one_line.rstrip(".")),
+    ]
+
+
+def _definitions(rows: dict[str, str]) -> list[str]:
+    lines = []
+    for term, meaning in rows.items():
+        lines += [".TP", f"\\fB{_troff(term)}\\fR", _troff(meaning)]
+    return lines
+
+
+def _man_page(path: tuple[str, ...], command: click.Command) -> str:
+    root = root_command()
+    context = click.Context(root, info_name="session")
+    for part in path:
+        context = click.Context(command, info_name=part, parent=context)
+    one_line, _, rest = (command.help or "").strip().partition("\n")
+    lines = _head(" ".join(("session", *path)), 1, one_line.split(". ")[0])
+    usage = " ".join(command.collect_usage_pieces(context))
+    lines += [".SH SYNOPSIS", f"\\fB{_troff(' '.join(('session', *path)))}\\fR {_troff(usage)}"]
+    lines += [".SH DESCRIPTION", _troff(one_line)]
+    for paragraph in rest.strip().split("\n\n"):
+        if paragraph.strip():
+            lines += [".PP", _troff(" ".join(paragraph.split()))]
+    if not path:
+        lines += [".SH COMMANDS", *_definitions({name: summary for name, (_, summary) in COMMANDS.items()})]
+    elif isinstance(command, TyperGroup):
+        summaries = {name: (sub.help or "").split("\n")[0] for name, sub in command.commands.items()}
+        lines += [".SH COMMANDS", *_definitions(summaries)]
+    arguments, own, shared = _parameters(command, context, top=not path)
+    for title, rows in (("ARGUMENTS", arguments), ("OPTIONS", own)):
+        if rows:
+            lines += [f".SH {title}", *_definitions(rows)]
+    if path:
+        lines += [".SH GLOBAL OPTIONS", "Every command takes these, before or after its name."]
+    lines += _definitions(shared) if path else []
+    if not path:
+        codes = {str(int(code)): meaning for code, meaning in EXIT_CODES.items()}
+        lines += [".SH EXIT STATUS", *_definitions(codes), ".PP", "Every other number means failure."]
+        lines += [".SH ENVIRONMENT", *_definitions(ENVIRONMENT)]
+        lines += [
+            ".SH FILES",
+            "DATA, CONFIG and CACHE are the system's usual places for a program's data, or folders below SESSION_HOME.",
+            *_definitions(FILES),
+        ]
+    seen = ["session", *(("session-" + "-".join(path[:1]),) if len(path) > 1 else ()), "session-json"]
+    pages = [
+        f"\\fB{_troff(name)}\\fR({5 if name == 'session-json' else 1})" for name in seen if path or name != "session"
+    ]
+    lines += [".SH SEE ALSO", ", ".join(pages)]
+    return "\n".join(lines) + "\n"
+
+
+def _parameters(
+    command: click.Command, context: click.Context, *, top: bool
+) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """Arguments, own options and global options, as term → meaning."""
+    arguments: dict[str, str] = {}
+    own: dict[str, str] = {}
+    shared: dict[str, str] = {}
+    for parameter in command.get_params(context):
+        record = parameter.get_help_record(context)
+        if record is None:
+            continue
+        if not isinstance(parameter, TyperOption):
+            arguments[record[0]] = record[1].strip()
+        elif parameter.expose_value or top or parameter.name == "help":
+            own[record[0]] = record[1].strip()
+        else:
+            shared[record[0]] = record[1].strip()
+    return arguments, own, shared
+
+
+def json_schema() -> dict[str, Any]:
+    """The contract of `--json`."""
+    schema: dict[str, Any] = json.loads(
+        Path(__file__).with_name("..").joinpath("json_schema.json").resolve().read_text()
+    )
+    return schema
+
+
+def _json_page() -> str:
+    schema = json_schema()
+    lines = _head("session-json", 5, "what session prints with --json")
+    lines += [".SH DESCRIPTION", _troff("With --json every command prints one object a line, in UTF-8.")]
+    lines += [".PP", _troff(schema["description"]), ".PP"]
+    lines += [_troff("Each object has v (the version, 1) and type. The types:")]
+    for reference in schema["oneOf"]:
+        name = reference["$ref"].rpartition("/")[2]
+        definition = schema["$defs"][name]
+        lines += [f".SH {name.upper().replace('_', ' ')}", _troff(definition["description"])]
+        lines += _definitions(dict(_fields(definition, schema)))
+    lines += [
+        ".SH ATTACHMENT",
+        "Inside of a message.",
+        *_definitions(dict(_fields(schema["$defs"]["attachment"], schema))),
+    ]
+    lines += [".SH ERRORS", "The names that an error can have, with the exit code of each:"]
+    lines += _definitions({error.slug: str(int(_code(error))) for error in _errors(SessionError)})
+    lines += [".SH SEE ALSO", "\\fBsession\\fR(1)"]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(definition: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, field in definition["properties"].items():
+        resolved = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+        if "const" in resolved:
+            yield prefix + name, f"Always {json.dumps(resolved['const'])}."
+            continue
+        options = resolved.get("oneOf", [resolved])
+        inner = next((option for option in options if option.get("type") == "object"), None)
+        yield prefix + name, " ".join(filter(None, (_type_name(resolved), resolved.get("description", ""))))
+        if inner is not None:
+            yield from _fields(inner, schema, f"{prefix}{name}.")
+
+
+def _type_name(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return "One of " + ", ".join(field["enum"]) + "."
+    kinds = field.get("type") or [option["type"] for option in field["oneOf"]]
+    words = [kinds] if isinstance(kinds, str) else kinds
+    return " or ".join(word.capitalize() if not index else word for index, word in enumerate(words)) + "."
+
+
+def _errors(kind: type[SessionError]) -> list[type[SessionError]]:
+    """All leaves of the tree of errors, and those inner classes that are raised themselves."""
+    found = [kind] if kind is not SessionError else []
+    for child in kind.__subclasses__():
+        if child.__module__ == SessionError.__module__:
+            found += _errors(child)
+    return found
+
+
+def _code(kind: type[SessionError]) -> ExitCode:
+    return exit_code_of(kind.__new__(kind))
+
+
+def main() -> None:
+    """Write all generated files below the folder named on the command line."""
+    top = Path(sys.argv[1])
+    for name, content in generated_files().items():
+        path = top / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+        typer.echo(name)
+
+
+if __name__ == "__main__":
+    main()
