@@ -217,14 +217,13 @@ class Client:
         UnreadableInput, AttachmentTooLarge.
         """
         from ..network.clock import Deadline
-        from .attachments import OutgoingFile, open_file
         from .sending import check_body
 
         deadline = Deadline(self._timeout)
         recipient = self.resolve(to)
         check_body(body)
         quoted = self._row(quote) if quote is not None else None
-        files = [file if isinstance(file, OutgoingFile) else open_file(file) for file in attachments]
+        files = self._open_files(attachments) if attachments else []
         self._sender.resend_own_copies(deadline)
         rows: list[AttachmentRow] = []
         for file in files:
@@ -232,6 +231,11 @@ class Client:
                 rows.append(self._attachments.upload(file, deadline, progress))
         sent = self._sender.send(recipient, body, deadline, attachments=tuple(rows), quoted=quoted)
         return self._message(sent)
+
+    def _open_files(self, attachments: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
+        from .attachments import OutgoingFile, open_file
+
+        return [file if isinstance(file, OutgoingFile) else open_file(file) for file in attachments]
 
     # Receiving.
 

@@ -138,7 +138,13 @@ class NewFile:
         file.flush()
         os.fsync(file.fileno())
         if self._temporary is None:
-            os.link(f"/proc/self/fd/{file.fileno()}", self._target, follow_symlinks=True)
+            # With a folder's descriptor Python calls linkat, which alone can give a nameless file its name.
+            folder = os.open(self._target.parent, os.O_RDONLY)
+            try:
+                source = f"/proc/self/fd/{file.fileno()}"
+                os.link(source, self._target.name, dst_dir_fd=folder, follow_symlinks=True)
+            finally:
+                os.close(folder)
         elif self._overwrite:
             self._temporary.replace(self._target)
         else:

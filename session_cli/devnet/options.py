@@ -58,6 +58,8 @@ class DevnetOptions:
     127.0.0.1; an IPv4 address makes all listen there, from `port_base` on (None or 0: free ports). With `data_dir`
     keys, addresses, messages and files survive a restart; what was drawn or given at the first start then stays.
 
+    `max_file_size` counts encrypted bytes; the default takes a file of 100 MB, encrypted as attachments are.
+
     Times are in seconds. `clock` is what all parts take for the time of day, so that tests can move it. `peer_timeout`
     is how long a swarm member waits for another, `hop_timeout` a node for the next hop of an onion request,
     `server_timeout` the last hop for a server. `ons` maps name hashes (hex) to the registered records.
@@ -68,7 +70,7 @@ class DevnetOptions:
     data_dir: Path | None = None
     host: str | None = None
     port_base: int | None = None
-    max_file_size: int = 100_000_000
+    max_file_size: int = 100_000_064
     node_specs: Sequence[NodeSpec] | None = None
     peer_timeout: float = 5.0
     hop_timeout: float = 30.0

@@ -108,7 +108,7 @@ class NodePool:
             timeout=deadline.limit(SEED_TIMEOUT_S),
             headers={"Content-Type": "application/json"},
             pin=pin,
-            verify=True,
+            verify=pin is None,
         )
         if reply.status != 200:
             raise NetworkUnreachable(f"A seed answered with status {reply.status}.")

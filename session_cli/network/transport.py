@@ -10,12 +10,14 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ssl import CERT_NONE, SSLContext
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.util.ssl_ import create_urllib3_context
 
 from ..errors import NetworkUnreachable, RequestTimeout, UsageError
 
@@ -49,16 +51,22 @@ class _SizedStream:
         return iter(self._chunks)
 
 
-class _PinnedAdapter(HTTPAdapter):
-    """Accepts one certificate only, by its SHA-256 fingerprint."""
+class _UnverifiedAdapter(HTTPAdapter):
+    """Asks no certificate authority: accepts any certificate, or only the one with a given SHA-256 fingerprint.
 
-    def __init__(self, fingerprint: str) -> None:
-        self._fingerprint = fingerprint
+    It brings its own TLS context: the library would fill one with the system's authorities for each connection, at
+    the price of a third of a short command's time.
+    """
+
+    def __init__(self, context: SSLContext, fingerprint: str | None = None) -> None:
+        self._options: dict[str, Any] = {"ssl_context": context, "assert_fingerprint": fingerprint, "cert_reqs": "CERT_NONE"}
         super().__init__()
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["assert_fingerprint"] = self._fingerprint
-        super().init_poolmanager(*args, **kwargs)
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **kwargs, **self._options)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return super().proxy_manager_for(proxy, **kwargs, **self._options)
 
 
 def check_proxy(url: str) -> str:
@@ -86,6 +94,7 @@ class Transport:
         self._proxies = {"http": check_proxy(proxy), "https": check_proxy(proxy)} if proxy else {}
         self._local = threading.local()
         self._lock = threading.Lock()
+        self._context = create_urllib3_context(cert_reqs=CERT_NONE)
         self._sessions: list[requests.Session] = []
 
     def close(self) -> None:
@@ -137,12 +146,12 @@ class Transport:
         """
         data: Any = body if isinstance(body, bytes) else _SizedStream(body, size or 0)
         with _network_errors(url):
-            response = self._session(url, pin).post(
+            response = self._session(url, pin, verify=verify).post(
                 url,
                 data=data,
                 headers=dict(headers or {}),
                 timeout=(min(CONNECT_TIMEOUT_S, timeout), timeout),
-                verify=verify and pin is None,
+                verify=verify,
                 allow_redirects=False,
                 stream=True,
             )
@@ -152,7 +161,7 @@ class Transport:
         finally:
             response.close()
 
-    def _session(self, url: str, pin: str | None) -> requests.Session:
+    def _session(self, url: str, pin: str | None, *, verify: bool) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
             session = requests.Session()
@@ -160,14 +169,15 @@ class Transport:
             session.headers.clear()
             session.headers.update(_HEADERS)
             session.proxies.update(self._proxies)
+            session.mount("https://", _UnverifiedAdapter(self._context))
             self._local.session = session
             with self._lock:
                 self._sessions.append(session)
-        if pin is not None:
+        if pin is not None or verify:
             place = urlsplit(url)
-            prefix = f"{place.scheme}://{place.netloc}"
+            prefix = f"{place.scheme}://{place.netloc}/"
             if prefix not in session.adapters:
-                session.mount(prefix, _PinnedAdapter(pin))
+                session.mount(prefix, _UnverifiedAdapter(self._context, pin) if pin else HTTPAdapter())
         return session
 
 

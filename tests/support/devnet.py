@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SESSION = [sys.executable, "-m", "session_cli"]
+SESSION = [str(Path(sys.executable).with_name("session"))]
+"""The installed program."""
 TIMEOUT_S = 120
 
 

@@ -1,0 +1,31 @@
+"""Measures what the program costs, as ratios to something plain, taken in the same run.
+
+    python -m tests.bench [startup] [oneshot] [backlog] [attachment]
+
+Nothing here asserts: clocks are noisy, and a number is to be read with the machine in mind.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from . import attachment, backlog, oneshot, startup
+
+PARTS = {
+    "startup": startup.measure,
+    "oneshot": oneshot.measure,
+    "backlog": backlog.measure,
+    "attachment": attachment.measure,
+}
+
+
+def main() -> None:
+    """Run the parts named on the command line, or all."""
+    for name in sys.argv[1:] or PARTS:
+        print(f"{name}:")
+        for line in PARTS[name]():
+            print(f"  {line}")
+
+
+if __name__ == "__main__":
+    main()
