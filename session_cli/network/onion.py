@@ -174,40 +174,51 @@ class OnionClient:
     ) -> T:
         self.pool.ensure(deadline)
         tried: set[bytes] = set()
+        unreachable: set[bytes] = set()
         failures = 0
         refreshed = False
         while True:
             path = self._choose_path(exclude, tried, lane)
             if path is None:
-                if refreshed or not tried:
-                    raise NetworkUnreachable(f"No guard of the network {self.pool.definition.name!r} can be reached.")
-                # Every guard failed: our list may describe a network that is gone.
-                self.pool.refresh(deadline)
-                refreshed, tried = True, set()
-                continue
+                raise NetworkUnreachable("There are too few nodes for a path.")
             guard = path[0]
             started = time.monotonic()
             try:
                 result = attempt([Hop(hop.ed25519, hop.x25519) for hop in path], guard)
+            except NetworkUnreachable as error:
+                LOG.info("%s: guard not reached", what)
+                tried.add(guard.ed25519)
+                unreachable.add(guard.ed25519)
+                if len(unreachable) >= GUARDS_TRIED:
+                    if refreshed:
+                        network = self.pool.definition.name
+                        raise NetworkUnreachable(
+                            f"No guard of the network {network!r} can be reached: {error.message}"
+                        ) from None
+                    # Our list may describe a network that is gone.
+                    self.pool.refresh(deadline)
+                    refreshed = True
+                    tried.clear()
+                    unreachable.clear()
+                continue
             except (NetworkError, OnionError) as error:
                 LOG.info("%s: failed (%s)", what, type(error).__name__)
                 tried.add(guard.ed25519)
-                if isinstance(error, NetworkUnreachable):
-                    self.pool.drop_guard(guard.ed25519)
-                    if len(tried) > GUARDS_TRIED:
-                        raise
-                    continue
                 failures += 1
                 self._blame(error, exclude, final=failures >= PATHS_TRIED)
                 continue
             elapsed = int((time.monotonic() - started) * 1000)
             LOG.info("%s: %d ms", what, elapsed)
             self.last_path = PathUsed(path, what, elapsed)
+            if unreachable:
+                self.pool.replace_guards(unreachable, guard)
             return result
 
     def _choose_path(self, exclude: Collection[bytes], tried: set[bytes], lane: int) -> list[ServiceNode] | None:
-        guards = self.pool.guards([*exclude, *tried])
-        return self.pool.path(guards[lane % len(guards)], exclude) if guards else None
+        avoided = {*exclude, *tried}
+        guards = self.pool.guards(avoided)
+        guard = guards[lane % len(guards)] if guards else self.pool.substitute_guard(avoided)
+        return self.pool.path(guard, exclude) if guard else None
 
     def _blame(self, error: NetworkError | OnionError, destination: Collection[bytes], *, final: bool) -> None:
         """Drop the hop that the error names. Raises it if there shall be no other attempt.

@@ -134,28 +134,35 @@ class NodePool:
     def drop(self, ed25519: bytes) -> None:
         """Forget a node that the network no longer knows."""
         self.state.nodes.pop(ed25519, None)
-        self.drop_guard(ed25519)
-
-    def drop_guard(self, ed25519: bytes) -> None:
-        """Stop using a node as guard."""
         if ed25519 in self.state.guards:
             self.state.guards.remove(ed25519)
 
     def guards(self, exclude: Collection[bytes]) -> list[ServiceNode]:
-        """Our guards, new ones drawn where some are missing, without the excluded nodes."""
-        chosen = [self.state.nodes[key] for key in self.state.guards if key in self.state.nodes]
-        drawn = False
-        while len(chosen) < GUARDS:
-            taken = {node.ed25519 for node in chosen}
-            candidates = [node for key, node in self.state.nodes.items() if key not in taken and key not in exclude]
+        """Our guards without the excluded nodes. Missing ones are drawn, and kept from then on."""
+        kept = [key for key in self.state.guards if key in self.state.nodes]
+        while len(kept) < GUARDS:
+            candidates = [key for key in self.state.nodes if key not in kept and key not in exclude]
             if not candidates:
                 break
-            chosen.append(secrets.choice(candidates))
-            drawn = True
-        if drawn:
-            self.state.guards = [node.ed25519 for node in chosen]
+            kept.append(secrets.choice(candidates))
+        if kept != self.state.guards:
+            self.state.guards = kept
             self.save()
-        return [node for node in chosen if node.ed25519 not in exclude]
+        return [self.state.nodes[key] for key in kept if key not in exclude]
+
+    def substitute_guard(self, exclude: Collection[bytes]) -> ServiceNode | None:
+        """A node to try where no guard works. It becomes one only by `replace_guards`.
+
+        If it did at once, a machine whose network is down would draw new guards with every run.
+        """
+        candidates = [node for key, node in self.state.nodes.items() if key not in exclude]
+        return secrets.choice(candidates) if candidates else None
+
+    def replace_guards(self, unreachable: Collection[bytes], working: ServiceNode) -> None:
+        """Keep a node that works instead of guards that could not be reached while it could."""
+        kept = [key for key in self.state.guards if key not in unreachable and key != working.ed25519]
+        self.state.guards = [working.ed25519, *kept]
+        self.save()
 
     def path(self, guard: ServiceNode, exclude: Collection[bytes]) -> list[ServiceNode] | None:
         """Guard and further hops, in different /24 networks where the network asks for it; None if too few remain."""

@@ -59,7 +59,11 @@ class _UnverifiedAdapter(HTTPAdapter):
     """
 
     def __init__(self, context: SSLContext, fingerprint: str | None = None) -> None:
-        self._options: dict[str, Any] = {"ssl_context": context, "assert_fingerprint": fingerprint, "cert_reqs": "CERT_NONE"}
+        self._options: dict[str, Any] = {
+            "ssl_context": context,
+            "assert_fingerprint": fingerprint,
+            "cert_reqs": "CERT_NONE",
+        }
         super().__init__()
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
