@@ -20,6 +20,7 @@ from ..errors import (
 )
 from .context import App
 from .output import json_object
+from .text import counted
 from .typer_app import single_command
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def restore(
     with _create(app, identity, name, key, key_command) as client:
         try:
             found = client.poll()
-            app.note(f"{found.new} messages were waiting; see them with `session recv`.")
+            app.note(f"{counted(found.new, 'message')} fetched; see what is new with `session recv`.")
         except NetworkError as error:
             app.note(f"The account is restored; fetching its messages has to wait: {error.message}")
         _announce(app, client, "restored")
@@ -169,7 +170,8 @@ def whoami(
                 ("name", client.name or "(none)"),
                 ("profile", client.profile_name),
                 ("network", client.network_id),
-                ("store", f"{client.folder} (key: {_describe(key)})"),
+                ("store", str(client.folder)),
+                ("key", _describe(key)),
             ):
                 app.emit(f"{label:<8} {value}")
         if qr:
@@ -241,10 +243,7 @@ def _method(app: App, key: KeyChoice | None, key_command: str | None) -> KeyMeth
         return KeyMethod(key.value)
     if key_command is not None:
         return KeyMethod.COMMAND
-    method = default_key_method(interactive=app.interactive)
-    where = "the system's keyring" if method is KeyMethod.KEYRING else "a key file that only you can read"
-    app.note(f"The store's key is kept in {where}; choose another place with --key.")
-    return method
+    return default_key_method(interactive=app.interactive)
 
 
 def _announce(app: App, client: Client, how: str) -> None:
@@ -262,13 +261,14 @@ def _announce(app: App, client: Client, how: str) -> None:
     else:
         app.emit(client.account_id)
     app.note(f"Account {how} as profile {client.profile_name!r} on the network {client.network_id!r}.")
+    app.note(f"The store's key is kept in: {_describe(client.key_info)}. Another place can be chosen with --key.")
 
 
 def _describe(key: KeyInfo) -> str:
     return {
         "keyring": f"keyring {key.keyring_backend}",
         "passphrase": "passphrase",
-        "keyfile": "key file",
+        "keyfile": "a key file that only you can read",
         "command": "command",
     }[key.method.value]
 

@@ -6,6 +6,7 @@ Commands are loaded when they are called; the list of commands is known without 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,17 @@ class _Commands(TyperGroup):
         made: typer.Typer = module.commands[cmd_name]
         return with_global_options(typer.main.get_command(made), cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            similar = get_close_matches(args[0], COMMANDS)
+            hint = f" Did you mean {' or '.join(similar)}?" if similar else ""
+            raise click.exceptions.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
@@ -61,6 +73,8 @@ class _Commands(TyperGroup):
 def _global_options() -> list[TyperOption]:
     def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if param.name and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            if value != value:  # noqa: PLR0124 - only NaN differs from itself, and no range keeps it out
+                raise click.exceptions.BadParameter("that is no number.", ctx, param)
             app = ctx.find_root().obj
             setattr(app, param.name, app.verbose + value if param.name == "verbose" else value)
 
@@ -76,7 +90,7 @@ def _global_options() -> list[TyperOption]:
         option("--tor", help="Send everything through Tor on this machine.", is_flag=True),
         option("--json", help="Print one JSON object a line.", is_flag=True),
         option("--quiet", "-q", help="No remarks on stderr, only errors.", is_flag=True),
-        option("--verbose", "-v", help="Say on stderr what is going on; twice for more.", count=True),
+        option("--verbose", "-v", help="Say on stderr what is going on; twice for more.", count=True, type=int),
         option("--no-input", help="Never ask anything.", is_flag=True),
         option(
             "--color",
@@ -87,8 +101,16 @@ def _global_options() -> list[TyperOption]:
         option(
             "--timeout",
             help="Give up after so many seconds.",
-            type=click.types.FloatRange(min=0, min_open=True),
+            type=click.types.FloatRange(min=0, min_open=True, max=1e9),
             metavar="SECONDS",
+        ),
+        TyperOption(
+            param_decls=["--version"],
+            help="Show the version.",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_version,
         ),
     ]
 
@@ -111,19 +133,11 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 
 def root_command() -> TyperGroup:
     """The whole command line as one object."""
-    version = TyperOption(
-        param_decls=["--version"],
-        help="Show the version.",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_show_version,
-    )
     return _Commands(
         name="session",
         help="The Session messenger for the shell.",
         epilog=_EPILOG,
-        params=[*_global_options(), version],
+        params=[*_global_options()],
         no_args_is_help=True,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
@@ -220,7 +234,8 @@ def _usage_message(error: click.exceptions.ClickException) -> str:
     path = context.command_path if context else "session"
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return f"Which command? See {path} --help"
-    return f"{error.format_message()} See {path} --help"
+    message = re.sub(r"is not a valid (float|int)\w*( range)?\.", "is not a number.", error.format_message())
+    return f"{message} See {path} --help"
 
 
 def _show_trace(app: App) -> None:

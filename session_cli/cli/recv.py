@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import UsageError
 from .context import App
 from .exit_codes import ExitCode
 from .output import message_json, message_text
+from .text import counted
 from .typer_app import single_command
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ def recv(
     recv begins with the message that was not shown.
     """
     app: App = ctx.obj
+    if not math.isfinite(wait):
+        raise UsageError("--wait takes a number of seconds.")
     painter = app.painter()
     shown = 0
     with app.open_client() as client:
@@ -44,7 +49,7 @@ def recv(
 
 def _remark(app: App, result: PollResult) -> None:
     if result.skipped:
-        app.note(f"session: {result.skipped} messages could not be read and were skipped.")
+        app.note(f"session: {counted(result.skipped, 'message')} could not be read, and skipped.")
 
 
 commands = {"recv": single_command("recv", recv)}

@@ -39,6 +39,11 @@ def human_size(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def short_id(account_id: str) -> str:
     """An id as people tell it from others."""
     return account_id[:10] + "…"

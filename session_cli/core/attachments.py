@@ -46,7 +46,8 @@ def open_file(path: Path, *, name: str | None = None, content_type: str | None =
     """
     try:
         if path.is_dir():
-            raise UnreadableInput(f"{path} is a folder; pack it first, for example: tar c {path} | session attach send")
+            example = f"tar c {path} | session attach send TO - --name {path.name}.tar"
+            raise UnreadableInput(f"{path} is a folder; pack it on the way, for example: {example}")
         source = path.open("rb")
         size = path.stat().st_size if path.is_file() else None
     except OSError as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -258,7 +258,7 @@ class Client:
         wait: float = 0.0,
         peek: bool = False,
         polled: Callable[[PollResult], None] | None = None,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Poll, and yield every event that `reader` has not had yet, oldest first.
 
         Each event counts as taken once the caller asks for the next one (or the iteration ends), unless `peek` is set:
@@ -277,7 +277,7 @@ class Client:
                     return
             time.sleep(min(POLL_INTERVAL_S, left))
 
-    def _unread(self, reader: str, *, peek: bool) -> Iterator[Event]:
+    def _unread(self, reader: str, *, peek: bool) -> Generator[Event, None, None]:
         from .model import Event
 
         after = None
@@ -366,9 +366,7 @@ class Client:
         if not attachments:
             raise InvalidInput(f"Message {message_id} has no attachments.")
         if not 0 <= index < len(attachments):
-            raise InvalidInput(
-                f"Message {message_id} has {len(attachments)} attachments; there is no number {index + 1}."
-            )
+            raise InvalidInput(f"Message {message_id} has no attachment {index + 1}; it has {len(attachments)}.")
         return attachments[index]
 
     def _row(self, message_id: int) -> MessageRow:

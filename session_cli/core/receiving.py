@@ -77,7 +77,14 @@ class Receiver:
                     self._account, Namespace.MESSAGES, stored.hash, stored.expiration_ms
                 ):
                     continue
-                result += self._take_message(stored, outcome, now_ms)
+                try:
+                    with self._store.part():
+                        result += self._take_message(stored, outcome, now_ms)
+                except (ArithmeticError, TypeError, ValueError) as error:
+                    # Every field was checked before; should a check be missing, one message is lost and not all.
+                    LOG.warning("A message could not be stored (%s); it is skipped.", type(error).__name__)
+                    self._store.swarm.skip(stored.hash, "bug", now_ms)
+                    result += PollResult(skipped=1)
             last = page.messages[-1] if page.messages else None
             self._store.swarm.advance(
                 page.node,

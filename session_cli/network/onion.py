@@ -76,6 +76,8 @@ class OnionClient:
         self.clock = clock
         self.last_path = PathUsed()
         self._transport = transport
+        self._suspects: set[bytes] = set()
+        """Hops of paths that failed without saying which hop it was; avoided while there are others."""
 
     def call(self, node: ServiceNode, request: Request, deadline: Deadline, *, lane: int = 0) -> Any:
         """Let a service node answer a storage RPC. Returns the answer's JSON.
@@ -205,11 +207,13 @@ class OnionClient:
                 LOG.info("%s: failed (%s)", what, type(error).__name__)
                 tried.add(guard.ed25519)
                 failures += 1
+                self._suspects.update(hop.ed25519 for hop in path[1:])
                 self._blame(error, exclude, final=failures >= PATHS_TRIED)
                 continue
             elapsed = int((time.monotonic() - started) * 1000)
             LOG.info("%s: %d ms", what, elapsed)
             self.last_path = PathUsed(path, what, elapsed)
+            self._suspects.difference_update(hop.ed25519 for hop in path)
             if unreachable:
                 self.pool.replace_guards(unreachable, guard)
             return result
@@ -218,7 +222,7 @@ class OnionClient:
         avoided = {*exclude, *tried}
         guards = self.pool.guards(avoided)
         guard = guards[lane % len(guards)] if guards else self.pool.substitute_guard(avoided)
-        return self.pool.path(guard, exclude) if guard else None
+        return self.pool.path(guard, exclude, avoid=self._suspects) if guard else None
 
     def _blame(self, error: NetworkError | OnionError, destination: Collection[bytes], *, final: bool) -> None:
         """Drop the hop that the error names. Raises it if there shall be no other attempt.

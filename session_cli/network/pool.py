@@ -164,8 +164,13 @@ class NodePool:
         self.state.guards = [working.ed25519, *kept]
         self.save()
 
-    def path(self, guard: ServiceNode, exclude: Collection[bytes]) -> list[ServiceNode] | None:
-        """Guard and further hops, in different /24 networks where the network asks for it; None if too few remain."""
+    def path(
+        self, guard: ServiceNode, exclude: Collection[bytes], *, avoid: Collection[bytes] = ()
+    ) -> list[ServiceNode] | None:
+        """Guard and further hops, in different /24 networks where the network asks for it; None if too few remain.
+
+        Excluded nodes are never used, those to avoid only where there are no others.
+        """
         hops = [guard]
         while len(hops) < self.definition.hops:
             taken = {hop.ed25519 for hop in hops} | set(exclude)
@@ -177,7 +182,8 @@ class NodePool:
             ]
             if not candidates:
                 return None
-            hops.append(secrets.choice(candidates))
+            preferred = [node for node in candidates if node.ed25519 not in avoid]
+            hops.append(secrets.choice(preferred or candidates))
         return hops
 
     def save(self) -> None:

@@ -198,11 +198,13 @@ def _network_errors(url: str) -> Iterator[None]:
     except requests.exceptions.Timeout:
         raise RequestTimeout(f"{_place(url)} did not answer in time.") from None
     except requests.exceptions.ProxyError:
-        raise NetworkUnreachable(f"The proxy could not be reached, or could not reach {_place(url)}.") from None
+        raise NetworkUnreachable(f"The proxy can't be reached, or can't reach {_place(url)}.") from None
     except requests.exceptions.SSLError as error:
         reason = "shows another certificate than it should" if "ingerprint" in str(error) else "fails at TLS"
         raise NetworkUnreachable(f"{_place(url)} {reason}.") from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+        if any(type(inner).__name__ == "ProxyConnectionError" for inner in _chain(error)):
+            raise NetworkUnreachable("The proxy can't be reached; is it running?") from None
         raise NetworkUnreachable(f"{_place(url)} can't be reached ({_reason(error)}).") from None
 
 
@@ -210,12 +212,16 @@ def _place(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _reason(error: BaseException) -> str:
-    """The innermost reason in the chain of wrapped errors, without the wrappers' object addresses."""
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it was raised from or wraps, outermost first."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return seen.strerror.lower()
-        inner = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or seen.__context__
-    return type(error).__name__
+        yield seen
+        wrapped = getattr(seen, "reason", None) or (seen.args[0] if seen.args else None)
+        seen = wrapped if isinstance(wrapped, BaseException) else seen.__cause__ or seen.__context__
+
+
+def _reason(error: BaseException) -> str:
+    """The system's word for what went wrong, without the wrappers' object addresses."""
+    words = [inner.strerror for inner in _chain(error) if isinstance(inner, OSError) and inner.strerror]
+    return words[-1].lower() if words else type(error).__name__

@@ -7,6 +7,7 @@ strict about what a value means and lenient about what does not concern us: unkn
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,10 @@ MAX_BODY_CODE_POINTS = 2_000
 MAX_ATTACHMENTS = 32
 EXPIRATION_TIMER_UPDATE = 2
 VOICE_MESSAGE = 1
+MAX_TIME_MS = 253_402_300_799_999
+"""The end of the year 9999, and of what RFC 3339 can say. No message is from later."""
 _MAX_NAME_BYTES = 100
-_ATTACHMENT_SIZE_MAX = 2**32 - 1
+_ID = re.compile(r"(?:0[0357]|15|25)[0-9a-f]{64}\Z")
 
 
 class ExpirationMode(enum.Enum):
@@ -342,7 +345,15 @@ def parse(serialized: bytes) -> Content:
         if message.HasField(name):
             payload = read(message)
             break
-    return Content(payload, message.sigTimestamp or None, _read_expiration(message))
+    timestamp_ms = check_time(message.sigTimestamp) if message.sigTimestamp else None
+    return Content(payload, timestamp_ms, _read_expiration(message))
+
+
+def check_time(milliseconds: int) -> int:
+    """A time as it is, or MalformedMessage for one that no calendar has: the field has room for 584 million years."""
+    if milliseconds > MAX_TIME_MS:
+        raise MalformedMessage("A message names a time after the year 9999.")
+    return milliseconds
 
 
 def _read_expiration(message: pb.Content) -> Expiration:
@@ -369,14 +380,19 @@ def _read_data(content: pb.Content) -> Payload:
         if not reaction.emoji:
             raise MalformedMessage("A reaction names no emoji.")
         return Reaction(
-            reaction.author, reaction.id, reaction.emoji, reaction.action == reaction.REMOVE, profile, sync_target
+            reaction.author,
+            check_time(reaction.id),
+            reaction.emoji,
+            reaction.action == reaction.REMOVE,
+            profile,
+            sync_target,
         )
     if len(data.attachments) > MAX_ATTACHMENTS:
         raise MalformedMessage(f"A message has more than {MAX_ATTACHMENTS} attachments.")
     visible = VisibleMessage(
         body=data.body,
         attachments=tuple(_read_pointer(pointer) for pointer in data.attachments),
-        quote=Quote(data.quote.author, data.quote.id, data.quote.text or None) if data.HasField("quote") else None,
+        quote=_read_quote(data.quote) if data.HasField("quote") else None,
         preview=_read_preview(data.preview[0]) if data.preview else None,
         invitation=(
             CommunityInvitation(data.openGroupInvitation.url, data.openGroupInvitation.name)
@@ -389,6 +405,13 @@ def _read_data(content: pb.Content) -> Payload:
     if not (visible.body.strip() or visible.attachments or visible.quote or visible.preview or visible.invitation):
         return Ignored("an empty message")
     return visible
+
+
+def _read_quote(quote: pb.Quote) -> Quote | None:
+    """The reference, or None if it can't be one: a reply is worth reading all the same."""
+    if quote.id > MAX_TIME_MS or not _ID.match(quote.author):
+        return None
+    return Quote(quote.author, quote.id, quote.text or None)
 
 
 def _read_pointer(pointer: pb.AttachmentPointer) -> AttachmentPointer:
@@ -421,8 +444,13 @@ def _read_profile(message: pb.DataMessage | pb.MessageRequestResponse) -> Profil
         name=truncate_name(message.profile.displayName) or None,
         picture_url=url or None,
         picture_key=key if url else None,
-        updated_s=message.profile.lastUpdateSeconds,
+        updated_s=_believable(message.profile.lastUpdateSeconds),
     )
+
+
+def _believable(seconds: int) -> int:
+    """A profile's time, or 0 (unknown) for one after the year 9999: it would beat all names to come."""
+    return seconds if seconds * 1000 <= MAX_TIME_MS else 0
 
 
 def truncate_name(name: str) -> str:
@@ -434,14 +462,14 @@ def _read_receipt(content: pb.Content) -> Payload:
     receipt = content.receiptMessage
     if receipt.type != receipt.READ:
         return Ignored("a delivery receipt")
-    return ReadReceipt(tuple(receipt.timestamp))
+    return ReadReceipt(tuple(map(check_time, receipt.timestamp)))
 
 
 def _read_extraction(content: pb.Content) -> Payload:
     notice = content.dataExtractionNotification
     if notice.type != notice.MEDIA_SAVED:
         return Ignored("a screenshot notice")
-    return MediaSaved(notice.timestamp or notice.msgTimestamp)
+    return MediaSaved(check_time(notice.timestamp or notice.msgTimestamp))
 
 
 def _read_response(content: pb.Content) -> Payload:
@@ -459,7 +487,7 @@ def _read_typing(content: pb.Content) -> Payload:
 
 
 def _read_unsend(content: pb.Content) -> Payload:
-    return Unsend(content.unsendRequest.author, content.unsendRequest.timestamp)
+    return Unsend(content.unsendRequest.author, check_time(content.unsendRequest.timestamp))
 
 
 _PAYLOADS: tuple[tuple[Any, Callable[[pb.Content], Payload]], ...] = (

@@ -16,6 +16,7 @@ from nacl.exceptions import CryptoError
 
 from ..errors import BadSignature, DecryptionFailed, InvalidInput, MalformedMessage, UnsupportedVersion
 from .account import AccountId, Identity, account_id_of, key_of, verify_signature
+from .content import check_time
 from .padding import pad, unpad
 
 _KEY_BYTES = 32
@@ -150,7 +151,7 @@ def unwrap(data: bytes) -> UnwrappedEnvelope:
         raise MalformedMessage("A stored message has no content.")
     if envelope.HasField("proSig") and len(envelope.proSig) != _SIGNATURE_BYTES:
         raise MalformedMessage("A stored message has a malformed subscription signature.")
-    return UnwrappedEnvelope(envelope.timestamp, envelope.content)
+    return UnwrappedEnvelope(check_time(envelope.timestamp), envelope.content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,10 @@ def make_wrapping_key(method: KeyMethod, *, secrets: KeySources, command: str | 
 
     Raises UsageError on contradictory arguments or passphrase sources, KeySourceFailed, StoreUnwritable.
     """
-    if (method is KeyMethod.COMMAND) != bool(command):
-        raise UsageError("A command line belongs to the key method 'command', and only to that.")
+    if method is KeyMethod.COMMAND and not command:
+        raise UsageError("--key command needs a program that prints the key: --key-command CMD")
+    if command and method is not KeyMethod.COMMAND:
+        raise UsageError("--key-command goes with --key command only.")
     match method:
         case KeyMethod.KEYRING:
             return _new_keyring_entry(secrets)
@@ -193,9 +195,8 @@ def _passphrase(secrets: KeySources, *, new: bool) -> bytes:
     elif secrets.prompt is not None:
         secret = secrets.prompt(new=new).encode("utf-8", "surrogateescape")
     else:
-        raise KeySourceFailed(
-            f"The profile has a passphrase, and nobody can be asked for it: set {names[0]}, {names[1]} or {names[2]}."
-        )
+        situation = "A passphrase has to be chosen" if new else "The profile has a passphrase"
+        raise KeySourceFailed(f"{situation}, and nobody can be asked for it: set {names[0]}, {names[1]} or {names[2]}.")
     if not secret:
         raise KeySourceFailed("The passphrase is empty.")
     return secret

@@ -184,13 +184,17 @@ class People:
         return bool(row and row[0])
 
     def find(self, text: str) -> list[tuple[str, str | None]]:
-        """Addresses (with names) of people and conversations whose name is `text`, or whose address begins with it."""
+        """Addresses (with names) that begin with `text`, and those of people we wrote to whose name is `text`.
+
+        A name is what somebody calls himself. Whom we never wrote to could have chosen it to be mistaken for another.
+        """
         return [
             (address, name)
             for address, name in fetch_all(
                 self._connection,
                 """
-                SELECT address, name FROM people WHERE name = ?1 OR substr(address, 1, length(?2)) = ?2
+                SELECT address, name FROM people
+                WHERE (name = ?1 AND approved) OR substr(address, 1, length(?2)) = ?2
                 UNION
                 SELECT c.address, p.name FROM conversations c LEFT JOIN people p ON p.address = c.address
                 WHERE substr(c.address, 1, length(?2)) = ?2

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +97,19 @@ class Store:
     def transaction(self) -> AbstractContextManager[None]:
         """All of the block's writes or none; the write lock is taken at once."""
         return transaction(self._connection)
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of a transaction that can fail alone: its writes are undone, the transaction's others are kept."""
+        self._connection.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK TO part")
+                self._connection.execute("RELEASE part")
+            raise
+        self._connection.execute("RELEASE part")
 
     def next_sent_ms(self, now_ms: int) -> int:
         """A time for a new message: now, but later than that of every message we sent before.

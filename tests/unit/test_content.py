@@ -152,3 +152,21 @@ def test_a_sync_target_counts_only_from_ourselves() -> None:
 def test_an_ignored_payload_is_never_sent() -> None:
     with pytest.raises(ValueError, match="never sent"):
         contents.serialize(Content(Ignored("a thing"), 1))
+
+
+def test_times_that_no_calendar_has() -> None:
+    late = contents.MAX_TIME_MS + 1
+    with pytest.raises(MalformedMessage):
+        _parse(pb.Content(dataMessage=pb.DataMessage(body="x"), sigTimestamp=late))
+    with pytest.raises(MalformedMessage):
+        _parse(pb.Content(unsendRequest=pb.UnsendRequest(author=THEM, timestamp=2**64 - 1)))
+    profile = pb.LokiProfile(displayName="A", lastUpdateSeconds=2**63)
+    payload = _parse(pb.Content(dataMessage=pb.DataMessage(body="x", profile=profile)))
+    assert isinstance(payload, VisibleMessage)
+    assert payload.profile == Profile("A", updated_s=0)
+
+
+@pytest.mark.parametrize(("author", "when"), [(THEM, 2**63), ("a", 1), ("\x1b[31m", 1), ("05" + "AA" * 32, 1)])
+def test_a_reply_to_nothing_that_could_be_is_read_without_the_reference(author: str, when: int) -> None:
+    payload = _parse(pb.Content(dataMessage=pb.DataMessage(body="x", quote=pb.Quote(id=when, author=author))))
+    assert payload == VisibleMessage("x")

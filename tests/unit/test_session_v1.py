@@ -163,7 +163,7 @@ def test_garbage_content_parses_or_is_malformed(data: bytes) -> None:
 BODIES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300).filter(lambda t: t.strip() != "")
 
 
-@given(BODIES, st.integers(1, 2**53), st.integers(0, 2**32 - 1))
+@given(BODIES, st.integers(1, contents.MAX_TIME_MS), st.integers(0, 2**32 - 1))
 def test_message_round_trip(body: str, timestamp: int, seconds: int) -> None:
     mode = contents.ExpirationMode.AFTER_SEND if seconds else contents.ExpirationMode.OFF
     content = Content(VisibleMessage(body, sync_target=BOB.account_id), timestamp, Expiration(mode, seconds))
