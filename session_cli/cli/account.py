@@ -223,7 +223,7 @@ def _create(app: App, identity: Identity, name: str | None, key: KeyChoice | Non
     method = _method(app, key, key_command)
     return Client.create(
         app.profile_name,
-        name=name,
+        name=app.text_argument(name) if name else None,
         identity=identity,
         network=app.network_name or "mainnet",
         key_method=method,

@@ -10,6 +10,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any, NoReturn
@@ -158,11 +159,13 @@ def run(arguments: Sequence[str]) -> NoReturn:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _on_terminate)
+        number = getattr(signal, name, None)
+        # Under nohup SIGHUP is ignored, and shall stay so.
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _on_terminate)
     try:
         code = _run(arguments, app)
-        sys.stdout.flush()
+        _finish_output(code)
     except BrokenPipeError:
         _die_by("SIGPIPE", ExitCode.IO)
     except KeyboardInterrupt:
@@ -172,11 +175,28 @@ def run(arguments: Sequence[str]) -> NoReturn:
     sys.exit(code)
 
 
+def _finish_output(code: int) -> None:
+    """Write out what Python still holds back. What can't be written is said once, and never left to the interpreter."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        if code == ExitCode.OK:
+            sys.stderr.write(f"session: Can't write to standard output: {error.strerror}.\n")
+            sys.exit(ExitCode.IO)
+
+
+def _drop_output() -> None:
+    """Let nobody, the interpreter at its end included, try to write again what can't be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _die_by(signal_name: str, fallback: ExitCode) -> NoReturn:
     """End by the signal itself, as other programs do, so that the shell knows why."""
     number = getattr(signal, signal_name, None)
-    # Python must not try to flush what nobody reads any more.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _drop_output()
     if number is not None and os.name == "posix":
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
@@ -194,7 +214,8 @@ def _run(arguments: Sequence[str], app: App) -> int:
 
     def report(slug: str, code: ExitCode, message: str) -> int:
         if app.json or wants_json:
-            app.emit_json({"v": 1, "type": "error", "code": int(code), "error": slug, "message": message})
+            with suppress(OSError):  # standard output may be what failed; stderr says it all the same
+                app.emit_json({"v": 1, "type": "error", "code": int(code), "error": slug, "message": message})
         painter = app.painter(sys.stderr)
         app.say(f"{painter.error('session:')} {message}")
         return int(code)

@@ -44,6 +44,7 @@ def send(
     context: App = ctx.obj
     if len(files) > 1 and (name or content_type):
         raise UsageError("--name and --type are for one file; give several files in several calls.")
+    name = context.text_argument(name) if name else None
     if files.count("-") > 1:
         raise UsageError("Standard input can be sent once.")
     if "-" in files and sys.stdin.isatty():
@@ -56,7 +57,12 @@ def send(
         return OutgoingFile(sys.stdin.buffer, "standard input", name, content_type or guessed)
 
     with context.open_client() as client:
-        message = client.send(to, caption, attachments=[outgoing(file) for file in files], progress=context.progress())
+        message = client.send(
+            context.text_argument(to),
+            context.text_argument(caption),
+            attachments=[outgoing(file) for file in files],
+            progress=context.progress(),
+        )
         if context.json:
             context.emit_json(message_json(message))
         else:
@@ -74,7 +80,7 @@ def list_(
     context: App = ctx.obj
     painter = context.painter()
     with context.open_client() as client:
-        for message in client.messages_with_attachments(conversation):
+        for message in client.messages_with_attachments(context.text_argument(conversation) if conversation else None):
             if context.json:
                 context.emit_json(message_json(message))
             else:

@@ -188,6 +188,13 @@ class App:
         except UnicodeDecodeError:
             raise InvalidInput("Standard input is no UTF-8 text; send it as a file: session attach send TO -") from None
 
+    def text_argument(self, text: str) -> str:
+        """A text from the command line, which is UTF-8 whatever the locale says. Raises InvalidInput."""
+        try:
+            return os.fsencode(text).decode("utf-8")
+        except UnicodeError:
+            raise InvalidInput("A text on the command line is no UTF-8; give it through a pipe or a file.") from None
+
     def progress(self) -> ProgressReport | None:
         """A progress bar on the terminal; None where nobody watches."""
         if self.quiet or self.json or not sys.stderr.isatty():

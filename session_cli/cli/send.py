@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import EmptyMessage, InvalidInput, UsageError
+from ..errors import EmptyMessage, UsageError
 from .context import App
 from .output import message_json
 from .typer_app import single_command
@@ -35,7 +35,9 @@ def send(
     app: App = ctx.obj
     body = _body(app, text, has_files=bool(attach))
     with app.open_client() as client:
-        message = client.send(to, body, attachments=attach or [], quote=quote, progress=app.progress())
+        message = client.send(
+            app.text_argument(to), body, attachments=attach or [], quote=quote, progress=app.progress()
+        )
         if app.json:
             app.emit_json(message_json(message))
         else:
@@ -53,11 +55,7 @@ def _body(app: App, text: str | None, *, has_files: bool) -> str:
         if not body.strip():
             raise EmptyMessage("There is nothing to send: standard input is empty.")
         return body
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InvalidInput("The text is not valid in this terminal's encoding; pipe it in as UTF-8.") from None
-    return text
+    return app.text_argument(text)
 
 
 commands = {"send": single_command("send", send)}
