@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..devnet.network import Devnet
     from ..devnet.request_log import RequestRecord
 
-TEXT = "Hi Bob, shall we talk where nobody listens?"
+TEXT = "Hi Bob. Here nobody else listens."
 ANSWER = "Yes. Here is the plan, as a file."
 FILE_BYTES = 2_000_000
 _COMMAND_TIMEOUT_S = 60
@@ -139,10 +139,9 @@ class _Demo:
         swarms = {node.swarm_id for node in self._network.nodes}
         self._line(self._paint.bold("A small Session network"))
         self._line(
-            f"  {len(self._network.nodes)} service nodes in {len(swarms)} swarms, a seed node and a file server "
-            "are running on this machine,"
+            f"  {len(self._network.nodes)} service nodes in {len(swarms)} swarms, a seed node and a file server are"
         )
-        self._line("  speaking the protocol of the real network.")
+        self._line("  running on this machine, and speak the protocol of the real network.")
 
     def _accounts(self) -> None:
         self._title("Two accounts, without phone number or e-mail")
@@ -188,10 +187,10 @@ class _Demo:
         self._title("The way of Bob's last message")
         path = self._last_path()
         sees = [
-            "sees Bob's address; neither the message nor where it goes",
-            "sees its two neighbours, nothing else",
-            "sees which node is asked; neither by whom nor what",
-            "sees an account's id and ciphertext; not who wrote it, nor from where",
+            "sees Bob's address, not where it goes",
+            "sees its neighbours, nothing else",
+            "sees which node is asked, not by whom",
+            "sees an id and ciphertext, not the sender",
         ]
         for record, knows in zip(path, sees, strict=True):
             node = self._network.nodes[record.node or 0]
