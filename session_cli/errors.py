@@ -17,6 +17,7 @@
     │   └── FileGone                   FileTooLargeForServer
     └── StoreError
         ├── NotConfigured              ProfileExists          WrongNetwork
+        ├── OutputExists
         ├── WrongKey                   StoreDamaged           StoreTooNew
         └── StoreLocked                StoreUnwritable        KeySourceFailed
 
@@ -232,6 +233,12 @@ class ProfileExists(StoreError):
     """A profile of that name is there already; it is never overwritten."""
 
     slug = "profile_exists"
+
+
+class OutputExists(StoreError):
+    """A file that was to be made is there already; it is left as it is."""
+
+    slug = "output_exists"
 
 
 class WrongNetwork(StoreError):

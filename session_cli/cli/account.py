@@ -13,6 +13,7 @@ from ..errors import (
     InvalidInput,
     InvalidPhrase,
     NetworkError,
+    OutputExists,
     SessionError,
     StoreUnwritable,
     UnreadableInput,
@@ -20,7 +21,7 @@ from ..errors import (
 )
 from .context import App
 from .output import json_object
-from .text import counted
+from .text import counted, harmless
 from .typer_app import single_command
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def whoami(
         else:
             for label, value in (
                 ("account", client.account_id),
-                ("name", client.name or "(none)"),
+                ("name", harmless(client.name) if client.name else "(none)"),
                 ("profile", client.profile_name),
                 ("network", client.network_id),
                 ("store", str(client.folder)),
@@ -275,7 +276,7 @@ def _describe(key: KeyInfo) -> str:
 
 def _check_new(path: Path) -> None:
     if path.exists() or path.is_symlink():
-        raise UsageError(f"{path} exists already; it is left as it is.")
+        raise OutputExists(f"{path} exists already; it is left as it is.")
     if not path.parent.is_dir():
         raise StoreUnwritable(f"There is no folder {path.parent}.")
 

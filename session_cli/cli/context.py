@@ -62,6 +62,8 @@ class App:
             except FileNotFoundError:
                 self._config = {}
                 return self._config
+            except UnicodeDecodeError:
+                raise UsageError(f"{path} is no UTF-8 text.") from None
             except OSError as error:
                 raise UnreadableInput(f"Can't read {path}: {error.strerror}.") from None
             import tomllib

@@ -33,7 +33,7 @@ EXIT_CODES = {
     ExitCode.NO_INPUT: "A file or stream that was named can't be read.",
     ExitCode.REFUSED: "A service refused for good: the file is gone, or the request not allowed.",
     ExitCode.BUG: "A bug in session.",
-    ExitCode.CANT_CREATE: "The account exists already.",
+    ExitCode.CANT_CREATE: "The account, or a file to be written, exists already.",
     ExitCode.IO: "Reading or writing failed: disk full, read-only, no permission.",
     ExitCode.TEMPORARY: "Temporary: the network can't be reached, or another process is at it. Try again.",
     ExitCode.NO_PERMISSION: "The store's key can't be had, or is the wrong one.",

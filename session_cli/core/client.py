@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidInput, UsageError
+from ..errors import InvalidInput, OutputExists
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from ..store.lock import FileLock
@@ -327,7 +327,7 @@ class Client:
         row = self._attachment_row(message_id, index)
         into_folder = target.is_dir()
         if not into_folder and target.exists() and not overwrite:
-            raise UsageError(f"{target} exists already; it is left as it is. Use --force to replace it.")
+            raise OutputExists(f"{target} exists already; it is left as it is. Use --force to replace it.")
         name = safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
         with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
             place = target / name if into_folder else target
@@ -342,7 +342,7 @@ class Client:
                     break
                 except FileExistsError:
                     if not into_folder:
-                        raise UsageError(f"{place} exists already; it is left as it is.") from None
+                        raise OutputExists(f"{place} exists already; it is left as it is.") from None
                     place = target / numbered(name, number)
                     number += 1
         with self._store.transaction():

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 from ..errors import NotConfigured, ProfileExists, WrongNetwork
 from ..private_files import make_private_folder, sync_folder
 from ..protocol.account import Identity
-from ..store.key import KeyMethod, KeySources, PassphrasePrompt, create_key, keyring_is_usable, open_key
+from ..store.key import (
+    KeyInfo,
+    KeyMethod,
+    KeySources,
+    PassphrasePrompt,
+    create_key,
+    describe_key,
+    forget_wrapping_key,
+    keyring_is_usable,
+    open_key,
+)
 from ..store.locations import Locations, locate
 from ..store.store import DATABASE_NAME, Store
 
@@ -82,8 +92,10 @@ def create_profile(
     check_absent(sources)
     # Made under another name: a profile that is there is whole, whenever the process may have been killed.
     building = folder.with_name(f".{sources.profile}.{os.urandom(4).hex()}.new")
+    made: KeyInfo | None = None
     try:
         key = create_key(building, method, secrets=sources, command=command)
+        made = describe_key(building)
 
         def fill(store: Store) -> None:
             store.settings.set("seed", identity.seed)
@@ -99,9 +111,12 @@ def create_profile(
             building.rename(folder)
         except OSError:
             raise ProfileExists(f"There is a profile {sources.profile!r} already; it is left as it is.") from None
-        sync_folder(folder.parent)
-    finally:
+    except BaseException:
+        if made is not None:
+            forget_wrapping_key(made, secrets=sources)
         shutil.rmtree(building, ignore_errors=True)
+        raise
+    sync_folder(folder.parent)
     return Profile(sources.profile, folder, sources.locations, identity, Store.open(folder, key))
 
 

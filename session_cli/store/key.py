@@ -45,6 +45,7 @@ __all__ = [
     "PassphrasePrompt",
     "create_key",
     "describe_key",
+    "forget_wrapping_key",
     "keyring_is_usable",
     "open_key",
     "rewrap_key",

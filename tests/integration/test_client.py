@@ -17,6 +17,7 @@ from session_cli.errors import (
     MessageTooLong,
     NetworkError,
     NotConfigured,
+    OutputExists,
     ProfileExists,
     UsageError,
     WrongNetwork,
@@ -269,7 +270,7 @@ def test_saving_into_a_folder_numbers_names_and_never_overwrites(make: Maker, tm
     names = [alice.save_attachment(sent.id, 0, target).name for _ in range(3)]
     assert names == ["a.txt", "a (2).txt", "a (3).txt"]
     assert {path.read_bytes() for path in target.iterdir()} == {b"content"}
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(OutputExists, match="exists already"):
         alice.save_attachment(sent.id, 0, target / "a.txt")
     (target / "a.txt").write_bytes(b"older")
     assert alice.save_attachment(sent.id, 0, target / "a.txt", overwrite=True).read_bytes() == b"content"
