@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal  # `signal` dresses its numbers as enums, which takes longer than all of `session --version`
 import os
 import sys
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line in `sys.argv`; never returns."""
+    # Until commands can clean up after themselves, Ctrl-C just ends the program, without a traceback.
+    if _signal.getsignal(_signal.SIGINT) is not _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     _open_standard_streams()
     arguments = sys.argv[1:]
     if arguments == ["--version"]:

@@ -17,7 +17,7 @@
     │   └── FileGone                   FileTooLargeForServer
     └── StoreError
         ├── NotConfigured              ProfileExists          WrongNetwork
-        ├── OutputExists
+        ├── CannotCreate
         ├── WrongKey                   StoreDamaged           StoreTooNew
         └── StoreLocked                StoreUnwritable        KeySourceFailed
 
@@ -235,10 +235,10 @@ class ProfileExists(StoreError):
     slug = "profile_exists"
 
 
-class OutputExists(StoreError):
-    """A file that was to be made is there already; it is left as it is."""
+class CannotCreate(StoreError):
+    """A file that the user asked for exists already, and is left as it is, or its folder doesn't exist."""
 
-    slug = "output_exists"
+    slug = "cannot_create"
 
 
 class WrongNetwork(StoreError):

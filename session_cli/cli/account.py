@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import (
+    CannotCreate,
     InvalidInput,
     InvalidPhrase,
     NetworkError,
-    OutputExists,
     SessionError,
     StoreUnwritable,
     UnreadableInput,
@@ -276,9 +276,9 @@ def _describe(key: KeyInfo) -> str:
 
 def _check_new(path: Path) -> None:
     if path.exists() or path.is_symlink():
-        raise OutputExists(f"{path} exists already; it is left as it is.")
+        raise CannotCreate(f"{path} exists already; it is left as it is.")
     if not path.parent.is_dir():
-        raise StoreUnwritable(f"There is no folder {path.parent}.")
+        raise CannotCreate(f"There is no folder {path.parent}.")
 
 
 def _write_phrase(path: Path, text: str) -> None:

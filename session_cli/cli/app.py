@@ -158,12 +158,13 @@ def run(arguments: Sequence[str]) -> NoReturn:
     app = App()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # Under nohup SIGHUP is ignored, and shall stay so.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _on_terminate)
     try:
+        handlers = {"SIGINT": signal.default_int_handler, "SIGTERM": _on_terminate, "SIGHUP": _on_terminate}
+        for name, handler in handlers.items():
+            number = getattr(signal, name, None)
+            # What the caller has us ignore (SIGHUP under nohup) stays ignored.
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, handler)
         code = _run(arguments, app)
         _finish_output(code)
     except BrokenPipeError:

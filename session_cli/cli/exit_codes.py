@@ -38,7 +38,7 @@ _CODES: tuple[tuple[type[errors.SessionError], ExitCode], ...] = (
     (errors.NotConfigured, ExitCode.NOT_CONFIGURED),
     (errors.WrongNetwork, ExitCode.NOT_CONFIGURED),
     (errors.ProfileExists, ExitCode.CANT_CREATE),
-    (errors.OutputExists, ExitCode.CANT_CREATE),
+    (errors.CannotCreate, ExitCode.CANT_CREATE),
     (errors.WrongKey, ExitCode.NO_PERMISSION),
     (errors.KeySourceFailed, ExitCode.NO_PERMISSION),
     (errors.StoreDamaged, ExitCode.DATA),

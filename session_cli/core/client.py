@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidInput, OutputExists
+from ..errors import CannotCreate, InvalidInput
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from ..store.lock import FileLock
@@ -327,7 +327,9 @@ class Client:
         row = self._attachment_row(message_id, index)
         into_folder = target.is_dir()
         if not into_folder and target.exists() and not overwrite:
-            raise OutputExists(f"{target} exists already; it is left as it is. Use --force to replace it.")
+            raise CannotCreate(f"{target} exists already; it is left as it is. Use --force to replace it.")
+        if not into_folder and not target.parent.is_dir():
+            raise CannotCreate(f"There is no folder {target.parent}.")
         name = safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
         with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
             place = target / name if into_folder else target
@@ -342,7 +344,7 @@ class Client:
                     break
                 except FileExistsError:
                     if not into_folder:
-                        raise OutputExists(f"{place} exists already; it is left as it is.") from None
+                        raise CannotCreate(f"{place} exists already; it is left as it is.") from None
                     place = target / numbered(name, number)
                     number += 1
         with self._store.transaction():

@@ -151,7 +151,9 @@ class NewFile:
             os.link(self._temporary, self._target)
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._temporary is not None:
-            self._temporary.unlink(missing_ok=True)
+        try:
+            if self._file is not None:
+                self._file.close()  # writes what is held back, which a full disk refuses
+        finally:
+            if self._temporary is not None:
+                self._temporary.unlink(missing_ok=True)

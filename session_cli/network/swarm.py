@@ -25,7 +25,7 @@ from .onion import NodeFailed, OnionClient, WrongSwarm, raise_for_status
 
 T = TypeVar("T")
 
-MEMBERS_TRIED = 3
+MEMBERS_TRIED = 4
 MESSAGES_SHARE = -2
 """max_size of the messages' namespace: half of the largest answer, as the official apps ask."""
 _MEMBER_KEPT_POLLS = 6

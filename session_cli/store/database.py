@@ -34,6 +34,9 @@ APPLICATION_ID = 0x5E551045
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
 
+_LITTLE_ROOM = 256 * 1024
+"""Bytes; less than a transaction may need for its log and shared memory."""
+
 _DAMAGE_RESULTS = frozenset({apsw.SQLITE_IOERR_DATA, apsw.SQLITE_IOERR_CORRUPTFS, apsw.SQLITE_IOERR_SHORT_READ})
 """Input/output errors which say that what was read is not what was written."""
 
@@ -225,10 +228,21 @@ def _translate(error: apsw.Error, path: str) -> StoreError | None:
             return StoreUnwritable(f"The disk is full: nothing was written to {path}.")
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             return StoreUnwritable(f"Not allowed to write the store {path} or its folder.")
+        case apsw.CantOpenError() | apsw.IOError() if _is_full(path):
+            return StoreUnwritable(f"The disk is full: there is no room to work with {path}.")
         case apsw.CantOpenError() | apsw.IOError():
             return StoreUnwritable(f"Can't read or write the store {path} or its folder: {error}.")
         case _:
             return None
+
+
+def _is_full(path: str) -> bool:
+    """Whether the file system of `path` has no room left. SQLite reports that as one of several other errors."""
+    try:
+        status = os.statvfs(os.path.dirname(path) or ".")  # noqa: PTH120
+    except (OSError, AttributeError):
+        return False
+    return status.f_bavail * status.f_frsize < _LITTLE_ROOM
 
 
 def migrate(connection: apsw.Connection, migrations: Iterable[Migration] | None = None) -> None:

@@ -11,13 +11,13 @@ import pytest
 from session_cli import Client
 from session_cli.devnet.network import Devnet
 from session_cli.errors import (
+    CannotCreate,
     EmptyMessage,
     InvalidAccountId,
     InvalidInput,
     MessageTooLong,
     NetworkError,
     NotConfigured,
-    OutputExists,
     ProfileExists,
     UsageError,
     WrongNetwork,
@@ -270,7 +270,7 @@ def test_saving_into_a_folder_numbers_names_and_never_overwrites(make: Maker, tm
     names = [alice.save_attachment(sent.id, 0, target).name for _ in range(3)]
     assert names == ["a.txt", "a (2).txt", "a (3).txt"]
     assert {path.read_bytes() for path in target.iterdir()} == {b"content"}
-    with pytest.raises(OutputExists, match="exists already"):
+    with pytest.raises(CannotCreate, match="exists already"):
         alice.save_attachment(sent.id, 0, target / "a.txt")
     (target / "a.txt").write_bytes(b"older")
     assert alice.save_attachment(sent.id, 0, target / "a.txt", overwrite=True).read_bytes() == b"content"

@@ -227,17 +227,16 @@ def test_small_differences_of_clocks_are_left_alone() -> None:
 
 
 def test_failing_members_and_hops_are_passed_over(private_net: Devnet, tmp_path: Path) -> None:
-    """With a third of the nodes gone, one of them a guard perhaps, messages still get through."""
+    """With a member of the swarm and a guard gone, messages still get through."""
     with _private(private_net, tmp_path) as network:
         network.swarm.retrieve(ME, {}, Deadline(20))
         members = {node.ed25519 for node in network.pool.swarm(ME.account_id)}
         handles = {node.ed25519: node for node in private_net.nodes}
-        for key in list(members)[:2]:
-            handles[key].stop()
-        guard = network.pool.guards(())[0]
-        handles[guard.ed25519].stop()
+        guards = [guard.ed25519 for guard in network.pool.guards(())]
+        handles[guards[0]].stop()
+        handles[next(key for key in members if key not in guards)].stop()
         result = network.swarm.store(ME.account_id, b"still here", DAY_MS, Deadline(60))
-        assert 1 <= len(result.confirmed) <= 2
+        assert 2 <= len(result.confirmed) <= 3
         assert result.failed
 
 
