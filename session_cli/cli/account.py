@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -151,18 +151,8 @@ def whoami(
     """Show the account of this profile. With --quiet the account id alone."""
     app: App = ctx.obj
     with app.open_client(online=False) as client:
-        key = client.key_info
         if app.json:
-            app.emit_json(
-                json_object(
-                    "account",
-                    id=client.account_id,
-                    name=client.name,
-                    profile=client.profile_name,
-                    network=client.network_id,
-                    store={"path": str(client.folder), "key": key.method.value},
-                )
-            )
+            app.emit_json(_account_json(client))
         elif app.quiet:
             app.emit(client.account_id)
         else:
@@ -172,7 +162,7 @@ def whoami(
                 ("profile", client.profile_name),
                 ("network", client.network_id),
                 ("store", str(client.folder)),
-                ("key", _describe(key)),
+                ("key", _describe(client.key_info)),
             ):
                 app.emit(f"{label:<8} {value}")
         if qr:
@@ -247,18 +237,20 @@ def _method(app: App, key: KeyChoice | None, key_command: str | None) -> KeyMeth
     return default_key_method(interactive=app.interactive)
 
 
+def _account_json(client: Client) -> dict[str, Any]:
+    return json_object(
+        "account",
+        id=client.account_id,
+        name=client.name,
+        profile=client.profile_name,
+        network=client.network_id,
+        store={"path": str(client.folder), "key": client.key_info.method.value},
+    )
+
+
 def _announce(app: App, client: Client, how: str) -> None:
     if app.json:
-        app.emit_json(
-            json_object(
-                "account",
-                id=client.account_id,
-                name=client.name,
-                profile=client.profile_name,
-                network=client.network_id,
-                store={"path": str(client.folder), "key": client.key_info.method.value},
-            )
-        )
+        app.emit_json(_account_json(client))
     else:
         app.emit(client.account_id)
     app.note(f"Account {how} as profile {client.profile_name!r} on the network {client.network_id!r}.")

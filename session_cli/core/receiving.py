@@ -12,7 +12,7 @@ from ..network.clock import Deadline
 from ..protocol import content as contents
 from ..protocol import session_v1
 from ..protocol.account import AccountId
-from ..protocol.content import AttachmentPointer, Content, Ignored, VisibleMessage
+from ..protocol.payload import AttachmentPointer, Content, Ignored, VisibleMessage
 from ..protocol.session_v1 import OpenedMessage
 from ..protocol.storage_rpc import Namespace, StoredMessage
 from ..store.records import AttachmentRow, NewMessage

@@ -16,9 +16,10 @@ from ..errors import EmptyMessage, MessageTooLong, NetworkError, ServiceRefused,
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
 from ..protocol import content as contents
+from ..protocol import payload as payloads
 from ..protocol import session_v1, storage_rpc
 from ..protocol.account import AccountId
-from ..protocol.content import Content, Profile, Quote, VisibleMessage
+from ..protocol.payload import Content, Profile, Quote, VisibleMessage
 from ..protocol.storage_rpc import MAX_TTL_MS, MessageHash, StoreResult
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewDelivery, NewMessage
 from .profile import Profile as LocalProfile
@@ -191,10 +192,10 @@ def _row(delivery_id: int, message_id: int, new: NewDelivery) -> DeliveryRow:
     return DeliveryRow(delivery_id, message_id, new.role, new.account, new.ttl_ms, new.data, new.hash)
 
 
-def _pointer(attachment: AttachmentRow) -> contents.AttachmentPointer:
+def _pointer(attachment: AttachmentRow) -> payloads.AttachmentPointer:
     from ..protocol.attachment import parse_download_url
 
-    return contents.AttachmentPointer(
+    return payloads.AttachmentPointer(
         url=attachment.url,
         key=attachment.key,
         size=attachment.size,

@@ -14,7 +14,7 @@ from session_cli.devnet.network import Devnet, DevnetOptions
 from session_cli.protocol import content as contents
 from session_cli.protocol import session_v1
 from session_cli.protocol.account import Identity
-from session_cli.protocol.content import Content, VisibleMessage
+from session_cli.protocol.payload import Content, VisibleMessage
 from tests.support.swarm import put_messages
 
 from .measuring import ratio

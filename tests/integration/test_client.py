@@ -23,9 +23,10 @@ from session_cli.errors import (
     WrongNetwork,
 )
 from session_cli.protocol import content as contents
+from session_cli.protocol import payload as payloads
 from session_cli.protocol import session_v1
 from session_cli.protocol.account import AccountId, Identity
-from session_cli.protocol.content import Content, VisibleMessage
+from session_cli.protocol.payload import Content, VisibleMessage
 from session_cli.protocol.swarm import swarm_for
 from tests.support.swarm import put_messages
 
@@ -128,7 +129,7 @@ def test_ambiguous_names_list_who_could_be_meant(make: Maker, shared_net: Devnet
     alice = make("alice")
     for seed in (b"\x11" * 16, b"\x12" * 16):
         sam = Identity.from_seed(seed)
-        _put(shared_net, alice, sam, VisibleMessage("x", profile=contents.Profile("Sam")))
+        _put(shared_net, alice, sam, VisibleMessage("x", profile=payloads.Profile("Sam")))
         alice.send(sam.account_id, "Which Sam are you?")
     alice.poll()
     with pytest.raises(UsageError) as caught:
@@ -238,8 +239,8 @@ def test_a_backlog_of_several_pages(make: Maker, shared_net: Devnet) -> None:
     assert len(times) == 60
 
 
-def _pointer(number: int) -> contents.AttachmentPointer:
-    return contents.AttachmentPointer(f"http://files.test/file/{number}", bytes(64), 1, bytes(32), file_name="n" * 600)
+def _pointer(number: int) -> payloads.AttachmentPointer:
+    return payloads.AttachmentPointer(f"http://files.test/file/{number}", bytes(64), 1, bytes(32), file_name="n" * 600)
 
 
 def test_the_same_message_under_another_hash_is_taken_once(make: Maker, shared_net: Devnet) -> None:
@@ -252,7 +253,7 @@ def test_the_same_message_under_another_hash_is_taken_once(make: Maker, shared_n
 def test_names_are_taken_from_messages_but_never_go_back(make: Maker, shared_net: Devnet) -> None:
     alice, sender = make("alice"), Identity.generate()
     for name, updated in (("New", 200), ("Old", 100)):
-        _put(shared_net, alice, sender, VisibleMessage(name, profile=contents.Profile(name, updated_s=updated)))
+        _put(shared_net, alice, sender, VisibleMessage(name, profile=payloads.Profile(name, updated_s=updated)))
         time.sleep(0.002)
     assert {event.message.sender.name for event in alice.receive()} == {"New"}
 

@@ -7,7 +7,7 @@ import pytest
 from session_cli.errors import MalformedMessage
 from session_cli.protocol import content as contents
 from session_cli.protocol.account import AccountId
-from session_cli.protocol.content import (
+from session_cli.protocol.payload import (
     AttachmentPointer,
     Call,
     CallKind,

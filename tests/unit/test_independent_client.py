@@ -12,7 +12,7 @@ from session_cli.protocol import content as contents
 from session_cli.protocol import session_v1, storage_rpc
 from session_cli.protocol.account import Identity
 from session_cli.protocol.attachment import AttachmentKey, parse_download_url
-from session_cli.protocol.content import VisibleMessage
+from session_cli.protocol.payload import VisibleMessage
 from tests.support.vectors import VECTORS
 
 RECORDING = json.loads((VECTORS / "sessionjs" / "messages.json").read_text())

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from session_cli.errors import MalformedMessage, ProtocolError, UnsupportedVersion
 from session_cli.protocol import content as contents
+from session_cli.protocol import payload as payloads
 from session_cli.protocol import session_v1
 from session_cli.protocol.account import Identity
-from session_cli.protocol.content import Content, Expiration, VisibleMessage
 from session_cli.protocol.padding import pad, unpad
+from session_cli.protocol.payload import Content, Expiration, VisibleMessage
 from tests.support.vectors import load
 
 VECTORS = load("session_protocol")
@@ -165,7 +166,7 @@ BODIES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=
 
 @given(BODIES, st.integers(1, contents.MAX_TIME_MS), st.integers(0, 2**32 - 1))
 def test_message_round_trip(body: str, timestamp: int, seconds: int) -> None:
-    mode = contents.ExpirationMode.AFTER_SEND if seconds else contents.ExpirationMode.OFF
+    mode = payloads.ExpirationMode.AFTER_SEND if seconds else payloads.ExpirationMode.OFF
     content = Content(VisibleMessage(body, sync_target=BOB.account_id), timestamp, Expiration(mode, seconds))
     data = session_v1.encode_message(ALICE, BOB.account_id, contents.serialize(content), timestamp)
     opened = session_v1.decode_message(BOB, data)
