@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from session_cli.devnet.network import Devnet
-from session_cli.protocol.content import AttachmentPointer, Quote, VisibleMessage
+from session_cli.protocol.payload import AttachmentPointer, Quote, VisibleMessage
 from tests.support.devnet import Person
 from tests.support.outcomes import objects
 from tests.support.strangers import Stranger

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from session_cli.devnet.network import Devnet
-from session_cli.protocol.content import AttachmentPointer
+from session_cli.protocol.payload import AttachmentPointer
 from tests.support.devnet import SESSION, Person
 from tests.support.outcomes import check_json_refusal, check_refusal, files_below, objects, run_with, temporary_files
 from tests.support.strangers import Stranger, upload

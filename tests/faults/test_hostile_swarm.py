@@ -11,8 +11,8 @@ from session_cli.devnet.network import Devnet
 from session_cli.protocol import content as contents
 from session_cli.protocol import session_v1
 from session_cli.protocol.account import Identity, key_of, parse_account_id
-from session_cli.protocol.content import Content, Profile, Quote, VisibleMessage
 from session_cli.protocol.padding import pad
+from session_cli.protocol.payload import Content, Profile, Quote, VisibleMessage
 from session_cli.protocol.proto import session_pb2
 from tests.support.devnet import Person
 from tests.support.outcomes import bodies, check_refusal, objects

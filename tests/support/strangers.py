@@ -15,8 +15,8 @@ from session_cli.protocol import content as contents
 from session_cli.protocol import session_v1, storage_rpc
 from session_cli.protocol.account import AccountId, Identity, key_of, parse_account_id
 from session_cli.protocol.attachment import LegacyEncryptor
-from session_cli.protocol.content import AttachmentPointer, Content, Profile, VisibleMessage
 from session_cli.protocol.padding import pad
+from session_cli.protocol.payload import AttachmentPointer, Content, Profile, VisibleMessage
 
 DAY_MS = 24 * 3600 * 1000
 
