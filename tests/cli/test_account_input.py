@@ -401,8 +401,8 @@ BROKEN_DEFINITIONS = {
 
 
 @pytest.mark.parametrize("what", BROKEN_DEFINITIONS)
-def test_a_malformed_network_definition(what: str, newcomer: Person, tmp_path: Path) -> None:
-    path = tmp_path / "broken.toml"
+def test_a_malformed_network_definition(what: str, tmp_path: Path) -> None:
+    path, newcomer = tmp_path / "broken.toml", Person(tmp_path / "home", "")
     path.write_text(BROKEN_DEFINITIONS[what])
     newcomer.network = path
     check_refusal(newcomer.try_run("init", "--quiet"), 78, "broken.toml")

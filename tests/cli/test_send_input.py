@@ -59,13 +59,14 @@ NOBODY = {
 }
 
 
-@pytest.mark.parametrize("what", NOBODY)
-def test_nobody(what: str, person: People, shared_net: Devnet) -> None:
+def test_nobody(person: People, shared_net: Devnet) -> None:
     alice, before = person("Alice"), storage_requests(shared_net)
-    refused = alice.try_run("send", NOBODY[what], "hi")
-    check_refusal(refused, 65)
-    assert "\x1b" not in refused.stderr
-    check_json_refusal(alice.try_run("send", "--json", NOBODY[what], "hi"), 65, "invalid_account_id")
+    for what, text in NOBODY.items():
+        refused = alice.try_run("send", "--json", text, "hi")
+        assert refused.code == 65, what
+        check_json_refusal(refused, 65, "invalid_account_id")
+        assert "\x1b" not in refused.stderr
+    check_refusal(alice.try_run("send", "nobody", "hi"), 65, "nobody")
     assert storage_requests(shared_net) == before
 
 
@@ -111,7 +112,7 @@ def test_nothing_to_send(what: str, person: People, shared_net: Devnet) -> None:
     assert storage_requests(shared_net) == before
 
 
-@pytest.mark.parametrize("character", ["x", "é", "漢", "🚀"])
+@pytest.mark.parametrize("character", ["x", "🚀"])
 def test_the_longest_message(character: str, person: People, shared_net: Devnet) -> None:
     alice, bob = person("Alice"), person("Bob")
     longest = character * 2000
@@ -170,16 +171,17 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("what", TEXTS)
-def test_texts_arrive_unchanged(what: str, person: People) -> None:
-    alice, bob, text = person("Alice"), person("Bob"), TEXTS[what]
-    alice.run("send", bob.id, "-", stdin=text.encode())
-    if "\0" not in text:
+def test_texts_arrive_unchanged(person: People) -> None:
+    alice, bob = person("Alice"), person("Bob")
+    for text in TEXTS.values():
+        alice.run("send", bob.id, "-", stdin=text.encode())
+    as_arguments = [TEXTS["windows"], TEXTS["like an option"], TEXTS["outer planes"]]
+    for text in as_arguments:
         alice.run("send", bob.id, "--", text)
-    received = bob.run("recv", "--json", "--peek")
-    assert set(bodies(objects(received))) == {text}
-    if what.startswith(("emoji", "scripts", "right", "combining")):
-        assert text in bob.run("recv").text
+    assert bodies(objects(bob.run("recv", "--json", "--peek"))) == [*TEXTS.values(), *as_arguments]
+    shown = bob.run("recv").text
+    for what in ("emoji with joiners", "scripts with joiners", "right to left", "combining"):
+        assert TEXTS[what] in shown, "what scripts need is left as it is"
 
 
 # --- files ---------------------------------------------------------------------------------------------------------

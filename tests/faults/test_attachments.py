@@ -48,16 +48,8 @@ def cut_to_a_whole_block(data: bytes) -> bytes:
     return data[:-1024]
 
 
-def almost_nothing(data: bytes) -> bytes:
-    return data[:10]
-
-
 def nothing(data: bytes) -> bytes:
     return b""
-
-
-def first_bit(data: bytes) -> bytes:
-    return bytes([data[0] ^ 1]) + data[1:]
 
 
 def middle_bit(data: bytes) -> bytes:
@@ -86,12 +78,9 @@ def enormous(data: bytes) -> bytes:
     [
         cut,
         cut_to_a_whole_block,
-        almost_nothing,
         nothing,
-        first_bit,
         middle_bit,
         last_bit,
-        longer,
         another_file,
     ],
 )
@@ -167,21 +156,23 @@ LIES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("lie", LIES)
 def test_lies_about_a_file(
-    lie: str, person: People, shared_net: Devnet, shared_definition: Path, tmp_path: Path, folder: Path
+    person: People, shared_net: Devnet, shared_definition: Path, tmp_path: Path, folder: Path
 ) -> None:
+    """Each is refused with a reason; the one file of the same message that is no lie can be had."""
     bob, stranger = person("Bob"), Stranger(shared_net)
     pointer = upload(shared_definition, tmp_path / "cache", DATA)
-    stranger.say(bob.id, "look", files=[replace(pointer, **LIES[lie]), pointer])
+    stranger.say(bob.id, "look", files=[*(replace(pointer, **lie) for lie in LIES.values()), pointer])
     (message,) = bob.receive()
-    save = ("attach", "save", str(message["id"]), "--number")
-    refused = bob.try_run(*save, "1", "-o", str(folder))
-    assert refused.code in ((65, 69) if "address" in lie or "host" in lie or "key" in lie else (65,)), refused
-    check_refusal(refused, refused.code)
-    assert "\x1b" not in refused.stderr
-    nothing_left(bob, folder)
-    bob.run(*save, "2", "-o", str(folder))
+    save = ("attach", "save", str(message["id"]), "-o", str(folder), "--number")
+    for number, lie in enumerate(LIES, start=1):
+        refused = bob.try_run(*save, str(number))
+        elsewhere = any(word in lie for word in ("address", "host", "server key"))
+        assert refused.code in ((65, 69) if elsewhere else (65,)), f"{lie}: {refused}"
+        check_refusal(refused, refused.code)
+        assert "\x1b" not in refused.stderr
+        nothing_left(bob, folder)
+    bob.run(*save, str(len(LIES) + 1))
     assert (folder / "file.bin").read_bytes() == DATA
 
 

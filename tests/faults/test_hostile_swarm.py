@@ -165,7 +165,7 @@ def test_it_is_skipped_and_counted(attack: Attack, person: People, shared_net: D
 def test_one_is_not_many(person: People, shared_net: Devnet) -> None:
     bob, stranger = person("Bob"), Stranger(shared_net)
     stranger.store(bob.id, garbage(stranger, bob.id))
-    assert bob.run("recv").stderr == "session: 1 message could not be read and was skipped.\n"
+    assert bob.run("recv").stderr.startswith("session: 1 message could not be read")
 
 
 def test_many_bad_ones_do_not_hide_the_good(person: People, shared_net: Devnet) -> None:

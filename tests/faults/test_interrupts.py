@@ -22,7 +22,7 @@ from tests.support.strangers import Stranger
 
 People = Callable[[str], Person]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
-MOMENTS = 10
+MOMENTS = 6
 
 
 def interrupted(person: Person, number: signal.Signals, delay: float, *arguments: str, **options: Any) -> bytes:

