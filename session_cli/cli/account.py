@@ -49,6 +49,7 @@ class KeyChoice(enum.StrEnum):
 
 
 _MAX_PHRASE_BYTES = 4096
+WORDS_A_LINE = 5
 
 NameOption = Annotated[str | None, typer.Option("--name", help="The name that others see.", metavar="NAME")]
 KeyOption = Annotated[
@@ -93,7 +94,10 @@ def init(
         elif not app.quiet:
             painter = app.painter(sys.stderr)
             app.say("Recovery phrase (write it down; whoever has it has the account):")
-            app.say(f"\n    {painter.bold(phrase)}\n")
+            listed = phrase.split()
+            # Whole words in every line, or a narrow terminal would break one, and the copy made by hand with it.
+            lines = [" ".join(listed[at : at + WORDS_A_LINE]) for at in range(0, len(listed), WORDS_A_LINE)]
+            app.say("\n" + "\n".join(f"    {painter.bold(line)}" for line in lines) + "\n")
         if words is Words.W24:
             app.note("The official apps can't restore an account of 24 words yet; this program can.")
         elif words is Words.W12:

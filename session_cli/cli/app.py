@@ -25,6 +25,7 @@ from .. import __version__
 from ..errors import SessionError, StoreUnwritable
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
+from .text import harmless
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, what it does)
@@ -218,7 +219,7 @@ def _run(arguments: Sequence[str], app: App) -> int:
             with suppress(OSError):  # standard output may be what failed; stderr says it all the same
                 app.emit_json({"v": 1, "type": "error", "code": int(code), "error": slug, "message": message})
         painter = app.painter(sys.stderr)
-        app.say(f"{painter.error('session:')} {message}")
+        app.say(f"{painter.error('session:')} {harmless(message)}")
         return int(code)
 
     try:

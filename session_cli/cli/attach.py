@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InvalidInput, UsageError
+from ..errors import CannotCreate, InvalidInput, UsageError
 from .context import App
 from .output import json_object, message_json, message_text
 from .text import harmless
@@ -118,6 +119,8 @@ def save(
             sys.stdout.buffer.flush()
             return
         target = Path(output)
+        if output.endswith(os.sep) and not target.is_dir():
+            raise CannotCreate(f"There is no folder {target}.")
         if len(wanted) > 1 and not target.is_dir():
             raise UsageError(f"Message {message_id} has {len(wanted)} files; name a folder, or choose with --number.")
         for index in wanted:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidInput, UnreadableInput, UsageError
 from .output import Painter
+from .text import harmless
 
 if TYPE_CHECKING:
     from ..core.attachments import ProgressReport
@@ -143,7 +144,7 @@ class App:
     def note(self, text: str) -> None:
         """Something worth knowing, for people only."""
         if not self.quiet:
-            self.say(text)
+            self.say(harmless(text))
 
     def say(self, text: str) -> None:
         """Talk to the person, whatever the options say."""
@@ -171,8 +172,11 @@ class App:
     def emit_json(self, value: dict[str, Any]) -> None:
         """One JSON object on a line of its own."""
         import json
+        import re
 
-        self.emit(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        # Control characters and line ends to some readers, though not to JSON.
+        self.emit(re.sub("[\x7f-\x9f\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text))
 
     def read_text(self) -> str:
         """The text on standard input, without the line ends at its end.

@@ -49,7 +49,8 @@ def recv(
 
 def _remark(app: App, result: PollResult) -> None:
     if result.skipped:
-        app.note(f"session: {counted(result.skipped, 'message')} could not be read, and skipped.")
+        verb = "was" if result.skipped == 1 else "were"
+        app.note(f"session: {counted(result.skipped, 'message')} could not be read and {verb} skipped.")
 
 
 commands = {"recv": single_command("recv", recv)}

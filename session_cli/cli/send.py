@@ -23,7 +23,7 @@ def send(
     ] = None,
     attach: Annotated[
         list[Path] | None,
-        typer.Option("--attach", "-a", help="Send this file along; may be repeated.", metavar="FILE"),
+        typer.Option("--attach", "-a", help="Send this file along; may be repeated.", metavar="FILE", readable=False),
     ] = None,
     quote: Annotated[int | None, typer.Option("--quote", help="Answer the message with this id.", metavar="ID")] = None,
 ) -> None:

@@ -14,12 +14,13 @@ from ..protocol.attachment import AttachmentKey, encrypted_size, parse_download_
 from ..store.records import AttachmentRow
 from .file_names import safe_file_name
 from .profile import Profile
-from .spool import encrypt_to_spool, read_chunks, spool_file
+from .spool import check_plain_size, encrypt_to_spool, read_chunks, spool_file
 
 if TYPE_CHECKING:
     from ..network.network import Network
 
 DEFAULT_TYPE = "application/octet-stream"
+_SLACK = 256 * 1024
 
 
 class ProgressReport(Protocol):
@@ -72,6 +73,14 @@ class Attachments:
     def _spool_folder(self) -> Path:
         return self._profile.folder / "spool"
 
+    def check_size(self, file: OutgoingFile) -> None:
+        """Refuse a file that is known to be empty or too large, before anything is sent.
+
+        Raises EmptyMessage, AttachmentTooLarge.
+        """
+        if file.size is not None:
+            check_plain_size(file.size, file.label, self._network().definition.file_server.max_file_size)
+
     def upload(
         self, file: OutgoingFile, deadline: Deadline, progress: ProgressReport | None = None, *, voice: bool = False
     ) -> AttachmentRow:
@@ -114,11 +123,17 @@ class Attachments:
         report = progress or _ignore
         url = parse_download_url(attachment.url)
         expected = encrypted_size(attachment.size)
+        # No format adds more than that; whoever sends more wants to fill this disk.
+        most = expected + attachment.size // 8 + _SLACK
+
+        def progress_within_reason(done: int) -> None:
+            if done > most:
+                raise AttachmentCorrupt("The downloaded file is much larger than its message says.")
+            report("downloading", done, expected)
+
         sink = spool_file(self._spool_folder)
         try:
-            self._network().files.download(
-                url, sink, expected, deadline, lambda done: report("downloading", done, expected)
-            )
+            self._network().files.download(url, sink, expected, deadline, progress_within_reason)
             key = AttachmentKey(attachment.key, attachment.digest, attachment.size)
             sink.seek(0)
             size = key.verify(read_chunks(sink))

@@ -233,9 +233,15 @@ class Client:
         return self._message(sent)
 
     def _open_files(self, attachments: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
+        from ..protocol.content import MAX_ATTACHMENTS
         from .attachments import OutgoingFile, open_file
 
-        return [file if isinstance(file, OutgoingFile) else open_file(file) for file in attachments]
+        if len(attachments) > MAX_ATTACHMENTS:
+            raise InvalidInput(f"A message holds up to {MAX_ATTACHMENTS} files, not {len(attachments)}.")
+        files = [file if isinstance(file, OutgoingFile) else open_file(file) for file in attachments]
+        for file in files:
+            self._attachments.check_size(file)
+        return files
 
     # Receiving.
 
@@ -322,14 +328,10 @@ class Client:
         """
         from ..network.clock import Deadline
         from .file_names import numbered, safe_file_name
-        from .spool import NewFile
+        from .spool import NewFile, check_target
 
         row = self._attachment_row(message_id, index)
-        into_folder = target.is_dir()
-        if not into_folder and target.exists() and not overwrite:
-            raise CannotCreate(f"{target} exists already; it is left as it is. Use --force to replace it.")
-        if not into_folder and not target.parent.is_dir():
-            raise CannotCreate(f"There is no folder {target.parent}.")
+        into_folder = check_target(target, overwrite=overwrite)
         name = safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
         with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
             place = target / name if into_folder else target

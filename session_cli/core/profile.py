@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import NotConfigured, ProfileExists, WrongNetwork
+from ..errors import NotConfigured, ProfileExists, StoreUnwritable, WrongNetwork
 from ..private_files import make_private_folder, sync_folder
 from ..protocol.account import Identity
 from ..store.key import (
@@ -89,7 +89,8 @@ def create_profile(
     Raises ProfileExists, KeySourceFailed, StoreUnwritable, UsageError.
     """
     folder = sources.locations.profile_dir(sources.profile)
-    check_absent(sources)
+    _check_absent(sources.profile, folder)
+    make_private_folder(folder.parent)
     # Made under another name: a profile that is there is whole, whenever the process may have been killed.
     building = folder.with_name(f".{sources.profile}.{os.urandom(4).hex()}.new")
     made: KeyInfo | None = None
@@ -109,8 +110,9 @@ def create_profile(
         Store.create(building, key, fill).close()
         try:
             building.rename(folder)
-        except OSError:
-            raise ProfileExists(f"There is a profile {sources.profile!r} already; it is left as it is.") from None
+        except OSError as error:
+            _check_absent(sources.profile, folder)
+            raise StoreUnwritable(f"Can't make {folder}: {error.strerror}.") from None
     except BaseException:
         if made is not None:
             forget_wrapping_key(made, secrets=sources)
@@ -120,14 +122,9 @@ def create_profile(
     return Profile(sources.profile, folder, sources.locations, identity, Store.open(folder, key))
 
 
-def check_absent(sources: KeySources) -> None:
-    """Raise ProfileExists if there is a profile of this name."""
-    folder = sources.locations.profile_dir(sources.profile)
+def _check_absent(name: str, folder: Path) -> None:
     if folder.exists():
-        raise ProfileExists(
-            f"There is a profile {sources.profile!r} already; it is left as it is. Choose another --profile."
-        )
-    make_private_folder(folder.parent)
+        raise ProfileExists(f"There is a profile {name!r} already; it is left as it is. Choose another --profile.")
 
 
 def open_profile(sources: KeySources) -> Profile:

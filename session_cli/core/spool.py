@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import tempfile
@@ -10,7 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import AttachmentTooLarge, EmptyMessage, StoreUnwritable, UnreadableInput
+from ..errors import (
+    AttachmentTooLarge,
+    CannotCreate,
+    EmptyMessage,
+    StoreError,
+    StoreUnwritable,
+    UnreadableInput,
+)
 from ..private_files import make_private_folder
 from ..protocol.attachment import LegacyEncryptor, encrypted_size
 
@@ -65,24 +73,38 @@ def encrypt_to_spool(source: BinaryIO, name: str, folder: Path, limit: int, prog
 
     Raises AttachmentTooLarge as soon as too much has come, EmptyMessage if nothing did, UnreadableInput.
     """
-    most = largest_plaintext(limit)
     encryptor = LegacyEncryptor()
+    most = largest_plaintext(limit)
     spool = spool_file(folder)
     try:
         for chunk in _reading(source, name):
             if encryptor.size + len(chunk) > most:
-                raise AttachmentTooLarge(
-                    f"{name} is too large: the network's file server takes files of up to {most:,} bytes."
-                )
+                raise _too_large(name, most)
             _write(spool, encryptor.update(chunk), folder)
             progress(encryptor.size)
         if not encryptor.size:
-            raise EmptyMessage(f"{name} is empty; Session has no way to send an empty file.")
+            raise _empty(name)
         _write(spool, encryptor.finish(), folder)
     except BaseException:
         spool.close()
         raise
     return Spool(spool, encryptor.key, encryptor.digest, encryptor.size, encrypted_size(encryptor.size))
+
+
+def check_plain_size(size: int, name: str, limit: int) -> None:
+    """Raise EmptyMessage or AttachmentTooLarge for a file of this size; `limit` is for encrypted bytes."""
+    if not size:
+        raise _empty(name)
+    if encrypted_size(size) > limit:
+        raise _too_large(name, largest_plaintext(limit))
+
+
+def _too_large(name: str, most: int) -> AttachmentTooLarge:
+    return AttachmentTooLarge(f"{name} is too large: the network's file server takes files of up to {most:,} bytes.")
+
+
+def _empty(name: str) -> EmptyMessage:
+    return EmptyMessage(f"{name} is empty; Session has no way to send an empty file.")
 
 
 def _reading(source: BinaryIO, name: str) -> Iterator[bytes]:
@@ -100,11 +122,28 @@ def _write(file: BinaryIO, data: bytes, folder: Path) -> None:
         raise StoreUnwritable(f"Can't write in {folder}: {error.strerror}.") from None
 
 
+def check_target(target: Path, *, overwrite: bool) -> bool:
+    """Whether `target` is a folder to save into; else it names a file that can be made there, as far as that shows.
+
+    Raises CannotCreate.
+    """
+    try:
+        if target.is_dir():
+            return True
+        if target.exists() and not overwrite:
+            raise CannotCreate(f"{target} exists already; it is left as it is. Use --force to replace it.")
+        if not target.parent.is_dir():
+            raise CannotCreate(f"There is no folder {target.parent}.")
+    except OSError as error:
+        raise CannotCreate(f"Can't make {target}: {error.strerror}.") from None
+    return False
+
+
 class NewFile:
     """A file that appears under its name all at once, when it is complete, and never replaces another.
 
     Use as a context manager; without `commit` nothing is left behind. With `overwrite` an existing file is replaced.
-    Raises StoreUnwritable, and FileExistsError from `commit`.
+    Raises CannotCreate, StoreUnwritable (disk full), and FileExistsError from `commit`.
     """
 
     def __init__(self, target: Path, *, overwrite: bool = False) -> None:
@@ -117,8 +156,13 @@ class NewFile:
         try:
             self._file = os.fdopen(self._open(), "wb")
         except OSError as error:
-            raise StoreUnwritable(f"Can't write in {self._target.parent}: {error.strerror}.") from None
+            raise self._refusal(error) from None
         return self._file
+
+    def _refusal(self, error: OSError) -> StoreError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            return StoreUnwritable(f"Can't write {self._target}: {error.strerror}.")
+        return CannotCreate(f"Can't make {self._target}: {error.strerror}.")
 
     def _open(self) -> int:
         folder = self._target.parent
@@ -137,6 +181,14 @@ class NewFile:
             raise ValueError("the file is not open")
         file.flush()
         os.fsync(file.fileno())
+        try:
+            self._give_name(file)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise self._refusal(error) from None
+
+    def _give_name(self, file: BinaryIO) -> None:
         if self._temporary is None:
             # With a folder's descriptor Python calls linkat, which alone can give a nameless file its name.
             folder = os.open(self._target.parent, os.O_RDONLY)

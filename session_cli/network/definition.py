@@ -147,15 +147,23 @@ def parse_definition(table: dict[str, Any], origin: str) -> NetworkDefinition:
     hops = reader.take(table, "hops", int, default=3)
     if not 1 <= hops <= 8:
         raise InvalidNetworkDefinition(f"The network definition {origin} wants {hops} hops; 1 to 8 are possible.")
+    network_id = reader.take(table, "id", str)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", network_id):
+        raise InvalidNetworkDefinition(
+            f"The network definition {origin} needs an 'id' of letters, digits, dots, hyphens and underscores."
+        )
+    max_file_size = reader.take(server, "max_file_size", int, default=10_000_000)
+    if max_file_size < 1:
+        raise InvalidNetworkDefinition(f"The network definition {origin} needs a positive 'max_file_size'.")
     return NetworkDefinition(
-        id=reader.take(table, "id", str),
+        id=network_id,
         name=reader.take(table, "name", str),
         seeds=seeds,
         file_server=FileServer(
             reader.url(server, "url"),
             bytes.fromhex(reader.hex(server, "ed25519") or ""),
             bytes.fromhex(reader.hex(server, "x25519") or ""),
-            reader.take(server, "max_file_size", int, default=10_000_000),
+            max_file_size,
         ),
         hops=hops,
         subnet_diversity=reader.take(table, "subnet_diversity", bool, default=True),

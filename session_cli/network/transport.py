@@ -200,7 +200,8 @@ def _network_errors(url: str) -> Iterator[None]:
     except requests.exceptions.ProxyError:
         raise NetworkUnreachable(f"The proxy can't be reached, or can't reach {_place(url)}.") from None
     except requests.exceptions.SSLError as error:
-        reason = "shows another certificate than it should" if "ingerprint" in str(error) else "fails at TLS"
+        known = "ertificate" in str(error) or "ingerprint" in str(error)
+        reason = "shows a certificate that can't be trusted" if known else "fails at TLS"
         raise NetworkUnreachable(f"{_place(url)} {reason}.") from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         if any(type(inner).__name__ == "ProxyConnectionError" for inner in _chain(error)):

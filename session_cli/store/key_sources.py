@@ -17,8 +17,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import KeySourceFailed, UsageError, WrongKey
-from ..private_files import OTHERS, make_private_folder, write_private_file
+from ..errors import KeySourceFailed, StoreUnwritable, UsageError, WrongKey
+from ..private_files import OTHERS, create_private_file, make_private_folder, sync_folder
 from .locations import Locations
 
 if TYPE_CHECKING:
@@ -299,13 +299,30 @@ def _as_raw_key(output: bytes) -> bytes | None:
 def _new_key_file(secrets: KeySources) -> tuple[KeyInfo, bytes]:
     folder = secrets.locations.key_files
     make_private_folder(folder)
-    name = f"{secrets.profile}.key"
-    if (folder / name).exists():
-        # It may open another copy of this profile, or the header that is being replaced.
-        name = f"{secrets.profile}-{os.urandom(4).hex()}.key"
     wrapping_key = os.urandom(KEY_BYTES)
-    write_private_file(folder / name, wrapping_key)
+    name = f"{secrets.profile}.key"
+    try:
+        _write_new(folder / name, wrapping_key)
+    except FileExistsError:
+        # It opens another copy of this profile, or the header that is being replaced, or one made at this moment.
+        name = f"{secrets.profile}-{os.urandom(8).hex()}.key"
+        _write_new(folder / name, wrapping_key)
     return KeyInfo(KeyMethod.KEYFILE, key_file=name), wrapping_key
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a private file that must not exist. Raises FileExistsError, StoreUnwritable."""
+    try:
+        with os.fdopen(create_private_file(path), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise StoreUnwritable(f"Can't write {path}: {error.strerror}.") from None
 
 
 def _read_key_file(path: Path) -> bytes:
