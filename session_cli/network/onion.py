@@ -208,7 +208,7 @@ class OnionClient:
                 tried.add(guard.ed25519)
                 failures += 1
                 self._suspects.update(hop.ed25519 for hop in path[1:])
-                self._blame(error, exclude, final=failures >= PATHS_TRIED)
+                self._blame(error, path, exclude, final=failures >= PATHS_TRIED)
                 continue
             elapsed = int((time.monotonic() - started) * 1000)
             LOG.info("%s: %d ms", what, elapsed)
@@ -224,17 +224,26 @@ class OnionClient:
         guard = guards[lane % len(guards)] if guards else self.pool.substitute_guard(avoided)
         return self.pool.path(guard, exclude, avoid=self._suspects) if guard else None
 
-    def _blame(self, error: NetworkError | OnionError, destination: Collection[bytes], *, final: bool) -> None:
+    def _blame(
+        self,
+        error: NetworkError | OnionError,
+        path: list[ServiceNode],
+        destination: Collection[bytes],
+        *,
+        final: bool,
+    ) -> None:
         """Drop the hop that the error names. Raises it if there shall be no other attempt.
 
-        Which of the silent hops failed can't be known, and it may be the destination: with a swarm's member as
-        destination the error becomes NodeFailed, so that another member is asked.
+        A name that was not on the way is passed over: a hostile guard could talk us out of all other nodes. Which of
+        several silent hops failed can't be known, and it may be the destination: with a swarm's member as destination
+        the error becomes NodeFailed, so that another member is asked.
         """
         if isinstance(error, RateLimited):
             raise error
         if isinstance(error, PathFailed) and error.node is not None:
             node = bytes.fromhex(error.node)
-            self.pool.drop(node)
+            if node in destination or node in (hop.ed25519 for hop in path[1:]):
+                self.pool.drop(node)
             if node in destination:
                 raise NodeFailed("A node that the request was for is gone.")
         if final:
