@@ -94,10 +94,7 @@ def init(
         elif not app.quiet:
             painter = app.painter(sys.stderr)
             app.say("Recovery phrase (write it down; whoever has it has the account):")
-            listed = phrase.split()
-            # Whole words in every line, or a narrow terminal would break one, and the copy made by hand with it.
-            lines = [" ".join(listed[at : at + WORDS_A_LINE]) for at in range(0, len(listed), WORDS_A_LINE)]
-            app.say("\n" + "\n".join(f"    {painter.bold(line)}" for line in lines) + "\n")
+            app.say("\n" + "\n".join(f"    {painter.bold(line)}" for line in _lines(phrase)) + "\n")
         if words is Words.W24:
             app.note("The official apps can't restore an account of 24 words yet; this program can.")
         elif words is Words.W12:
@@ -198,8 +195,16 @@ def phrase(
         text = _encode(seed, words or (Words.W13 if len(seed) == 16 else Words.W25))
         if app.json:
             app.emit_json(json_object("phrase", phrase=text))
+        elif sys.stdout.isatty():
+            app.emit("\n".join(_lines(text)))
         else:
             app.emit(text)
+
+
+def _lines(phrase: str) -> list[str]:
+    """A phrase in lines of whole words: a narrow terminal would break one, and the copy made by hand with it."""
+    words = phrase.split()
+    return [" ".join(words[at : at + WORDS_A_LINE]) for at in range(0, len(words), WORDS_A_LINE)]
 
 
 def _encode(seed: bytes, words: Words) -> str:
@@ -258,15 +263,15 @@ def _announce(app: App, client: Client, how: str) -> None:
     else:
         app.emit(client.account_id)
     app.note(f"Account {how} as profile {client.profile_name!r} on the network {client.network_id!r}.")
-    app.note(f"The store's key is kept in: {_describe(client.key_info)}. Another place can be chosen with --key.")
+    app.note(f"The store's key comes from {_describe(client.key_info)}; --key chooses another place.")
 
 
 def _describe(key: KeyInfo) -> str:
     return {
-        "keyring": f"keyring {key.keyring_backend}",
-        "passphrase": "passphrase",
+        "keyring": f"the keyring {key.keyring_backend}",
+        "passphrase": "a passphrase",
         "keyfile": "a key file that only you can read",
-        "command": "command",
+        "command": "a command",
     }[key.method.value]
 
 
