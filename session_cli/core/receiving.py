@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..network.swarm import Page
 
 LOG = logging.getLogger(__name__)
+MAX_PAGES = 200
+"""Pages in one poll: more than two weeks of mail, and an end to what a member could make up."""
 _HASH_KEPT_MS = 24 * 3600 * 1000
 """How long a hash is remembered after its message has expired, for members whose clocks or sweeps are late."""
 
@@ -54,13 +56,14 @@ class Receiver:
         """
         network = self._network()
         result = PollResult()
-        while True:
+        for _ in range(MAX_PAGES):
             now_ms = network.clock.now_ms()
             positions, last_used = self._store.swarm.positions(self._account, Namespace.MESSAGES, now_ms)
             page = network.swarm.retrieve(self._profile.identity, positions, deadline, prefer=last_used)
             result += self._take_page(page, network.clock.now_ms())
             if not page.more:
-                return result
+                break
+        return result
 
     @property
     def _account(self) -> AccountId:

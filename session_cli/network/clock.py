@@ -22,10 +22,10 @@ class NetworkClock:
         """Network time in ms since 1970."""
         return self._local_ms() + self.offset_ms
 
-    def learn(self, network_ms: int, round_trip_ms: int = 0) -> None:
-        """Take over a node's clock, read half a round trip ago, if ours is further off than the tolerance."""
-        difference = network_ms + round_trip_ms // 2 - self.now_ms()
-        if abs(difference) > TOLERANCE_MS + round_trip_ms:
+    def learn(self, network_ms: int) -> None:
+        """Take over what the network's clock says now, if ours is further off than the tolerance."""
+        difference = network_ms - self.now_ms()
+        if abs(difference) > TOLERANCE_MS:
             self.offset_ms += difference
 
 

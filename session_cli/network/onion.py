@@ -38,6 +38,7 @@ REQUEST_TIMEOUT_S = 10.0
 SERVER_TIMEOUT_S = 30.0
 PATHS_TRIED = 2
 GUARDS_TRIED = 4
+SHORT_ANSWER_BYTES = 1_000_000
 _NOT_FOUND = ("Next node not found: ", "Next node is currently unreachable: ", "Snode not ready: ")
 Progress = Callable[[int], None]
 """Told the number of body bytes that have passed so far."""
@@ -127,7 +128,7 @@ class OnionClient:
             timeout = deadline.limit(_transfer_timeout(size))
             chunks = onion.chunks(_counted(body(), progress))
             with self._transport.exchange(url, chunks, size=onion.size, timeout=timeout) as (reply, parts):
-                answer = b"".join(parts)
+                answer = _bounded(parts)
             _check_guard(reply.status, answer)
             return layers.decode_v4_response(onion.reply_key.open(answer))
 
@@ -156,7 +157,7 @@ class OnionClient:
             timeout = deadline.limit(_transfer_timeout(size))
             with self._transport.exchange(_guard_url(guard), onion.body, timeout=timeout) as (reply, parts):
                 if reply.status != 200:
-                    _check_guard(reply.status, b"".join(parts))
+                    _check_guard(reply.status, _bounded(parts))
                 opener = StreamedReply(onion.reply_key)
                 written = 0
                 for part in parts:
@@ -272,6 +273,16 @@ def _counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
         yield chunk
         done += len(chunk)
         progress(done)
+
+
+def _bounded(parts: Iterable[bytes]) -> bytes:
+    """A short answer as a whole. Raises PathFailed for one that doesn't end: a guard could fill our memory."""
+    answer = bytearray()
+    for part in parts:
+        answer += part
+        if len(answer) > SHORT_ANSWER_BYTES:
+            raise PathFailed("A guard sent more than anybody asked for.")
+    return bytes(answer)
 
 
 def _check_guard(status: int, body: bytes) -> None:

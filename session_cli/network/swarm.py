@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from ..errors import ClockOutOfSync, NetworkError, NetworkUnreachable, RateLimited, RpcError
@@ -22,10 +22,12 @@ from ..protocol.storage_rpc import (
 )
 from .clock import Deadline
 from .onion import NodeFailed, OnionClient, WrongSwarm, raise_for_status
+from .parallel import run_parallel
 
 T = TypeVar("T")
 
 MEMBERS_TRIED = 4
+CLOCKS_ASKED = 3
 MESSAGES_SHARE = -2
 """max_size of the messages' namespace: half of the largest answer, as the official apps ask."""
 _MEMBER_KEPT_POLLS = 6
@@ -109,7 +111,7 @@ class SwarmClient:
             (part,) = storage_rpc.parse_batch(body, 1)
             if part.code != 200:
                 raise_for_status(part.code, part.body)
-            result: RetrieveResult = storage_rpc.parse_retrieve(part.body)
+            result: RetrieveResult = storage_rpc.parse_retrieve(part.body, identity.account_id, namespace)
             return Page(node.ed25519.hex(), result.messages, result.more and bool(result.messages), result.malformed)
 
         return self._ask_members(identity.account_id, make_for, parse, deadline, prefer=prefer)
@@ -139,10 +141,8 @@ class SwarmClient:
             node = members.pop(0)
             tries += 1
             request_at = make_for(node)
-            started = time.monotonic()
             try:
                 body = self._onion.call(node, request_at(self._onion.clock.now_ms()), deadline, lane=lane)
-                self._learn_time(body, started)
                 return parse(body, node)
             except WrongSwarm as wrong:
                 problem = NodeFailed("The network has another idea of this account's swarm than we have.")
@@ -183,28 +183,27 @@ class SwarmClient:
             members = self._pool.swarm(account_id)
         return self._order(members, None)
 
-    def _learn_time(self, body: Any, started: float) -> None:
-        network_ms = storage_rpc.network_time(body)
-        if network_ms is None and isinstance(body, dict) and isinstance(body.get("results"), list):
-            times = (storage_rpc.network_time(part.get("body")) for part in body["results"] if isinstance(part, dict))
-            network_ms = next((t for t in times if t is not None), None)
-        if network_ms is not None:
-            self._set_clock(network_ms, started)
-
     def _resync(self, node: ServiceNode, deadline: Deadline) -> None:
-        """Ask another node than the one that complained what time it is."""
-        others = [other for other in self._pool.state.nodes.values() if other.ed25519 != node.ed25519]
-        started = time.monotonic()
-        body = self._onion.call(secrets.choice(others), storage_rpc.info(), deadline)
-        network_ms = storage_rpc.network_time(body)
-        if network_ms is None:
-            raise ClockOutOfSync("The network refuses our signature's time, and does not say what time it is.")
-        self._set_clock(network_ms, started)
+        """Ask several other nodes than the one that complained what time it is, and believe the middle one.
 
-    def _set_clock(self, network_ms: int, started: float) -> None:
+        No single node is believed: it could send our messages into the far future.
+        """
+        others = [other for other in self._pool.state.nodes.values() if other.ed25519 != node.ed25519]
+        asked = self._random.sample(others, min(CLOCKS_ASKED, len(others)))
+        answers = run_parallel([partial(self._ask_offset, other, deadline, lane) for lane, other in enumerate(asked)])
+        offsets = sorted(answer for answer in answers if isinstance(answer, int))
+        if not offsets:
+            raise ClockOutOfSync("The network refuses our signature's time, and no node says what time it is.")
         clock = self._onion.clock
-        before = clock.offset_ms
-        clock.learn(network_ms, int((time.monotonic() - started) * 1000))
-        if clock.offset_ms != before:
-            self._pool.state.clock_offset_ms = clock.offset_ms
-            self._pool.save()
+        clock.learn(clock.now_ms() + offsets[len(offsets) // 2])
+        self._pool.state.clock_offset_ms = clock.offset_ms
+        self._pool.save()
+
+    def _ask_offset(self, node: ServiceNode, deadline: Deadline, lane: int) -> int:
+        """How many ms a node's clock is ahead of ours, read half a round trip ago."""
+        clock = self._onion.clock
+        before = clock.now_ms()
+        network_ms = storage_rpc.network_time(self._onion.call(node, storage_rpc.info(), deadline, lane=lane))
+        if network_ms is None:
+            raise RpcError("A node was asked for the time, and did not say it.")
+        return network_ms - (before + clock.now_ms()) // 2

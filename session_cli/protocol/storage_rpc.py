@@ -10,6 +10,7 @@ import base64
 import enum
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NewType
 
@@ -27,6 +28,8 @@ MAX_BATCH = 20
 SIGNATURE_WINDOW_MS = 60_000
 _PLAUSIBLE_TIME_MS = 1_609_419_600_000
 """Desktop ignores network times before this (December 2020)."""
+_LATEST_TIME_MS = 253_402_300_799_999
+"""The end of the year 9999."""
 
 
 class Namespace(enum.IntEnum):
@@ -150,7 +153,6 @@ class RetrieveResult:
 
     messages: tuple[StoredMessage, ...]
     more: bool
-    network_time_ms: int | None
     malformed: int = 0
 
 
@@ -165,7 +167,6 @@ class StoreResult:
     hash: MessageHash
     confirmed: frozenset[str]
     failed: Mapping[str, str]
-    network_time_ms: int | None
     expiration_ms: int | None
 
 
@@ -192,7 +193,7 @@ class ServiceNode:
 def network_time(body: Any) -> int | None:
     """The `t` of an answer in ms, if it is there and believable."""
     value = body.get("t") if isinstance(body, dict) else None
-    return value if type(value) is int and value > _PLAUSIBLE_TIME_MS else None
+    return value if type(value) is int and _PLAUSIBLE_TIME_MS < value <= _LATEST_TIME_MS else None
 
 
 def parse_batch(body: Any, expected: int) -> list[BatchPart]:
@@ -208,25 +209,29 @@ def parse_batch(body: Any, expected: int) -> list[BatchPart]:
     return parts
 
 
-def parse_retrieve(body: Any) -> RetrieveResult:
-    """A `retrieve` answer. A malformed element is counted and left out. Raises RpcError for a malformed whole."""
+def parse_retrieve(body: Any, account_id: str, namespace: int) -> RetrieveResult:
+    """A `retrieve` answer. Raises RpcError for a malformed whole.
+
+    A malformed element is counted and left out, and so is one whose hash is not that of its data: a node that could
+    give somebody else's hash to rubbish could make us pass over the genuine message.
+    """
     listed = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(listed, list):
         raise RpcError("A retrieve was answered without messages.")
     messages = []
     for element in listed:
         try:
-            messages.append(
-                StoredMessage(
-                    MessageHash(_text(element["hash"])),
-                    _number(element["timestamp"]),
-                    _number(element["expiration"] if "expiration" in element else element["expiry"]),
-                    base64.b64decode(_text(element["data"]), validate=True),
-                )
+            message = StoredMessage(
+                MessageHash(_text(element["hash"])),
+                _time(element["timestamp"]),
+                _time(element["expiration"] if "expiration" in element else element["expiry"]),
+                base64.b64decode(_text(element["data"]), validate=True),
             )
         except (KeyError, TypeError, ValueError):
             continue
-    return RetrieveResult(tuple(messages), body.get("more") is True, network_time(body), len(listed) - len(messages))
+        if message.hash == message_hash(account_id, namespace, message.data):
+            messages.append(message)
+    return RetrieveResult(tuple(messages), body.get("more") is True, len(listed) - len(messages))
 
 
 def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] | None = None) -> StoreResult:
@@ -247,11 +252,11 @@ def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] |
             failed[member] = reason
             continue
         confirmed.add(member)
-        if type(result.get("expiry")) is int:
-            expirations.append(result["expiry"])
+        with suppress(TypeError, ValueError):
+            expirations.append(_time(result.get("expiry")))
     if not confirmed:
         raise RpcError("No member of the swarm proved that it stored the message.")
-    return StoreResult(expected_hash, frozenset(confirmed), failed, network_time(body), max(expirations, default=None))
+    return StoreResult(expected_hash, frozenset(confirmed), failed, max(expirations, default=None))
 
 
 def _store_failure(member: str, result: Any, expected_hash: MessageHash) -> str | None:
@@ -341,6 +346,13 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
+
+
+def _time(value: Any) -> int:
+    """A time in ms that a calendar has."""
+    if not 0 <= _number(value) <= _LATEST_TIME_MS:
+        raise ValueError
+    return _number(value)
 
 
 def _number(value: Any) -> int:

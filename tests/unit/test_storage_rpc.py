@@ -68,7 +68,6 @@ def test_store_counts_members_that_proved_it() -> None:
     result = storage_rpc.parse_store(body, HASH)
     assert result.confirmed == {MEMBERS[0][0].hex(), MEMBERS[2][0].hex()}
     assert result.failed == {MEMBERS[1][0].hex(): "timeout"}
-    assert result.network_time_ms == 1_700_000_000_000
     assert result.expiration_ms == 5
 
 
@@ -108,15 +107,17 @@ def test_malformed_store_answers(body: Any) -> None:
 
 
 def test_retrieve_leaves_malformed_elements_out() -> None:
-    good = {"hash": "h", "timestamp": 1, "expiration": 2, "data": "aGk="}
+    good = {"hash": storage_rpc.message_hash(ACCOUNT, 0, b"hi"), "timestamp": 1, "expiration": 2, "data": "aGk="}
     odd: list[Any] = [7, {}, good | {"data": "%"}, good | {"timestamp": "1"}, good | {"hash": None}]
-    result = storage_rpc.parse_retrieve({"messages": [*odd, good], "more": True, "t": 5})
+    odd += [good | {"expiration": 2**63}, good | {"timestamp": -1}, good | {"hash": HASH}]
+    result = storage_rpc.parse_retrieve({"messages": [*odd, good], "more": True}, ACCOUNT, 0)
     assert [message.data for message in result.messages] == [b"hi"]
-    assert (result.more, result.malformed, result.network_time_ms) == (True, 5, None)
+    assert (result.more, result.malformed) == (True, 8)
+    assert storage_rpc.parse_retrieve({"messages": [good]}, ACCOUNT, 2).messages == ()
     bodies: list[Any] = [None, {}, {"messages": 3}]
     for body in bodies:
         with pytest.raises(RpcError):
-            storage_rpc.parse_retrieve(body)
+            storage_rpc.parse_retrieve(body, ACCOUNT, 0)
 
 
 def test_batch_parts_must_match_the_question() -> None:
@@ -229,7 +230,7 @@ JSON = st.recursive(
 @given(JSON)
 def test_any_json_is_parsed_or_refused(body: Any) -> None:
     for parse in (
-        storage_rpc.parse_retrieve,
+        lambda value: storage_rpc.parse_retrieve(value, ACCOUNT, 0),
         storage_rpc.parse_swarm,
         storage_rpc.parse_service_nodes,
         lambda value: storage_rpc.parse_store(value, HASH),

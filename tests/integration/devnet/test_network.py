@@ -58,7 +58,7 @@ def contents(node: NodeHandle, identity: Identity, now: float | None = None) -> 
     """What a node holds for an account, in its order."""
     status, body = direct(node, retrieve(identity, time.time() if now is None else now))
     assert status == 200
-    return [message.data for message in storage_rpc.parse_retrieve(body).messages]
+    return [message.data for message in storage_rpc.parse_retrieve(body, identity.account_id, 0).messages]
 
 
 def path_client(net: Devnet, avoiding: NodeHandle | None = None) -> PathClient:
