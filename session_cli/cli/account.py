@@ -19,7 +19,7 @@ from ..errors import (
     UnreadableInput,
     UsageError,
 )
-from .context import App
+from .context import App, ask_secret
 from .output import json_object
 from .text import counted, harmless
 from .typer_app import single_command
@@ -301,9 +301,7 @@ def _read_phrase(app: App, path: Path | None) -> str:
         except OSError as error:
             raise UnreadableInput(f"Can't read {path}: {error.strerror}.") from None
     elif app.interactive:
-        from getpass import getpass
-
-        return getpass("Recovery phrase: ")
+        return ask_secret("Recovery phrase: ")
     elif sys.stdin.isatty():
         raise UsageError("Nobody may be asked for the phrase; give it on standard input or with --phrase-file.")
     else:

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from types import FrameType
 from typing import Any, NoReturn
 
 import typer
@@ -21,7 +20,7 @@ from typer._click.core import ParameterSource
 from typer._types import TyperChoice
 from typer.core import TyperGroup, TyperOption
 
-from .. import __version__
+from .. import __version__, signals
 from ..errors import SessionError, StoreUnwritable
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
@@ -146,33 +145,20 @@ def root_command() -> TyperGroup:
     )
 
 
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived; unwinds like Ctrl-C, so that transactions roll back and temporary files go."""
-
-
-def _on_terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated(number)
-
-
 def run(arguments: Sequence[str]) -> NoReturn:
     """Run a command line and end the process with its exit code."""
     app = App()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     try:
-        handlers = {"SIGINT": signal.default_int_handler, "SIGTERM": _on_terminate, "SIGHUP": _on_terminate}
-        for name, handler in handlers.items():
-            number = getattr(signal, name, None)
-            # What the caller has us ignore (SIGHUP under nohup) stays ignored.
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, handler)
+        signals.install()
         code = _run(arguments, app)
         _finish_output(code)
     except BrokenPipeError:
         _die_by("SIGPIPE", ExitCode.IO)
     except KeyboardInterrupt:
         _die_by("SIGINT", ExitCode.INTERRUPTED)
-    except Terminated as signalled:
+    except signals.Terminated as signalled:
         _die_by(signal.Signals(signalled.args[0]).name, ExitCode.TERMINATED)
     sys.exit(code)
 
@@ -200,8 +186,7 @@ def _die_by(signal_name: str, fallback: ExitCode) -> NoReturn:
     number = getattr(signal, signal_name, None)
     _drop_output()
     if number is not None and os.name == "posix":
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
+        signals.end_by(number)
     sys.exit(fallback)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import signals
 from ..errors import InvalidInput, UnreadableInput, UsageError
 from .output import Painter
 from .text import harmless
@@ -132,12 +133,10 @@ class App:
         return self._ask_passphrase if not self.no_input and sys.stderr.isatty() and _has_terminal() else None
 
     def _ask_passphrase(self, *, new: bool) -> str:
-        from getpass import getpass
-
         if not new:
-            return getpass(f"Passphrase of the profile {self.profile_name!r}: ")
-        first = getpass("Choose a passphrase for this profile: ")
-        if getpass("Again: ") != first:
+            return ask_secret(f"Passphrase of the profile {self.profile_name!r}: ")
+        first = ask_secret("Choose a passphrase for this profile: ")
+        if ask_secret("Again: ") != first:
             raise InvalidInput("The two passphrases differ.")
         return first
 
@@ -208,6 +207,14 @@ class App:
         from .progress import ProgressBar
 
         return ProgressBar()
+
+
+def ask_secret(question: str) -> str:
+    """Ask for something that must not be shown. Ctrl-C leaves the terminal as it was."""
+    from getpass import getpass
+
+    with signals.raising():
+        return getpass(question)
 
 
 def _has_terminal() -> bool:

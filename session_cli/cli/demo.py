@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from .. import signals
 from ..errors import SessionError
 from .context import App
 from .devnet import load_devnet
@@ -46,7 +47,7 @@ def demo(ctx: typer.Context) -> None:
     devnet = load_devnet()
     from ..devnet.options import DevnetOptions
 
-    with tempfile.TemporaryDirectory(prefix="session-demo-") as temporary:
+    with signals.raising(), tempfile.TemporaryDirectory(prefix="session-demo-") as temporary:
         folder = Path(temporary)
         with devnet(DevnetOptions(data_dir=folder / "network")) as network:
             _Demo(app, network, folder).play()

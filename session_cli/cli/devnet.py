@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .. import signals
 from ..errors import UnreadableInput, UsageError
 from .context import App
 from .exit_codes import ExitCode
@@ -97,7 +98,7 @@ def exec_(
     afterwards, so that it can't touch your real profiles.
     """
     network = _make(nodes, swarms, data, max_file_size=max_file_size)
-    with tempfile.TemporaryDirectory(prefix="session-devnet-") as temporary, network:
+    with signals.raising(), tempfile.TemporaryDirectory(prefix="session-devnet-") as temporary, network:
         definition = Path(temporary) / "network.toml"
         network.write_definition(definition)
         environment = dict(os.environ, SESSION_NETWORK=str(definition))

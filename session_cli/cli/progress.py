@@ -7,6 +7,8 @@ import atexit
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from .. import signals
+
 
 class ProgressBar:
     """Draws one bar a step on standard error, and takes it away when the program ends."""
@@ -27,6 +29,7 @@ class ProgressBar:
         if not self._tasks:
             self._progress.start()
             atexit.register(self._progress.stop)
+            signals.undo_when_killed(self._progress.stop)
         task = self._tasks.get(step)
         if task is None:
             task = self._tasks[step] = self._progress.add_task(step, total=total)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import signals
 from ..errors import NotConfigured, ProfileExists, StoreUnwritable, WrongNetwork
 from ..private_files import make_private_folder, sync_folder
 from ..protocol.account import Identity
@@ -91,6 +92,22 @@ def create_profile(
     folder = sources.locations.profile_dir(sources.profile)
     _check_absent(sources.profile, folder)
     make_private_folder(folder.parent)
+    with signals.deferred():
+        key = _build(folder, sources, identity, network, method=method, command=command, display_name=display_name)
+    return Profile(sources.profile, folder, sources.locations, identity, Store.open(folder, key))
+
+
+def _build(
+    folder: Path,
+    sources: KeySources,
+    identity: Identity,
+    network: NetworkChoice,
+    *,
+    method: KeyMethod,
+    command: str | None,
+    display_name: str | None,
+) -> bytes:
+    """Make the profile's folder with all that is in it; returns the store's key."""
     # Made under another name: a profile that is there is whole, whenever the process may have been killed.
     building = folder.with_name(f".{sources.profile}.{os.urandom(4).hex()}.new")
     made: KeyInfo | None = None
@@ -119,7 +136,7 @@ def create_profile(
         shutil.rmtree(building, ignore_errors=True)
         raise
     sync_folder(folder.parent)
-    return Profile(sources.profile, folder, sources.locations, identity, Store.open(folder, key))
+    return key
 
 
 def _check_absent(name: str, folder: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from .. import signals
 from ..errors import (
     AttachmentTooLarge,
     CannotCreate,
@@ -166,13 +167,21 @@ class NewFile:
 
     def _open(self) -> int:
         folder = self._target.parent
-        if hasattr(os, "O_TMPFILE") and not self._overwrite:
+        if hasattr(os, "O_TMPFILE"):
             try:
                 return os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600)
             except OSError:
                 pass  # not every file system has nameless files
-        self._temporary = folder / f".{secrets.token_hex(8)}.part"
+        self._temporary = self._temporary_name()
+        signals.undo_when_killed(self._remove_temporary)
         return os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+
+    def _temporary_name(self) -> Path:
+        return self._target.parent / f".{secrets.token_hex(8)}.part"
+
+    def _remove_temporary(self) -> None:
+        if self._temporary is not None:
+            self._temporary.unlink(missing_ok=True)
 
     def commit(self) -> None:
         """Put the file under its name. Raises FileExistsError if there is one, unless it may be overwritten."""
@@ -189,15 +198,14 @@ class NewFile:
             raise self._refusal(error) from None
 
     def _give_name(self, file: BinaryIO) -> None:
+        if self._temporary is None and not self._overwrite:
+            _link_nameless(file, self._target)
+            return
         if self._temporary is None:
-            # With a folder's descriptor Python calls linkat, which alone can give a nameless file its name.
-            folder = os.open(self._target.parent, os.O_RDONLY)
-            try:
-                source = f"/proc/self/fd/{file.fileno()}"
-                os.link(source, self._target.name, dst_dir_fd=folder, follow_symlinks=True)
-            finally:
-                os.close(folder)
-        elif self._overwrite:
+            # Only a file that has a name can take another's place.
+            self._temporary = self._temporary_name()
+            _link_nameless(file, self._temporary)
+        if self._overwrite:
             self._temporary.replace(self._target)
         else:
             os.link(self._temporary, self._target)
@@ -207,5 +215,14 @@ class NewFile:
             if self._file is not None:
                 self._file.close()  # writes what is held back, which a full disk refuses
         finally:
-            if self._temporary is not None:
-                self._temporary.unlink(missing_ok=True)
+            self._remove_temporary()
+
+
+def _link_nameless(file: BinaryIO, name: Path) -> None:
+    """Give a nameless file its name. Raises OSError, FileExistsError among them."""
+    # With a folder's descriptor Python calls linkat, which alone can do that.
+    folder = os.open(name.parent, os.O_RDONLY)
+    try:
+        os.link(f"/proc/self/fd/{file.fileno()}", name.name, dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)
