@@ -116,6 +116,8 @@ class App:
 
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("session: %(message)s"))
+        # Texts of strange servers come along here, too.
+        handler.addFilter(_harmless_record)
         ours = logging.getLogger("session_cli")
         ours.handlers = [handler]
         ours.propagate = False
@@ -207,6 +209,11 @@ class App:
         from .progress import ProgressBar
 
         return ProgressBar()
+
+
+def _harmless_record(record: Any) -> bool:
+    record.msg, record.args = harmless(record.getMessage()), ()
+    return True
 
 
 def ask_secret(question: str) -> str:

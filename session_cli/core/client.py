@@ -224,12 +224,12 @@ class Client:
         check_body(body)
         quoted = self._row(quote) if quote is not None else None
         files = self._open_files(attachments) if attachments else []
-        self._sender.resend_own_copies(deadline)
         rows: list[AttachmentRow] = []
         for file in files:
             with file.source:
                 rows.append(self._attachments.upload(file, deadline, progress))
         sent = self._sender.send(recipient, body, deadline, attachments=tuple(rows), quoted=quoted)
+        self._sender.resend_own_copies(deadline)
         return self._message(sent)
 
     def _open_files(self, attachments: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:

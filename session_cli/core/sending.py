@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..network.network import Network
 
 LOG = logging.getLogger(__name__)
+COPIES_AT_ONCE = 4
 
 
 def check_body(body: str) -> None:
@@ -74,7 +75,7 @@ class Sender:
 
     def resend_own_copies(self, deadline: Deadline) -> None:
         """Store the copies for our own devices that an earlier run could not store. Failures wait for the next run."""
-        left = self._store.deliveries.own_copies_left()
+        left = self._store.deliveries.own_copies_left()[:COPIES_AT_ONCE]
         for delivery, outcome in zip(left, self._deliver(left, deadline), strict=True):
             if isinstance(outcome, StoreResult):
                 with self._store.transaction():

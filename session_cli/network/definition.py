@@ -152,6 +152,8 @@ def parse_definition(table: dict[str, Any], origin: str) -> NetworkDefinition:
         raise InvalidNetworkDefinition(
             f"The network definition {origin} needs an 'id' of letters, digits, dots, hyphens and underscores."
         )
+    if network_id in BUILT_IN:
+        raise InvalidNetworkDefinition(f"The network definition {origin} takes the id of a built-in network.")
     max_file_size = reader.take(server, "max_file_size", int, default=10_000_000)
     if max_file_size < 1:
         raise InvalidNetworkDefinition(f"The network definition {origin} needs a positive 'max_file_size'.")
@@ -196,7 +198,11 @@ class _Reader:
         value: str = self.take(table, name, str)
         try:
             parts = urlsplit(value)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+            plain = host if parts.port is None else f"{host}:{parts.port}"
+            # Written otherwise (user names, ports like 0443), a certificate's pin could be looked up in vain.
+            valid = parts.scheme in ("http", "https") and bool(host) and parts.port != 0 and value.isascii()
+            valid = valid and parts.netloc.lower() == plain
         except ValueError:
             valid = False
         if not valid:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from ..errors import ClockOutOfSync, NetworkError, NetworkUnreachable, RateLimited, RpcError
+from ..errors import ClockOutOfSync, NetworkError, NetworkUnreachable, RateLimited, RpcError, ServiceRefused
 from ..protocol import storage_rpc
 from ..protocol.account import Identity
 from ..protocol.storage_rpc import (
@@ -64,8 +64,9 @@ class SwarmClient:
             return storage_rpc.store(account_id, data, timestamp_ms=now_ms, ttl_ms=ttl_ms, namespace=namespace)
 
         def parse(body: Any, node: ServiceNode) -> StoreResult:
-            members = frozenset(member.ed25519.hex() for member in self._pool.swarm(account_id))
-            return storage_rpc.parse_store(body, expected, members or None)
+            # Any node of the network counts, not only those our list puts into this swarm: swarms move.
+            nodes = frozenset(key.hex() for key in self._pool.state.nodes)
+            return storage_rpc.parse_store(body, expected, nodes)
 
         return self._ask_members(account_id, lambda node: make, parse, deadline, lane=lane)
 
@@ -134,7 +135,7 @@ class SwarmClient:
         members = self._order(self._pool.swarm(account_id), prefer)
         if not members:
             raise NetworkUnreachable("The list of service nodes names no swarm for this account.")
-        problem: NetworkError | None = None
+        problem: NetworkError | ServiceRefused | None = None
         redirected = resynced = False
         tries = 0
         while members and tries < MEMBERS_TRIED:
@@ -156,8 +157,8 @@ class SwarmClient:
                 self._resync(node, deadline)
                 members.insert(0, node)
                 tries -= 1
-            except (NodeFailed, RateLimited) as error:
-                problem = error
+            except (NodeFailed, RateLimited, ServiceRefused) as error:
+                problem = error  # a refusal too: one member alone can't speak for the swarm
             except RpcError as error:
                 problem = NodeFailed(error.message)
         raise problem or NetworkUnreachable("No member of the swarm answered.")

@@ -344,3 +344,20 @@ def test_files_there_and_back(network: Network, tmp_path: Path) -> None:
         network.files.download(uploaded.url, sink, len(data), Deadline(30), lambda done: None)
         sink.seek(0)
         assert sink.read() == data
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('id = "devnet-', 'id = "mainnet"\nold = "'),
+        ('url = "https://127.0.0.1:', 'url = "https://127.0.0.1:0'),
+        ('url = "https://127.0.0.1:', 'url = "https://user@127.0.0.1:'),
+    ],
+)
+def test_definitions_that_could_pass_for_another(old: str, new: str, shared_definition: Path, tmp_path: Path) -> None:
+    text = shared_definition.read_text()
+    assert old in text
+    path = tmp_path / "network.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(InvalidNetworkDefinition):
+        load_definition(str(path))
