@@ -7,7 +7,7 @@ The Python API is the class `Client` and the errors in `session_cli.errors`:
     with Client.open("default") as client:
         client.send("05…", "hello")
         for event in client.receive():
-            print(event.body)
+            print(event.message.body)
 """
 
 from __future__ import annotations

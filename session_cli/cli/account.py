@@ -129,8 +129,10 @@ def restore(
         identity = Identity.from_seed(phrases.decode_hex_seed(text))
     else:
         decoded = phrases.decode(text)
-        for position, word in decoded.completed:
-            app.note(f"Word {position} was completed to {word!r}.")
+        if decoded.completed:
+            # Which words they are is nobody's business who reads this line in a log.
+            positions = ", ".join(str(position) for position, _ in decoded.completed)
+            app.note(f"Given in short, and completed: word {positions}.")
         identity = Identity.from_seed(decoded.seed)
     if expect is not None and expect.strip().lower() != identity.account_id:
         raise InvalidPhrase(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -54,11 +55,14 @@ class FileServerClient:
             answer = json.loads(response.body)
             file_id = str(answer["id"])
             expires = answer.get("expires")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            expires_s = float(expires) if isinstance(expires, int | float) else None
+            if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", file_id):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise ServiceRefused("The file server took the file and did not say where it is.") from None
         place = urlsplit(self._server.url)
         url = DownloadUrl(place.scheme, place.hostname or "", place.port, file_id)
-        return UploadedFile(url, float(expires) if isinstance(expires, int | float) else None)
+        return UploadedFile(url, expires_s)
 
     def download(self, url: DownloadUrl, sink: BinaryIO, size: int, deadline: Deadline, progress: Progress) -> None:
         """Write the encrypted file at `url` to `sink`. `size` is what to expect, for the time-out.

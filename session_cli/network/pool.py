@@ -123,7 +123,7 @@ class NodePool:
 
     def swarm(self, account_id: str) -> list[ServiceNode]:
         """The members of the swarm that holds an account; empty if the list knows no swarms."""
-        nodes = self.state.nodes.values()
+        nodes = list(self.state.nodes.values())
         swarm_id = swarm_for(account_id, {node.swarm_id for node in nodes if node.swarm_id is not None})
         return [node for node in nodes if node.swarm_id == swarm_id and swarm_id is not None]
 
@@ -141,7 +141,7 @@ class NodePool:
         """Our guards without the excluded nodes. Missing ones are drawn, and kept from then on."""
         kept = [key for key in self.state.guards if key in self.state.nodes]
         while len(kept) < GUARDS:
-            candidates = [key for key in self.state.nodes if key not in kept and key not in exclude]
+            candidates = [key for key in list(self.state.nodes) if key not in kept and key not in exclude]
             if not candidates:
                 break
             kept.append(secrets.choice(candidates))
@@ -155,7 +155,7 @@ class NodePool:
 
         If it did at once, a machine whose network is down would draw new guards with every run.
         """
-        candidates = [node for key, node in self.state.nodes.items() if key not in exclude]
+        candidates = [node for key, node in list(self.state.nodes.items()) if key not in exclude]
         return secrets.choice(candidates) if candidates else None
 
     def replace_guards(self, unreachable: Collection[bytes], working: ServiceNode) -> None:
@@ -177,7 +177,7 @@ class NodePool:
             subnets = {_subnet(hop) for hop in hops}
             candidates = [
                 node
-                for key, node in self.state.nodes.items()
+                for key, node in list(self.state.nodes.items())
                 if key not in taken and not (self.definition.subnet_diversity and _subnet(node) in subnets)
             ]
             if not candidates:
