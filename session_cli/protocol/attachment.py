@@ -103,16 +103,19 @@ class AttachmentKey:
     def verify(self, chunks: Iterable[bytes]) -> int:
         """Read the whole file and return the size of its plaintext. Raises AttachmentCorrupt if it isn't genuine."""
         if len(self.key) == LEGACY_KEY_BYTES:
-            _verify_legacy(chunks, self.key, self.digest)
+            total = _verify_legacy(chunks, self.key, self.digest)
             if self.size == 0:
                 raise AttachmentCorrupt("The attachment's message gives no size for it.")
+            if self.size >= total - _IV_BYTES - _MAC_BYTES:
+                raise AttachmentCorrupt("The downloaded file is shorter than its message says.")
             return self.size
         if len(self.key) != STREAM_KEY_BYTES:
             raise AttachmentCorrupt(f"The attachment's key has {len(self.key)} bytes; 64 or 32 are possible.")
         return sum(map(len, _stream_plaintext(chunks, self.key)))
 
 
-def _verify_legacy(chunks: Iterable[bytes], key: bytes, digest: bytes | None) -> None:
+def _verify_legacy(chunks: Iterable[bytes], key: bytes, digest: bytes | None) -> int:
+    """Check MAC and digest; returns the size of the file."""
     if not digest:
         raise AttachmentCorrupt("The attachment's message has no digest for it.")
     mac = hmac.new(key[32:], digestmod="sha256")
@@ -130,11 +133,12 @@ def _verify_legacy(chunks: Iterable[bytes], key: bytes, digest: bytes | None) ->
         raise AttachmentCorrupt("The downloaded file was damaged or tampered with: its MAC does not match.")
     if not hmac.compare_digest(whole.digest(), digest):
         raise AttachmentCorrupt("The downloaded file is not the one the message speaks of: its digest does not match.")
+    return total
 
 
 def _legacy_plaintext(chunks: Iterable[bytes], key: bytes, size: int) -> Iterator[bytes]:
     padded = 0
-    held = b""  # the last two bytes of what was decrypted stay back until the padding is known
+    held = b""  # the last block stays back until the padding is known
     left = size
     for part in _cbc_blocks(chunks, key):
         held += part
