@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import KeySourceFailed, NotConfigured, ProfileExists, StoreDamaged, StoreTooNew, WrongKey
+from ..file_lock import FileLock
 from ..private_files import make_private_folder, write_private_file
 from .key_sources import (
     KEY_BYTES,
@@ -34,7 +35,6 @@ from .key_sources import (
     keyring_is_usable,
     make_wrapping_key,
 )
-from .lock import FileLock
 
 __all__ = [
     "HEADER_NAME",

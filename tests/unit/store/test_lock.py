@@ -11,7 +11,7 @@ from types import FrameType
 import pytest
 
 from session_cli.errors import StoreLocked, StoreUnwritable
-from session_cli.store.lock import FileLock
+from session_cli.file_lock import FileLock
 
 from . import worker
 

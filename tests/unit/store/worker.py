@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from session_cli.file_lock import FileLock
 from session_cli.store.database import open_database, transaction
-from session_cli.store.lock import FileLock
 
 ROOT = Path(__file__).parents[3]
 KEY = bytes(range(32))

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ..errors import StoreLocked, StoreUnwritable
-from ..private_files import create_private_file
+from .errors import StoreLocked, StoreUnwritable
+from .private_files import create_private_file
 
 if sys.platform == "win32":
     import msvcrt
