@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MalformedMessage, ProtocolError
 from ..network.clock import Deadline
+from ..network.swarm import Page, Poll
 from ..protocol import content as contents
 from ..protocol import session_v1
 from ..protocol.account import AccountId
@@ -20,7 +21,6 @@ from .profile import Profile
 
 if TYPE_CHECKING:
     from ..network.network import Network
-    from ..network.swarm import Page
 
 LOG = logging.getLogger(__name__)
 MAX_PAGES = 200
@@ -52,17 +52,22 @@ class Receiver:
     def poll(self, deadline: Deadline) -> PollResult:
         """Fetch everything that is new, page by page; each page is stored before the next is asked for.
 
-        To be called by one process at a time. Raises NetworkError, ServiceRefused, StoreError.
+        The next page is asked of the same member; should it fail half way, another one goes on from where we stood with
+        that one, and what came already is known by its hash. To be called by one process at a time.
+        Raises NetworkError, ServiceRefused, StoreError.
         """
         network = self._network()
         result = PollResult()
+        member, stay = None, False
         for _ in range(MAX_PAGES):
             now_ms = network.clock.now_ms()
             positions, last_used = self._store.swarm.positions(self._account, Namespace.MESSAGES, now_ms)
-            page = network.swarm.retrieve(self._profile.identity, positions, deadline, prefer=last_used)
+            poll = Poll(self._profile.identity, {Namespace.MESSAGES: positions}, member or last_used, stay)
+            page = network.swarm.poll_one(poll, deadline)
             result += self._take_page(page, network.clock.now_ms())
             if not page.more:
                 break
+            member, stay = page.node, True
         return result
 
     @property
@@ -70,10 +75,11 @@ class Receiver:
         return self._profile.identity.account_id
 
     def _take_page(self, page: Page, now_ms: int) -> PollResult:
-        result = PollResult(skipped=page.malformed)
-        unseen = self._store.swarm.unseen(self._account, Namespace.MESSAGES, (m.hash for m in page.messages))
+        messages = page.messages()
+        result = PollResult(skipped=page.malformed())
+        unseen = self._store.swarm.unseen(self._account, Namespace.MESSAGES, (m.hash for m in messages))
         # Decrypting comes before the transaction, so that other processes don't wait for it.
-        opened = [(stored, self._open(stored)) for stored in page.messages if stored.hash in unseen]
+        opened = [(stored, self._open(stored)) for stored in messages if stored.hash in unseen]
         with self._store.transaction():
             for stored, outcome in opened:
                 if not self._store.swarm.mark_seen(
@@ -88,7 +94,7 @@ class Receiver:
                     LOG.warning("A message could not be stored (%s); it is skipped.", type(error).__name__)
                     self._store.swarm.skip(stored.hash, "bug", now_ms)
                     result += PollResult(skipped=1)
-            last = page.messages[-1] if page.messages else None
+            last = messages[-1] if messages else None
             self._store.swarm.advance(
                 page.node,
                 self._account,

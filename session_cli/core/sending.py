@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import EmptyMessage, MessageTooLong, NetworkError, ServiceRefused, SessionError
+from ..errors import ClockOutOfSync, EmptyMessage, MessageTooLong, NetworkError, ServiceRefused, SessionError
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
 from ..protocol import content as contents
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 COPIES_AT_ONCE = 4
+CLOCK_AHEAD_MS = 10_000
+"""Swarms refuse what is dated further in the future."""
 
 
 def check_body(body: str) -> None:
@@ -68,8 +70,14 @@ class Sender:
         network = self._network()
         quote = Quote(quoted.sender, quoted.sent_ms) if quoted else None
         message = VisibleMessage(body, tuple(map(_pointer, attachments)), quote)
+        network.prepare(deadline)
         message_id, deliveries = self._prepare(recipient, message, attachments, network.clock.now_ms())
-        outcomes = self._deliver(deliveries, deadline)
+        sent_ms = self._stored(message_id).sent_ms
+        outcomes = self._deliver(deliveries, deadline, dated_ms=sent_ms)
+        if sent_ms > network.clock.now_ms() + CLOCK_AHEAD_MS and isinstance(outcomes[0], ClockOutOfSync):
+            # No swarm takes it, and our clock has been put right meanwhile.
+            deliveries = self._redate(message_id, recipient, message, deliveries)
+            outcomes = self._deliver(deliveries, deadline)
         self._conclude(message_id, deliveries, outcomes, deadline)
         return self._stored(message_id)
 
@@ -93,13 +101,7 @@ class Sender:
         own_id = self._profile.identity.account_id
         with self._store.transaction():
             sent_ms = self._store.next_sent_ms(now_ms)
-            new = [
-                self._seal(own_id, replace(message, sync_target=recipient), sent_ms, "own"),
-            ]
-            if recipient != own_id:
-                name = self._store.settings.get("display_name")
-                to_recipient = replace(message, profile=Profile(name) if name else None)
-                new.insert(0, self._seal(recipient, to_recipient, sent_ms, "recipient"))
+            new = self._seal_all(recipient, message, sent_ms)
             message_id = self._store.messages.add(
                 NewMessage(
                     conversation=recipient,
@@ -120,6 +122,27 @@ class Sender:
                 self._store.people.approve(recipient, by_us=True)
             return message_id, [_row(self._store.deliveries.add(message_id, d), message_id, d) for d in new]
 
+    def _redate(
+        self, message_id: int, recipient: AccountId, message: VisibleMessage, deliveries: list[DeliveryRow]
+    ) -> list[DeliveryRow]:
+        """Seal a message anew, with the time that it is by the network's clock."""
+        with self._store.transaction():
+            sent_ms = self._store.redate(message_id, self._network().clock.now_ms())
+            new = self._seal_all(recipient, message, sent_ms)
+            for delivery, sealed in zip(deliveries, new, strict=True):
+                self._store.deliveries.replace(delivery.id, sealed.data, sealed.hash)
+        return [_row(old.id, message_id, sealed) for old, sealed in zip(deliveries, new, strict=True)]
+
+    def _seal_all(self, recipient: AccountId, message: VisibleMessage, sent_ms: int) -> list[NewDelivery]:
+        """What has to be stored: for the recipient, if that is somebody else, and for our own devices."""
+        own_id = self._profile.identity.account_id
+        new = [self._seal(own_id, replace(message, sync_target=recipient), sent_ms, "own")]
+        if recipient != own_id:
+            name = self._store.settings.get("display_name")
+            to_recipient = replace(message, profile=Profile(name) if name else None)
+            new.insert(0, self._seal(recipient, to_recipient, sent_ms, "recipient"))
+        return new
+
     def _seal(self, account: AccountId, message: VisibleMessage, sent_ms: int, role: str) -> NewDelivery:
         serialized = contents.serialize(Content(message, sent_ms))
         if len(serialized) > session_v1.MAX_CONTENT_BYTES:
@@ -129,14 +152,15 @@ class Sender:
         data = session_v1.encode_message(self._profile.identity, account, serialized, sent_ms)
         return NewDelivery(role, account, MAX_TTL_MS, data, storage_rpc.message_hash(account, 0, data))
 
-    def _deliver(self, deliveries: list[DeliveryRow], deadline: Deadline) -> list[StoreResult | SessionError]:
+    def _deliver(
+        self, deliveries: list[DeliveryRow], deadline: Deadline, *, dated_ms: int | None = None
+    ) -> list[StoreResult | SessionError]:
         if not deliveries:
             return []
-        network = self._network()
-        network.pool.ensure(deadline)  # once, before several threads need it
+        store = self._network().swarm.store
         return run_parallel(
             [
-                partial(network.swarm.store, delivery.account, delivery.data, delivery.ttl_ms, deadline, lane=lane)
+                partial(store, delivery.account, delivery.data, delivery.ttl_ms, deadline, lane=lane, dated_ms=dated_ms)
                 for lane, delivery in enumerate(deliveries)
             ]
         )
@@ -159,8 +183,12 @@ class Sender:
         if isinstance(first, SessionError):
             self._take_back(deliveries[1:], outcomes[1:], deadline)
             raise first
-        if first.failed:
-            LOG.info("stored by %d members of the swarm, %d did not", len(first.confirmed), len(first.failed))
+        if not first.is_safe:
+            LOG.warning(
+                "Sent, but only %d of the %d members of the recipient's swarm confirm that they hold it.",
+                len(first.confirmed),
+                first.swarm_size,
+            )
         for outcome in outcomes[1:]:
             if isinstance(outcome, SessionError):
                 LOG.warning("Sent, but our own other devices will see it later: %s", outcome.message)

@@ -31,6 +31,15 @@ class Seed:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackNode:
+    """A service node that is asked for the list where no seed answers; its key (32 bytes) vouches for it."""
+
+    ed25519: bytes
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class FileServer:
     """Where attachments go. Keys are 32 bytes; `max_file_size` counts the encrypted bytes it takes."""
 
@@ -70,6 +79,7 @@ class NetworkDefinition:
     hops: int = 3
     subnet_diversity: bool = True
     ons: bool = True
+    fallback_nodes: tuple[FallbackNode, ...] = ()
 
 
 MAINNET = NetworkDefinition(
@@ -94,6 +104,24 @@ MAINNET = NetworkDefinition(
         bytes.fromhex("b8eef9821445ae16e2e97ef8aa6fe782fd11ad5253cd6723b281341dba22e371"),
         bytes.fromhex("09324794aa9c11948189762d198c618148e9136ac9582068180661208927ef34"),
         10_000_000,
+    ),
+    # The storage servers from which the official library starts.
+    fallback_nodes=(
+        FallbackNode(
+            bytes.fromhex("1f000f09a7b07828dcb72af7cd16857050c10c02bd58afb0e38111fb6cda1fef"), "95.216.33.113", 22100
+        ),
+        FallbackNode(
+            bytes.fromhex("1f101f0acee4db6f31aaa8b4df134e85ca8a4878efaef7f971e88ab144c1a7ce"), "37.27.236.229", 22101
+        ),
+        FallbackNode(
+            bytes.fromhex("1f202f00f4d2d4acc01e20773999a291cf3e3136c325474d159814e06199919f"), "172.96.140.124", 22102
+        ),
+        FallbackNode(
+            bytes.fromhex("1f303f1d7523c46fa5398826740d13282d26b5de90fbae5749442f66afb6d78b"), "208.73.207.54", 22103
+        ),
+        FallbackNode(
+            bytes.fromhex("1f604f1c858a121a681d8f9b470ef72e6946ee1b9c5ad15a35e16b50c28db7b0"), "104.194.8.115", 22104
+        ),
     ),
 )
 
@@ -170,6 +198,7 @@ def parse_definition(table: dict[str, Any], origin: str) -> NetworkDefinition:
         hops=hops,
         subnet_diversity=reader.take(table, "subnet_diversity", bool, default=True),
         ons=reader.take(table, "ons", bool, default=False),
+        fallback_nodes=tuple(map(reader.node, reader.take(table, "fallback_nodes", list, default=[]))),
     )
 
 
@@ -193,6 +222,15 @@ class _Reader:
         if not re.fullmatch(r"[0-9a-f]{64}", value):
             raise InvalidNetworkDefinition(f"The network definition {self._origin} needs 64 hex digits in {name!r}.")
         return value
+
+    def node(self, table: Any) -> FallbackNode:
+        key = self.hex(table, "ed25519") or ""
+        ip, port = self.take(table, "ip", str), self.take(table, "port", int)
+        if not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", ip) or not 0 < port < 65536:
+            raise InvalidNetworkDefinition(
+                f"The network definition {self._origin} needs an IPv4 address and a port for each fallback node."
+            )
+        return FallbackNode(bytes.fromhex(key), ip, port)
 
     def url(self, table: Any, name: str) -> str:
         value: str = self.take(table, name, str)

@@ -5,29 +5,54 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-from .clock import NetworkClock
+from ..errors import UsageError
+from .clock import Deadline, NetworkClock
 from .definition import NetworkDefinition
 from .file_server import FileServerClient
+from .node_list import NodeListSource
 from .onion import OnionClient
 from .pool import NodePool
 from .swarm import SwarmClient
 from .transport import Transport
 
+TOR_PROXY = "socks5h://127.0.0.1:9050"
+
 
 class Network:
-    """A network as this machine reaches it. Nothing is sent before the first request; use it as a context manager."""
+    """A network as this machine reaches it. Nothing is sent before the first request; use it as a context manager.
 
-    def __init__(self, definition: NetworkDefinition, cache_folder: Path, *, proxy: str | None = None) -> None:
+    `direct` leaves out the onion paths: whoever is asked sees our address. Raises UsageError together with Tor.
+    """
+
+    def __init__(
+        self, definition: NetworkDefinition, cache_folder: Path, *, proxy: str | None = None, direct: bool = False
+    ) -> None:
+        if direct and proxy == TOR_PROXY:
+            raise UsageError("--direct shows every node what Tor is there to hide from it; use one of the two.")
         self.definition = definition
         self._transport = Transport(proxy)
-        self.pool = NodePool(definition, self._transport, cache_folder / f"{definition.id}.json")
-        self.clock = NetworkClock(self.pool.state.clock_offset_ms)
-        self.onion = OnionClient(self.pool, self._transport, self.clock)
+        self.pool = NodePool(definition, cache_folder)
+        self.clock = NetworkClock(self.pool.state.clock_offset_ms, self.pool.state.clock_samples)
+        self.onion = OnionClient(
+            self.pool, self._transport, self.clock, ready=self._ready, refresh=self._refresh, direct=direct
+        )
+        self.list = NodeListSource(self.pool, self._transport, self.onion)
         self.swarm = SwarmClient(self.onion)
         self.files = FileServerClient(self.onion, definition.file_server)
 
+    def prepare(self, deadline: Deadline) -> None:
+        """Have a list of nodes and guards, once and for all threads. Raises NetworkError."""
+        self.onion.prepare(deadline)
+
+    def _ready(self, deadline: Deadline) -> None:
+        self.list.ensure(deadline)
+
+    def _refresh(self, deadline: Deadline) -> None:
+        self.list.refresh_from_seeds(deadline)
+
     def close(self) -> None:
-        """Close all connections."""
+        """Write down what was learnt, and close all connections."""
+        self.pool.save()
         self._transport.close()
 
     def __enter__(self) -> Network:

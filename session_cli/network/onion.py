@@ -1,45 +1,53 @@
 """Requests through onion paths: to service nodes and to servers.
 
-Each request goes over a guard and further hops to its destination. When the path fails, the hop that the error names
-is dropped and one more attempt is made over another path; what the destination itself answers is final here.
+Each request goes over a guard and further hops to its destination. What is small is tried over another path (and where
+there is a choice, at another node) as soon as one fails or is silent for longer than usual; all of it is over at the
+deadline. What the destination itself answers is judged by the caller.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
+import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from ..errors import (
     ClockOutOfSync,
-    NetworkError,
-    NetworkUnreachable,
     OnionError,
     PathFailed,
     RateLimited,
+    RpcError,
     ServiceRefused,
     SessionError,
 )
 from ..protocol import onion as layers
+from ..protocol import storage_rpc
 from ..protocol.onion import Hop, OnionRequest, ServerDestination, SnodeDestination, V4Request, V4Response
 from ..protocol.onion_stream import StreamedReply, StreamedRequest
 from ..protocol.storage_rpc import Request, ServiceNode
+from . import pace
 from .clock import Deadline, NetworkClock
+from .pace import transfer_limit
+from .parallel import first_success
+from .path import Path, PathBook
+from .path_builder import PathBuilder
 from .pool import NodePool
-from .transport import Reply, Transport
+from .transport import Cancellation, Reply, Transport
+from .trial import NodeFailed, OnionAttempt, Trial
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-REQUEST_TIMEOUT_S = 10.0
-SERVER_TIMEOUT_S = 30.0
-PATHS_TRIED = 2
-GUARDS_TRIED = 4
+CALL_ATTEMPTS = 4
+SERVER_ATTEMPTS = 3
 SHORT_ANSWER_BYTES = 1_000_000
-_NOT_FOUND = ("Next node not found: ", "Next node is currently unreachable: ", "Snode not ready: ")
+_NAMED = re.compile(r"(?:Next node not found|Next node is currently unreachable|Snode not ready): ([0-9a-f]{64})")
 Progress = Callable[[int], None]
 """Told the number of body bytes that have passed so far."""
 
@@ -54,12 +62,6 @@ class WrongSwarm(SessionError):
         self.body = body
 
 
-class NodeFailed(NetworkError):
-    """The destination node answered, but with trouble of its own; another member of the swarm may do better."""
-
-    slug = "node_failed"
-
-
 @dataclass(slots=True)
 class PathUsed:
     """The hops of the last successful request, and how long it took; for those who want to see."""
@@ -69,33 +71,133 @@ class PathUsed:
     milliseconds: int = 0
 
 
-class OnionClient:
-    """Sends requests over onion paths. `lane` spreads parallel requests over the guards."""
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What an attempt brought, and how."""
 
-    def __init__(self, pool: NodePool, transport: Transport, clock: NetworkClock) -> None:
+    value: Any
+    path: Path
+    target: ServiceNode | None
+    elapsed_ms: int
+
+
+@dataclass(slots=True)
+class _BuiltPaths:
+    """Paths that were built hop by hop for one request; whoever needs one waits for it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    paths: list[Path] = field(default_factory=list)
+
+
+class OnionClient:
+    """Sends requests over onion paths. `lane` spreads parallel requests over the guards. Safe for several threads.
+
+    `ready` has a usable list of nodes in the pool before each request, `refresh` fetches a new one. With `direct`,
+    requests go without detour to their destination, which then sees our address; they are sealed to its key all the
+    same.
+    """
+
+    def __init__(
+        self,
+        pool: NodePool,
+        transport: Transport,
+        clock: NetworkClock,
+        *,
+        ready: Callable[[Deadline], None],
+        refresh: Callable[[Deadline], None],
+        direct: bool = False,
+    ) -> None:
         self.pool = pool
         self.clock = clock
+        self.paths = PathBook(pool)
         self.last_path = PathUsed()
+        self.pace = pace.PROXIED if transport.proxied else pace.DIRECT
         self._transport = transport
-        self._suspects: set[bytes] = set()
-        """Hops of paths that failed without saying which hop it was; avoided while there are others."""
+        self._ready = ready
+        self._refresh = refresh
+        self._direct = direct
+        self._builder = PathBuilder(pool, self.paths, self.pace, self.probe, refresh)
+
+    # Requests.
+
+    def ask(
+        self,
+        nodes: Iterator[ServiceNode],
+        request_for: Callable[[ServiceNode], Request],
+        parse: Callable[[Any, ServiceNode], T],
+        deadline: Deadline,
+        *,
+        what: str,
+        lane: int = 0,
+        failed: Callable[[ServiceNode, SessionError], None] | None = None,
+    ) -> T:
+        """Ask one node after the other for an answer that `parse` accepts.
+
+        `failed` is told of each failure; it may change what `nodes` will give, and raises to make an end. It knows
+        WrongSwarm (421), ClockOutOfSync (406), ServiceRefused (400, 401, 403, 404), RateLimited (429), NodeFailed
+        (anything else the node says), RpcError (what `parse` says), and NetworkError or OnionError for paths that did
+        not work. Raises the last of them (as a NetworkError), RequestTimeout at the deadline.
+        """
+
+        def attempts() -> Iterator[OnionAttempt]:
+            for node in nodes:
+                path, request = trial.path({node.ed25519}), request_for(node)
+                if trial.needs_building and path.guard is not None:
+                    run = partial(self._call_surely, what, node, request, parse, path.guard, built, deadline)
+                    # Its hops are found later; for now it is only known to go over that guard.
+                    yield self._attempt(run, Path(path.hops[:1]), node)
+                else:
+                    yield self._attempt(partial(self._call, what, node, request, parse, path), path, node)
+
+        def note(attempt: OnionAttempt, error: SessionError) -> None:
+            trial.failed(attempt, error)
+            if failed is not None and attempt.target is not None:
+                failed(attempt.target, error)
+
+        self.prepare(deadline)
+        trial = self._trial(what, deadline, lane)
+        built = _BuiltPaths()
+        answer = self._run(trial, attempts(), deadline, note)
+        self.last_path = PathUsed(list(answer.path.hops), what, answer.elapsed_ms)
+        value: T = answer.value
+        return value
 
     def call(self, node: ServiceNode, request: Request, deadline: Deadline, *, lane: int = 0) -> Any:
-        """Let a service node answer a storage RPC. Returns the answer's JSON.
+        """Let this one service node answer a storage RPC, if need be over several paths. Returns the answer's JSON.
 
-        Raises WrongSwarm (421), ClockOutOfSync (406), ServiceRefused (400, 401, 403, 404), RateLimited (429),
-        NodeFailed (anything else the node says), NetworkError (no path worked).
+        What the node itself says is final: WrongSwarm (421), ClockOutOfSync (406), ServiceRefused (400, 401, 403,
+        404), RateLimited (429), NodeFailed (anything else). Raises NetworkError if no path worked.
         """
-        payload = layers.compact_json(request.to_json())
-        destination = SnodeDestination(node.ed25519, node.x25519)
 
-        def attempt(hops: list[Hop], guard: ServiceNode) -> layers.SnodeReply:
-            onion = layers.build_request(hops, destination, payload)
-            reply = self._to_guard(guard, onion, deadline, REQUEST_TIMEOUT_S)
-            return layers.open_snode_reply(onion.reply_key, reply.body)
+        def final(node: ServiceNode, error: SessionError) -> None:
+            if isinstance(error, WrongSwarm | ClockOutOfSync | ServiceRefused | RateLimited | NodeFailed):
+                raise error
 
-        answer = self._over_paths(attempt, {node.ed25519}, deadline, lane, request.method)
-        return _accept(answer)
+        return self.ask(
+            iter([node] * CALL_ATTEMPTS),
+            lambda _: request,
+            lambda body, _: body,
+            deadline,
+            what=request.method,
+            lane=lane,
+            failed=final,
+        )
+
+    def call_anybody(
+        self, request: Request, parse: Callable[[Any, ServiceNode], T], deadline: Deadline, *, lane: int = 0
+    ) -> T:
+        """Let some service node answer that is not on the way. Raises NetworkError."""
+
+        def nodes() -> Iterator[ServiceNode]:
+            asked: set[bytes] = {guard.ed25519 for guard in self.paths.guards()}
+            for _ in range(CALL_ATTEMPTS):
+                node = self.pool.draw(asked) or self.pool.draw(())
+                if node is None:
+                    return
+                asked.add(node.ed25519)
+                yield node
+
+        return self.ask(nodes(), lambda _: request, parse, deadline, what=request.method, lane=lane)
 
     def call_server(
         self, server: ServerDestination, request: V4Request, deadline: Deadline, *, lane: int = 0
@@ -103,12 +205,12 @@ class OnionClient:
         """Let an HTTP server answer a small request. Returns whatever status it gave. Raises NetworkError."""
         payload = layers.encode_v4_request(request)
 
-        def attempt(hops: list[Hop], guard: ServiceNode) -> V4Response:
-            onion = layers.build_request(hops, server, payload)
-            reply = self._to_guard(guard, onion, deadline, SERVER_TIMEOUT_S)
+        def run(path: Path, cancellation: Cancellation) -> V4Response:
+            onion = layers.build_request(_hops(path), server, payload)
+            reply = self._post(_entrance(path, server), onion, self.pace.server, cancellation)
             return layers.decode_v4_response(onion.reply_key.open(reply.body))
 
-        return self._over_paths(attempt, (), deadline, lane, f"{request.method} server")
+        return self._serve(f"{request.method} at a server", server, run, deadline, lane)
 
     def upload(
         self,
@@ -121,18 +223,19 @@ class OnionClient:
         progress: Progress,
     ) -> V4Response:
         """Send a large body to a server. `body` is called once an attempt. Raises NetworkError."""
+        limit = transfer_limit(size)
 
-        def attempt(hops: list[Hop], guard: ServiceNode) -> V4Response:
-            onion = StreamedRequest(hops, server, meta, size)
-            url = _guard_url(guard)
-            timeout = deadline.limit(_transfer_timeout(size))
+        def run(path: Path, cancellation: Cancellation) -> V4Response:
+            onion = StreamedRequest(_hops(path), server, meta, size)
             chunks = onion.chunks(_counted(body(), progress))
-            with self._transport.exchange(url, chunks, size=onion.size, timeout=timeout) as (reply, parts):
+            with self._transport.exchange(
+                _entrance(path, server), chunks, size=onion.size, timeout=limit, cancellation=cancellation
+            ) as (reply, parts):
                 answer = _bounded(parts)
             _check_guard(reply.status, answer)
             return layers.decode_v4_response(onion.reply_key.open(answer))
 
-        return self._over_paths(attempt, (), deadline, 0, "upload")
+        return self._serve("upload", server, run, deadline, 0, transfer_s=limit)
 
     def download(
         self,
@@ -149,13 +252,15 @@ class OnionClient:
         `size` is only used to decide how long to wait. Raises NetworkError.
         """
         payload = layers.encode_v4_request(request)
+        limit = transfer_limit(size)
 
-        def attempt(hops: list[Hop], guard: ServiceNode) -> V4Response:
+        def run(path: Path, cancellation: Cancellation) -> V4Response:
             sink.seek(0)
             sink.truncate()
-            onion = layers.build_request(hops, server, payload)
-            timeout = deadline.limit(_transfer_timeout(size))
-            with self._transport.exchange(_guard_url(guard), onion.body, timeout=timeout) as (reply, parts):
+            onion = layers.build_request(_hops(path), server, payload)
+            with self._transport.exchange(
+                _entrance(path, server), onion.body, timeout=limit, cancellation=cancellation
+            ) as (reply, parts):
                 if reply.status != 200:
                     _check_guard(reply.status, _bounded(parts))
                 opener = StreamedReply(onion.reply_key)
@@ -165,106 +270,180 @@ class OnionClient:
                     progress(written)
             return opener.finish()
 
-        return self._over_paths(attempt, (), deadline, 0, "download")
+        return self._serve("download", server, run, deadline, 0, transfer_s=limit)
 
-    def _over_paths(
+    # Attempts.
+
+    def _serve(
         self,
-        attempt: Callable[[list[Hop], ServiceNode], T],
-        exclude: Collection[bytes],
+        what: str,
+        server: ServerDestination,
+        run: Callable[[Path, Cancellation], V4Response],
         deadline: Deadline,
         lane: int,
-        what: str,
-    ) -> T:
-        self.pool.ensure(deadline)
-        tried: set[bytes] = set()
-        unreachable: set[bytes] = set()
-        failures = 0
-        refreshed = False
-        while True:
-            path = self._choose_path(exclude, tried, lane)
-            if path is None:
-                raise NetworkUnreachable("There are too few nodes for a path.")
-            guard = path[0]
-            started = time.monotonic()
-            try:
-                result = attempt([Hop(hop.ed25519, hop.x25519) for hop in path], guard)
-            except NetworkUnreachable as error:
-                LOG.info("%s: guard not reached", what)
-                tried.add(guard.ed25519)
-                unreachable.add(guard.ed25519)
-                if len(unreachable) >= GUARDS_TRIED:
-                    if refreshed:
-                        network = self.pool.definition.name
-                        raise NetworkUnreachable(
-                            f"No guard of the network {network!r} can be reached: {error.message}"
-                        ) from None
-                    # Our list may describe a network that is gone.
-                    self.pool.refresh(deadline)
-                    refreshed = True
-                    tried.clear()
-                    unreachable.clear()
-                continue
-            except (NetworkError, OnionError) as error:
-                LOG.info("%s: failed (%s)", what, type(error).__name__)
-                tried.add(guard.ed25519)
-                failures += 1
-                self._suspects.update(hop.ed25519 for hop in path[1:])
-                self._blame(error, path, exclude, final=failures >= PATHS_TRIED)
-                continue
-            elapsed = int((time.monotonic() - started) * 1000)
-            LOG.info("%s: %d ms", what, elapsed)
-            self.last_path = PathUsed(path, what, elapsed)
-            self._suspects.difference_update(hop.ed25519 for hop in path)
-            if unreachable:
-                self.pool.replace_guards(unreachable, guard)
-            return result
-
-    def _choose_path(self, exclude: Collection[bytes], tried: set[bytes], lane: int) -> list[ServiceNode] | None:
-        avoided = {*exclude, *tried}
-        guards = self.pool.guards(avoided)
-        guard = guards[lane % len(guards)] if guards else self.pool.substitute_guard(avoided)
-        return self.pool.path(guard, exclude, avoid=self._suspects) if guard else None
-
-    def _blame(
-        self,
-        error: NetworkError | OnionError,
-        path: list[ServiceNode],
-        destination: Collection[bytes],
         *,
-        final: bool,
-    ) -> None:
-        """Drop the hop that the error names. Raises it if there shall be no other attempt.
+        transfer_s: float | None = None,
+    ) -> V4Response:
+        """Attempts at a server, one after the other: a large transfer is never made twice at a time."""
 
-        A name that was not on the way is passed over: a hostile guard could talk us out of all other nodes. Which of
-        several silent hops failed can't be known, and it may be the destination: with a swarm's member as destination
-        the error becomes NodeFailed, so that another member is asked.
-        """
-        if isinstance(error, RateLimited):
-            raise error
-        if isinstance(error, PathFailed) and error.node is not None:
-            node = bytes.fromhex(error.node)
-            if node in destination or node in (hop.ed25519 for hop in path[1:]):
-                self.pool.drop(node)
-            if node in destination:
-                raise NodeFailed("A node that the request was for is gone.")
-        if final:
-            if destination:
-                raise NodeFailed(f"A storage server could not be reached: {error.message}")
-            raise PathFailed(error.message) if isinstance(error, OnionError) else error
+        def attempts() -> Iterator[OnionAttempt]:
+            for _ in range(SERVER_ATTEMPTS):
+                path = trial.path(())
+                limit = transfer_s or self.pace.server
+                yield OnionAttempt(partial(self._timed, what, path, None, partial(run, path)), limit, limit, path=path)
 
-    def _to_guard(self, guard: ServiceNode, onion: OnionRequest, deadline: Deadline, timeout: float) -> Reply:
-        reply = self._transport.post(_guard_url(guard), onion.body, timeout=deadline.limit(timeout))
+        self.prepare(deadline)
+        if transfer_s is not None:
+            self._prove_path(deadline, lane)
+        trial = self._trial(what, deadline, lane)
+        answer = self._run(trial, attempts(), deadline, trial.failed, transfer=transfer_s is not None)
+        value: V4Response = answer.value
+        return value
+
+    def _prove_path(self, deadline: Deadline, lane: int) -> None:
+        """Let something small go ahead where the path is not known to work: a file is large, and goes over it once."""
+        path = None if self._direct else self.paths.choose((), lane=lane)
+        if path is not None and path.fresh:
+            self.call_anybody(storage_rpc.info(), lambda body, _: body, deadline, lane=lane)
+
+    def _trial(self, what: str, deadline: Deadline, lane: int) -> Trial:
+        return Trial(
+            what,
+            self.pool,
+            self.paths,
+            lambda exclude: self._builder.find_guard(set(exclude), deadline),
+            lambda: self._refresh(deadline),
+            lane=lane,
+            direct=self._direct,
+        )
+
+    def _run(
+        self,
+        trial: Trial,
+        attempts: Iterator[OnionAttempt],
+        deadline: Deadline,
+        failed: Callable[[OnionAttempt, SessionError], None],
+        *,
+        transfer: bool = False,
+    ) -> _Answer:
+        try:
+            answer: _Answer = first_success(attempts, deadline, failed, trial.outrun)
+        except BaseException as error:
+            trial.gave_up()
+            self.pool.save()
+            if isinstance(error, OnionError):
+                raise PathFailed(error.message) from None
+            if isinstance(error, RpcError):
+                raise NodeFailed(error.message) from None
+            raise
+        # How long a file takes says nothing about how long a request may be silent.
+        trial.succeeded(answer.path, answer.target, None if transfer else answer.elapsed_ms)
+        return answer
+
+    @staticmethod
+    def _timed(
+        what: str,
+        path: Path,
+        target: ServiceNode | None,
+        run: Callable[[Cancellation], Any],
+        cancellation: Cancellation,
+    ) -> _Answer:
+        started = time.monotonic()
+        value = run(cancellation)
+        elapsed = int((time.monotonic() - started) * 1000)
+        guard = path.guard or target
+        LOG.info("%s over %s: %d ms", what, guard.ip if guard else "no guard", elapsed)
+        return _Answer(value, path, target, elapsed)
+
+    def _attempt(self, run: Callable[[Cancellation], _Answer], path: Path, node: ServiceNode) -> OnionAttempt:
+        patience = self.pace.patience(path.latency_ms)
+        return OnionAttempt(run, self.pace.request, patience, path=path, target=node)
+
+    def _call(
+        self,
+        what: str,
+        node: ServiceNode,
+        request: Request,
+        parse: Callable[[Any, ServiceNode], T],
+        path: Path,
+        cancellation: Cancellation,
+    ) -> _Answer:
+        """One attempt at a storage RPC."""
+
+        def run(cancellation: Cancellation) -> T:
+            payload = layers.compact_json(request.to_json())
+            onion = layers.build_request(_hops(path), SnodeDestination(node.ed25519, node.x25519), payload)
+            reply = self._post(_guard_url(path.guard or node), onion, self.pace.request, cancellation)
+            body = _accept(layers.open_snode_reply(onion.reply_key, reply.body))
+            self._watch_clock(node, body)
+            return parse(body, node)
+
+        return self._timed(what, path, node, run, cancellation)
+
+    def _call_surely(
+        self,
+        what: str,
+        node: ServiceNode,
+        request: Request,
+        parse: Callable[[Any, ServiceNode], T],
+        guard: ServiceNode,
+        built: _BuiltPaths,
+        deadline: Deadline,
+        cancellation: Cancellation,
+    ) -> _Answer:
+        """One attempt over a path that is built first, and shared with the other attempts at the same request."""
+        with built.lock:
+            path = next((path for path in built.paths if node.ed25519 not in path.keys), None)
+            if path is None:
+                path = self._builder.build(guard, {node.ed25519}, deadline.within(self.pace.request))
+                built.paths.append(path)
+        return self._call(what, node, request, parse, path, cancellation)
+
+    def _post(self, url: str, onion: OnionRequest, timeout: float, cancellation: Cancellation) -> Reply:
+        reply = self._transport.post(url, onion.body, timeout=timeout, cancellation=cancellation)
         _check_guard(reply.status, reply.body)
         return reply
+
+    def _watch_clock(self, node: ServiceNode, body: Any) -> None:
+        told_ms = storage_rpc.network_time(body)
+        if told_ms is not None and self.clock.observe(node.ed25519.hex(), told_ms - self.clock.local_ms()):
+            self.remember_clock()
+
+    def remember_clock(self) -> None:
+        """Let the next run begin with what this one has learnt of the network's time."""
+        offset_ms, samples = self.clock.offset_ms, dict(self.clock.samples)
+
+        def change(state: Any) -> None:
+            state.clock_offset_ms, state.clock_samples = offset_ms, samples
+
+        self.pool.change(change)
+
+    def prepare(self, deadline: Deadline) -> None:
+        """Have a list of nodes and guards. Does nothing where both are there. Raises NetworkUnreachable."""
+        self._ready(deadline)
+        if not self._direct:
+            self._builder.ensure_guards(deadline)
+
+    def probe(self, node: ServiceNode, path: Path, cancellation: Cancellation) -> int:
+        """Whether a node answers over a path: how long it took, in ms. Raises what `ask` knows."""
+        answer = self._call("info", node, storage_rpc.info(), lambda body, _: body, path, cancellation)
+        return answer.elapsed_ms
+
+
+def _hops(path: Path) -> list[Hop]:
+    return [Hop(hop.ed25519, hop.x25519) for hop in path.hops]
 
 
 def _guard_url(guard: ServiceNode) -> str:
     return f"https://{guard.ip}:{guard.port}/onion_req/v2"
 
 
-def _transfer_timeout(size: int) -> float:
-    """Seconds for a transfer: a minute, and as long again as it takes at 64 kB/s."""
-    return 60.0 + size / 64_000
+def _entrance(path: Path, server: ServerDestination) -> str:
+    """Where a request to a server goes in: at the guard, or without onion requests at the server itself."""
+    if path.guard is not None:
+        return _guard_url(path.guard)
+    port = "" if server.port is None else f":{server.port}"
+    return f"{server.protocol}://{server.host}{port}{server.target}"
 
 
 def _counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
@@ -289,11 +468,9 @@ def _check_guard(status: int, body: bytes) -> None:
     """Whatever is not 200 comes from the path itself, in clear. Raises PathFailed, naming the hop if it is known."""
     if status == 200:
         return
-    text = body[:200].decode("utf-8", "replace").strip()
-    for prefix in _NOT_FOUND:
-        node = text.removeprefix(prefix)
-        if node != text and len(node) == 64 and all(c in "0123456789abcdef" for c in node):
-            raise PathFailed("A hop of the path is gone.", node=node)
+    named = _NAMED.fullmatch(body[:200].decode("utf-8", "replace").strip())
+    if named:
+        raise PathFailed("A hop of the path is gone.", node=named[1])
     if status == 429:
         raise RateLimited("The guard asks to slow down.")
     raise PathFailed(f"The path failed with status {status}.")

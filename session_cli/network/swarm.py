@@ -1,46 +1,102 @@
-"""The swarm of an account: storing messages in it, and fetching what came."""
+"""The swarm of an account: storing messages in it, and fetching what came.
+
+All members of a swarm hold the same. Which one is asked is left to chance and to experience; what one of them says
+about itself is believed only as far as it can prove it, and what it says about others hardly at all.
+"""
 
 from __future__ import annotations
 
-import random
+import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from ..errors import ClockOutOfSync, NetworkError, NetworkUnreachable, RateLimited, RpcError, ServiceRefused
+from ..errors import (
+    ClockOutOfSync,
+    NetworkError,
+    NetworkUnreachable,
+    PathFailed,
+    RequestTimeout,
+    RpcError,
+    ServiceRefused,
+    SessionError,
+)
 from ..protocol import storage_rpc
 from ..protocol.account import Identity
 from ..protocol.storage_rpc import (
     MessageHash,
+    Namespace,
     Request,
     RetrieveResult,
     ServiceNode,
     StoredMessage,
     StoreResult,
+    size_fractions,
 )
 from .clock import Deadline
-from .onion import NodeFailed, OnionClient, WrongSwarm, raise_for_status
+from .onion import OnionClient, WrongSwarm, raise_for_status
 from .parallel import run_parallel
+from .pool_cache import State
+from .trial import NodeFailed
 
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MEMBERS_TRIED = 4
+MEMBERS_TRIED = 12
 CLOCKS_ASKED = 3
-MESSAGES_SHARE = -2
-"""max_size of the messages' namespace: half of the largest answer, as the official apps ask."""
+SWARMS_AT_ONCE = 16
+_REFUSALS_BELIEVED = 2
 _MEMBER_KEPT_POLLS = 6
+_STORE_TOLERANCE_MS = 10_000
+"""How far ahead of a node's clock a message may be dated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer to a poll: who gave it (Ed25519 hex), and what it held."""
+    """One answer to a poll: who gave it (Ed25519 hex), and what it held by namespace.
+
+    A namespace that the member refused has the refusal in place of its messages.
+    """
 
     node: str
-    messages: tuple[StoredMessage, ...] = field(repr=False)
-    more: bool
-    malformed: int
+    parts: Mapping[int, RetrieveResult | SessionError] = field(repr=False)
+
+    def messages(self, namespace: int = Namespace.MESSAGES) -> tuple[StoredMessage, ...]:
+        """The messages of one namespace, in the member's order. Raises what the member said instead."""
+        return self._part(namespace).messages
+
+    def malformed(self, namespace: int = Namespace.MESSAGES) -> int:
+        """How many more there were that can't be what they claim to be."""
+        return self._part(namespace).malformed
+
+    @property
+    def more(self) -> list[int]:
+        """The namespaces in which more is waiting."""
+        parts = self.parts.items()
+        return [n for n, part in parts if isinstance(part, RetrieveResult) and part.more and part.messages]
+
+    def _part(self, namespace: int) -> RetrieveResult:
+        part = self.parts[namespace]
+        if isinstance(part, SessionError):
+            raise part
+        return part
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """What to fetch from the swarm of an account of ours.
+
+    `positions`: namespace → member (Ed25519 hex) → hash of the last message taken from it; each member has its own
+    order. `prefer`: the member asked last time, which is usually asked again. `stay`: ask that one first for certain,
+    because this is the next page of its answer.
+    """
+
+    identity: Identity
+    positions: Mapping[int, Mapping[str, str]]
+    prefer: str | None = None
+    stay: bool = False
 
 
 class SwarmClient:
@@ -49,162 +105,287 @@ class SwarmClient:
     def __init__(self, onion: OnionClient) -> None:
         self._onion = onion
         self._pool = onion.pool
-        self._random = random.SystemRandom()
 
     def store(
-        self, account_id: str, data: bytes, ttl_ms: int, deadline: Deadline, *, namespace: int = 0, lane: int = 0
+        self,
+        account_id: str,
+        data: bytes,
+        ttl_ms: int,
+        deadline: Deadline,
+        *,
+        namespace: int = 0,
+        lane: int = 0,
+        dated_ms: int | None = None,
     ) -> StoreResult:
         """Keep `data` in an account's inbox. Returns once a member has proved that it holds it.
 
-        Storing the same bytes again is harmless: the swarm keeps one copy. Raises NetworkError, ServiceRefused.
+        Storing the same bytes again is harmless: the swarm keeps one copy. That is done where fewer than half of the
+        members have proved it; see `StoreResult.is_safe` for what came of it. Raises NetworkError, ServiceRefused; and
+        ClockOutOfSync, where our clock was put right and `dated_ms`, the time inside of `data`, turned out to be in
+        the future: the data must be made anew.
         """
         expected = storage_rpc.message_hash(account_id, namespace, data)
 
-        def make(now_ms: int) -> Request:
+        def request_for(node: ServiceNode) -> Request:
+            now_ms = self._onion.clock.now_ms()
             return storage_rpc.store(account_id, data, timestamp_ms=now_ms, ttl_ms=ttl_ms, namespace=namespace)
 
-        def parse(body: Any, node: ServiceNode) -> StoreResult:
-            # Any node of the network counts, not only those our list puts into this swarm: swarms move.
-            nodes = frozenset(key.hex() for key in self._pool.state.nodes)
-            return storage_rpc.parse_store(body, expected, nodes)
+        members = self._members(account_id, deadline)
+        members.dated_ms = dated_ms
 
-        return self._ask_members(account_id, lambda node: make, parse, deadline, lane=lane)
+        def parse(body: Any, node: ServiceNode) -> StoreResult:
+            return storage_rpc.parse_store(body, expected, members.names)
+
+        def ask(until: Deadline) -> StoreResult:
+            return members.ask("store", request_for, parse, until, lane=lane)
+
+        result = ask(deadline)
+        if not result.is_safe:
+            LOG.info("only %d of %d members confirm; asking another", len(result.confirmed), result.swarm_size)
+            members.pass_over(result.confirmed)
+            try:
+                result = result.merged(ask(deadline.within(self._onion.pace.request)))
+            except (NetworkError, ServiceRefused) as error:
+                LOG.info("no other member confirms: %s", error.message)
+                members.strike_the_silent(result.failed)
+        return result
 
     def delete(self, identity: Identity, hashes: list[MessageHash], deadline: Deadline) -> None:
         """Take messages back out of our own swarm. Raises NetworkError, ServiceRefused."""
-        self._ask_members(
-            identity.account_id,
-            lambda node: lambda now_ms: storage_rpc.delete(identity, hashes),
-            lambda body, node: None,
-            deadline,
-        )
+        members = self._members(identity.account_id, deadline)
+        members.ask("delete", lambda node: storage_rpc.delete(identity, hashes), lambda body, node: None, deadline)
 
     def retrieve(
         self,
         identity: Identity,
-        positions: Mapping[str, str],
+        positions: Mapping[int, Mapping[str, str]],
         deadline: Deadline,
         *,
-        namespace: int = 0,
         prefer: str | None = None,
     ) -> Page:
-        """One page of our own inbox, as one batch request.
+        """One page of what our own swarm holds in the namespaces of `positions`; see Poll.
 
-        `positions`: member (Ed25519 hex) → hash of the last message taken from it. `prefer`: the member asked last
-        time, which is usually asked again, because each member has its own order. Raises NetworkError, ServiceRefused.
+        Raises NetworkError, ServiceRefused.
         """
+        return self.poll_one(Poll(identity, positions, prefer), deadline)
 
-        def make_for(node: ServiceNode) -> Callable[[int], Request]:
-            last_hash = positions.get(node.ed25519.hex(), "")
-            return lambda now_ms: storage_rpc.batch(
+    def poll(self, polls: Sequence[Poll], deadline: Deadline) -> list[Page | SessionError]:
+        """A page of each of several swarms, asked at the same time; a failure stands where its page would."""
+        if polls:
+            self._onion.prepare(deadline)
+        calls = [partial(self.poll_one, poll, deadline, lane=lane) for lane, poll in enumerate(polls)]
+        return run_parallel(calls, at_once=SWARMS_AT_ONCE)
+
+    def poll_one(self, poll: Poll, deadline: Deadline, *, lane: int = 0) -> Page:
+        """A page of one swarm, as one batch request. Raises NetworkError, ServiceRefused."""
+        identity = poll.identity
+        namespaces = list(poll.positions)
+        sizes = size_fractions(storage_rpc.OWN_NAMESPACES)
+
+        def request_for(node: ServiceNode) -> Request:
+            now_ms = self._onion.clock.now_ms()
+            return storage_rpc.batch(
                 [
                     storage_rpc.retrieve(
                         identity,
                         timestamp_ms=now_ms,
                         namespace=namespace,
-                        last_hash=last_hash,
-                        max_size=MESSAGES_SHARE,
+                        last_hash=poll.positions[namespace].get(node.ed25519.hex(), ""),
+                        max_size=sizes.get(namespace, -len(namespaces)),
                     )
+                    for namespace in namespaces
                 ]
             )
 
         def parse(body: Any, node: ServiceNode) -> Page:
-            (part,) = storage_rpc.parse_batch(body, 1)
-            if part.code != 200:
-                raise_for_status(part.code, part.body)
-            result: RetrieveResult = storage_rpc.parse_retrieve(part.body, identity.account_id, namespace)
-            return Page(node.ed25519.hex(), result.messages, result.more and bool(result.messages), result.malformed)
+            parts = dict(zip(namespaces, storage_rpc.parse_batch(body, len(namespaces)), strict=True))
+            read = {n: _read_part(part, identity.account_id, n) for n, part in parts.items()}
+            refusals = [part for part in read.values() if isinstance(part, SessionError)]
+            if len(refusals) == len(read):
+                # The same for all: it is said of the request.
+                raise refusals[0]
+            return Page(node.ed25519.hex(), read)
 
-        return self._ask_members(identity.account_id, make_for, parse, deadline, prefer=prefer)
+        members = self._members(identity.account_id, deadline)
+        members.prefer(poll.prefer, certainly=poll.stay)
+        return members.ask("retrieve", request_for, parse, deadline, lane=lane)
 
-    def _ask_members(
+    def _members(self, account_id: str, deadline: Deadline) -> _Members:
+        self._onion.prepare(deadline)
+        return _Members(self._onion, account_id)
+
+
+def _read_part(part: storage_rpc.BatchPart, account_id: str, namespace: int) -> RetrieveResult | SessionError:
+    try:
+        if part.code != 200:
+            raise_for_status(part.code, part.body)
+        result = storage_rpc.parse_retrieve(part.body, account_id, namespace)
+    except SessionError as error:
+        return error
+    if result.malformed and not result.messages:
+        # There is no getting past it at this member; others may have the genuine messages.
+        return RpcError("All messages that a member gave are made up.")
+    return result
+
+
+class _Members:
+    """The members of one account's swarm, asked in turn, and what they say about the account's place and the time."""
+
+    def __init__(self, onion: OnionClient, account_id: str) -> None:
+        self._onion = onion
+        self._pool = onion.pool
+        listed = onion.pool.swarm(account_id)
+        if not listed:
+            raise NetworkUnreachable("The list of service nodes names no swarm for this account.")
+        self._waiting = onion.pool.by_trust(listed)
+        self._elsewhere: list[bytes] = []
+        self._redirected = False
+        self._unanswering: set[bytes] = set()
+        self._refusals = 0
+        self._resynced = False
+        self.dated_ms: int | None = None
+        self.names = frozenset(node.ed25519.hex() for node in listed)
+        """Who counts as a member (Ed25519 hex)."""
+
+    def prefer(self, name: str | None, *, certainly: bool) -> None:
+        """Ask this member first: for certain, or except for now and then, and never one that failed lately.
+
+        A member that is always asked could keep something from us for ever.
+        """
+        if name is not None and (certainly or secrets.randbelow(_MEMBER_KEPT_POLLS)):
+            self._waiting.sort(
+                key=lambda node: node.ed25519.hex() != name or (not certainly and self._pool.strikes(node.ed25519) > 0)
+            )
+
+    def pass_over(self, names: frozenset[str]) -> None:
+        """Ask others than these from now on, and none that failed lately."""
+        self._waiting = [
+            node for node in self._waiting if node.ed25519.hex() not in names and not self._pool.strikes(node.ed25519)
+        ]
+
+    def strike_the_silent(self, names: Collection[str]) -> None:
+        """Hold it against members that they answered neither us nor the peer which says so (`names`)."""
+        silent = [key for key in self._unanswering if key.hex() in names]
+
+        def change(state: State) -> None:
+            for key in silent:
+                state.strike(key)
+
+        if silent:
+            self._pool.change(change)
+
+    def ask(
         self,
-        account_id: str,
-        make_for: Callable[[ServiceNode], Callable[[int], Request]],
+        what: str,
+        request_for: Callable[[ServiceNode], Request],
         parse: Callable[[Any, ServiceNode], T],
         deadline: Deadline,
         *,
         lane: int = 0,
-        prefer: str | None = None,
     ) -> T:
-        """Ask members of the account's swarm in turn until one gives an answer that `parse` accepts.
+        """The first answer that `parse` accepts. Raises NetworkError, ServiceRefused."""
 
-        `make_for` gives for a member the function that makes its request, signed for a time in ms.
+        def failed(node: ServiceNode, error: SessionError) -> None:
+            self._failed(node, error, deadline)
+
+        try:
+            return self._onion.ask(
+                self._next(),
+                request_for,
+                parse,
+                deadline,
+                what=what,
+                lane=lane,
+                failed=failed,
+            )
+        except WrongSwarm:
+            self._pool.change(_mark_stale)
+            raise NodeFailed("The network has another idea of this account's swarm than we have.") from None
+
+    def _next(self) -> Iterator[ServiceNode]:
+        """Each member once, and then, while there are tries left, those again whose path may have been at fault."""
+        again: list[ServiceNode] = []
+        for _ in range(MEMBERS_TRIED):
+            if not self._waiting:
+                self._waiting, again = again, []
+            if not self._waiting:
+                return
+            node = self._waiting.pop(0)
+            again.append(node)
+            yield node
+            if node.ed25519 in self._elsewhere:
+                again.remove(node)
+
+    def _failed(self, node: ServiceNode, error: SessionError, deadline: Deadline) -> None:
+        if isinstance(error, WrongSwarm):
+            self._elsewhere.append(node.ed25519)
+            self._waiting = [other for other in self._waiting if other.ed25519 != node.ed25519]
+            self._redirect(error.body, deadline)
+        elif isinstance(error, ClockOutOfSync):
+            self._resync(node, deadline)
+        elif isinstance(error, RequestTimeout):
+            self._unanswering.add(node.ed25519)
+        elif isinstance(error, NetworkUnreachable):
+            # It did not get past the guard, so that this member has not been asked yet.
+            self._waiting.insert(0, node)
+        elif isinstance(error, ServiceRefused):
+            # One member alone can't speak for the swarm.
+            self._refusals += 1
+            if self._refusals >= _REFUSALS_BELIEVED:
+                raise error
+
+    def _redirect(self, body: Any, deadline: Deadline) -> None:
+        """Follow to where members say the account has gone, once a second one says so or there is nobody else to ask.
+
+        One member alone could otherwise lead our messages to nodes of its own.
         """
-        self._pool.ensure(deadline)
-        members = self._order(self._pool.swarm(account_id), prefer)
-        if not members:
-            raise NetworkUnreachable("The list of service nodes names no swarm for this account.")
-        problem: NetworkError | ServiceRefused | None = None
-        redirected = resynced = False
-        tries = 0
-        while members and tries < MEMBERS_TRIED:
-            node = members.pop(0)
-            tries += 1
-            request_at = make_for(node)
-            try:
-                body = self._onion.call(node, request_at(self._onion.clock.now_ms()), deadline, lane=lane)
-                return parse(body, node)
-            except WrongSwarm as wrong:
-                problem = NodeFailed("The network has another idea of this account's swarm than we have.")
-                if not redirected:
-                    redirected = True
-                    members = self._redirect(wrong.body, account_id, deadline)
-            except ClockOutOfSync:
-                if resynced:
-                    raise
-                resynced = True
-                self._resync(node, deadline)
-                members.insert(0, node)
-                tries -= 1
-            except (NodeFailed, RateLimited, ServiceRefused) as error:
-                problem = error  # a refusal too: one member alone can't speak for the swarm
-            except RpcError as error:
-                problem = NodeFailed(error.message)
-        raise problem or NetworkUnreachable("No member of the swarm answered.")
-
-    def _order(self, members: list[ServiceNode], prefer: str | None) -> list[ServiceNode]:
-        """Members in random order, the preferred one first except for now and then.
-
-        A member that is always asked could keep something from us for ever.
-        """
-        self._random.shuffle(members)
-        if prefer is not None and secrets.randbelow(_MEMBER_KEPT_POLLS):
-            members.sort(key=lambda node: node.ed25519.hex() != prefer)
-        return members
-
-    def _redirect(self, body: Any, account_id: str, deadline: Deadline) -> list[ServiceNode]:
+        if self._redirected or (len(self._elsewhere) < _REFUSALS_BELIEVED and self._waiting):
+            return
+        self._redirected = True
         try:
             members = self._pool.known(storage_rpc.parse_swarm(body))
         except RpcError:
             members = []
-        if not members:
-            # The node names nobody we know: our list is older than the swarm, or the node lies.
-            self._pool.refresh(deadline)
-            members = self._pool.swarm(account_id)
-        return self._order(members, None)
+        members = [node for node in members if node.ed25519 not in self._elsewhere]
+        LOG.info("the swarm has moved: %d known members", len(members))
+        self._pool.change(_mark_stale)
+        self.names = frozenset(node.ed25519.hex() for node in members)
+        self._waiting = self._pool.by_trust(members)
 
     def _resync(self, node: ServiceNode, deadline: Deadline) -> None:
         """Ask several other nodes than the one that complained what time it is, and believe the middle one.
 
         No single node is believed: it could send our messages into the far future.
         """
-        others = [other for other in self._pool.state.nodes.values() if other.ed25519 != node.ed25519]
-        asked = self._random.sample(others, min(CLOCKS_ASKED, len(others)))
+        if self._resynced:
+            return
+        self._resynced = True
+        clock = self._onion.clock
+        before_ms = clock.offset_ms
+        others = [other for other in self._pool.nodes.values() if other.ed25519 != node.ed25519]
+        asked = self._pool.by_trust(others)[:CLOCKS_ASKED]
         answers = run_parallel([partial(self._ask_offset, other, deadline, lane) for lane, other in enumerate(asked)])
-        offsets = sorted(answer for answer in answers if isinstance(answer, int))
+        offsets = {
+            other.ed25519.hex(): answer for other, answer in zip(asked, answers, strict=True) if isinstance(answer, int)
+        }
         if not offsets:
             raise ClockOutOfSync("The network refuses our signature's time, and no node says what time it is.")
-        clock = self._onion.clock
-        clock.learn(clock.now_ms() + offsets[len(offsets) // 2])
-        self._pool.state.clock_offset_ms = clock.offset_ms
-        self._pool.save()
+        clock.settle(offsets)
+        self._onion.remember_clock()
+        if self.dated_ms is not None and self.dated_ms > clock.now_ms() + _STORE_TOLERANCE_MS:
+            raise ClockOutOfSync("This machine's clock is ahead of the network's.")
+        if clock.offset_ms != before_ms:
+            self._waiting.insert(0, node)
 
     def _ask_offset(self, node: ServiceNode, deadline: Deadline, lane: int) -> int:
-        """How many ms a node's clock is ahead of ours, read half a round trip ago."""
+        """How many ms a node's clock is ahead of this machine's, read half a round trip ago."""
         clock = self._onion.clock
-        before = clock.now_ms()
+        before = clock.local_ms()
         network_ms = storage_rpc.network_time(self._onion.call(node, storage_rpc.info(), deadline, lane=lane))
         if network_ms is None:
-            raise RpcError("A node was asked for the time, and did not say it.")
-        return network_ms - (before + clock.now_ms()) // 2
+            raise PathFailed("A node was asked for the time, and did not say it.")
+        return network_ms - (before + clock.local_ms()) // 2
+
+
+def _mark_stale(state: State) -> None:
+    state.stale = True

@@ -6,10 +6,14 @@ whose keys come from the pinned seeds. With a proxy every connection and every l
 
 from __future__ import annotations
 
+import functools
+import socket
 import threading
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from ssl import CERT_NONE, SSLContext
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,10 +26,14 @@ from urllib3.util.ssl_ import create_urllib3_context
 from ..errors import NetworkUnreachable, RequestTimeout, UsageError
 
 CONNECT_TIMEOUT_S = 10.0
+PROXIED_CONNECT_TIMEOUT_S = 30.0
+"""Over Tor a connection is several others."""
 _CHUNK = 256 * 1024
 _MAX_REPLY = 32 * 1024 * 1024
-_HEADERS = {"User-Agent": "WhatsApp", "Accept-Language": "en-us"}
-"""What Session Desktop sends, so that our requests look like everybody's."""
+_KEPT_CONNECTIONS = 32
+_HEADERS = {"User-Agent": "WhatsApp", "Accept-Language": "en-us", "Accept": "*/*", "Accept-Encoding": "gzip,deflate"}
+"""What Session Desktop sends, in its order, so that our requests read like everybody's. (Its TLS is Chromium's, ours
+Python's: a guard that looks closely can tell.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +45,98 @@ class Reply:
     body: bytes = field(repr=False)
 
 
-class _SizedStream:
-    """Bytes of known total length for a request's body: read once, never held as a whole."""
+class Cancellation:
+    """Ends an exchange from another thread, wherever it is: connecting, shaking hands, writing or reading.
 
-    def __init__(self, chunks: Iterable[bytes], size: int) -> None:
-        self._chunks = chunks
-        self._size = size
+    The HTTP library's time-outs count from one byte to the next, so that a peer which dribbles could hold us for ever.
+    """
 
-    def __len__(self) -> int:
-        return self._size
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: _Interruptible | None = None
+        self._cancelled = False
+        self.reached = False
+        """Whether the other side was there, as far as TLS goes."""
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._chunks)
+    def cancel(self) -> None:
+        """End the exchange that is under way, if there is one, and every later one at its start."""
+        with self._lock:
+            self._cancelled = True
+            if self._connection is not None:
+                self._connection.interrupt()
+
+    def attach(self, connection: _Interruptible) -> None:
+        """Note the connection that the exchange now uses."""
+        with self._lock:
+            self._connection = connection
+            if self._cancelled:
+                connection.interrupt()
+
+    def detach(self) -> None:
+        """The exchange is over, and its connection may serve another."""
+        with self._lock:
+            self._connection = None
 
 
-class _UnverifiedAdapter(HTTPAdapter):
+_current = threading.local()
+
+
+class _Interruptible:
+    """Mixed into the HTTP library's connections: a second handle on the socket, which any thread can shut down."""
+
+    _handle: socket.socket | None = None
+
+    def _new_conn(self) -> socket.socket:
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        # The socket itself changes hands when TLS is put around it; its twin stays usable.
+        self._handle = socket.fromfd(made.fileno(), made.family, made.type)
+        self._attach()
+        return made
+
+    def putrequest(self, *arguments: Any, **options: Any) -> None:
+        cancellation = self._attach()
+        if cancellation is not None:
+            cancellation.reached = True
+        super().putrequest(*arguments, **options)  # type: ignore[misc]
+
+    def close(self) -> None:
+        handle, self._handle = self._handle, None
+        super().close()  # type: ignore[misc]
+        if handle is not None:
+            handle.close()
+
+    def interrupt(self) -> None:
+        """Make whoever waits for this connection fail at once."""
+        handle = self._handle
+        if handle is not None:
+            with suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+
+    def _attach(self) -> Cancellation | None:
+        cancellation: Cancellation | None = getattr(_current, "cancellation", None)
+        if cancellation is not None:
+            cancellation.attach(self)
+        return cancellation
+
+
+@functools.cache
+def _interruptible(kind: type) -> type:
+    return kind if issubclass(kind, _Interruptible) else type(kind.__name__, (_Interruptible, kind), {})
+
+
+class _Adapter(HTTPAdapter):
+    """The HTTP library's adapter, with connections that can be interrupted."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=_KEPT_CONNECTIONS)
+
+    def get_connection_with_tls_context(self, *arguments: Any, **options: Any) -> Any:
+        pool: Any = super().get_connection_with_tls_context(*arguments, **options)
+        pool.ConnectionCls = _interruptible(pool.ConnectionCls)
+        return pool
+
+
+class _UnverifiedAdapter(_Adapter):
     """Asks no certificate authority: accepts any certificate, or only the one with a given SHA-256 fingerprint.
 
     It brings its own TLS context: the library would fill one with the system's authorities for each connection, at
@@ -90,21 +175,21 @@ def check_proxy(url: str) -> str:
 
 
 class Transport:
-    """Sends requests over HTTP(S). Safe to use from several threads; each keeps its own connections."""
+    """Sends requests over HTTP(S). Safe to use from several threads, which share its connections."""
 
     def __init__(self, proxy: str | None = None) -> None:
         # Guards can't be verified (see above), and saying so at each request would tell the user nothing.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self.proxied = proxy is not None
         self._proxies = {"http": check_proxy(proxy), "https": check_proxy(proxy)} if proxy else {}
-        self._local = threading.local()
         self._lock = threading.Lock()
         self._context = create_urllib3_context(cert_reqs=CERT_NONE)
-        self._sessions: list[requests.Session] = []
+        self._sessions: dict[tuple[str | None, bool], requests.Session] = {}
 
     def close(self) -> None:
-        """Close all connections of all threads."""
+        """Close all connections."""
         with self._lock:
-            for session in self._sessions:
+            for session in self._sessions.values():
                 session.close()
             self._sessions.clear()
 
@@ -117,13 +202,17 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         pin: str | None = None,
         verify: bool = False,
+        cancellation: Cancellation | None = None,
     ) -> Reply:
         """POST and read the whole answer (at most 32 MiB). Raises NetworkUnreachable, RequestTimeout.
 
-        `pin`: the SHA-256 fingerprint (hex) that the server's certificate must have. `verify`: whether the system's
-        authorities must vouch for it, where there is no pin.
+        `timeout` limits connecting, and every wait for further bytes; see Cancellation for the whole. `pin`: the
+        SHA-256 fingerprint (hex) that the server's certificate must have. `verify`: whether the system's authorities
+        must vouch for it, where there is no pin.
         """
-        with self.exchange(url, body, timeout=timeout, headers=headers, pin=pin, verify=verify) as (reply, chunks):
+        with self.exchange(
+            url, body, timeout=timeout, headers=headers, pin=pin, verify=verify, cancellation=cancellation
+        ) as (reply, chunks):
             parts, total = [], 0
             for chunk in chunks:
                 parts.append(chunk)
@@ -143,51 +232,92 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         pin: str | None = None,
         verify: bool = False,
+        cancellation: Cancellation | None = None,
     ) -> Iterator[tuple[Reply, Iterator[bytes]]]:
         """POST a body, perhaps in pieces (then with its total `size`), and read the answer in pieces.
 
         Yields the answer without its body, and the chunks of the body. Errors as in `post`.
         """
         data: Any = body if isinstance(body, bytes) else _SizedStream(body, size or 0)
-        with _network_errors(url):
-            response = self._session(url, pin, verify=verify).post(
-                url,
-                data=data,
-                headers=dict(headers or {}),
-                timeout=(min(CONNECT_TIMEOUT_S, timeout), timeout),
-                verify=verify,
-                allow_redirects=False,
-                stream=True,
-            )
+        connecting = min(PROXIED_CONNECT_TIMEOUT_S if self.proxied else CONNECT_TIMEOUT_S, timeout)
+        _current.cancellation = cancellation
         try:
-            reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"")
-            yield reply, _read(response, url)
+            with _network_errors(url):
+                response = self._session(pin, verify=verify).post(
+                    url,
+                    data=data,
+                    headers=dict(headers or {}),
+                    timeout=(connecting, timeout),
+                    verify=verify,
+                    allow_redirects=False,
+                    stream=True,
+                )
+            try:
+                reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"")
+                yield reply, _read(response, url)
+            finally:
+                if cancellation is not None:
+                    cancellation.detach()
+                response.close()
         finally:
-            response.close()
+            _current.cancellation = None
 
-    def _session(self, url: str, pin: str | None, *, verify: bool) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
-            session = requests.Session()
-            session.trust_env = False  # neither ~/.netrc nor HTTP_PROXY: --proxy alone decides
-            session.headers.clear()
-            session.headers.update(_HEADERS)
-            session.proxies.update(self._proxies)
-            session.mount("https://", _UnverifiedAdapter(self._context))
-            self._local.session = session
-            with self._lock:
-                self._sessions.append(session)
-        if pin is not None or verify:
-            place = urlsplit(url)
-            prefix = f"{place.scheme}://{place.netloc}/"
-            if prefix not in session.adapters:
-                session.mount(prefix, _UnverifiedAdapter(self._context, pin) if pin else HTTPAdapter())
+    def _session(self, pin: str | None, *, verify: bool) -> requests.Session:
+        """One for each way of trusting servers."""
+        with self._lock:
+            session = self._sessions.get((pin, verify))
+            if session is None:
+                session = self._sessions[pin, verify] = requests.Session()
+                session.trust_env = False  # neither ~/.netrc nor HTTP_PROXY: --proxy alone decides
+                session.headers.clear()
+                session.headers.update(_HEADERS)
+                session.proxies.update(self._proxies)
+                # Nobody may mark us with a cookie.
+                session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+                verified = verify and pin is None
+                session.mount("https://", _Adapter() if verified else _UnverifiedAdapter(self._context, pin))
+                session.mount("http://", _Adapter())
         return session
+
+
+class _SizedStream:
+    """Bytes of known total length for a request's body: read once, never held as a whole."""
+
+    def __init__(self, chunks: Iterable[bytes], size: int) -> None:
+        self._chunks = chunks
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
 
 
 def _read(response: requests.Response, url: str) -> Iterator[bytes]:
     with _network_errors(url):
-        yield from response.iter_content(_CHUNK)
+        raw = response.raw.stream(_CHUNK, decode_content=False)
+        yield from _unpacked(raw, response.headers.get("Content-Encoding", "identity"), url)
+
+
+def _unpacked(chunks: Iterable[bytes], encoding: str, url: str) -> Iterator[bytes]:
+    """Undo gzip or deflate, in pieces of limited size however much a little input may grow."""
+    if encoding == "identity":
+        yield from chunks
+        return
+    if encoding not in ("gzip", "deflate"):
+        raise NetworkUnreachable(f"{_place(url)} answers in an encoding that nobody asked for.")
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        for chunk in chunks:
+            rest = chunk
+            while rest:
+                yield unpacker.decompress(rest, _CHUNK)
+                rest = unpacker.unconsumed_tail
+    except zlib.error:
+        raise NetworkUnreachable(f"{_place(url)} sends something that can't be unpacked.") from None
+    if not unpacker.eof:
+        raise NetworkUnreachable(f"{_place(url)} broke off in the middle of its answer.")
 
 
 @contextmanager
@@ -203,7 +333,9 @@ def _network_errors(url: str) -> Iterator[None]:
         known = "ertificate" in str(error) or "ingerprint" in str(error)
         reason = "shows a certificate that can't be trusted" if known else "fails at TLS"
         raise NetworkUnreachable(f"{_place(url)} {reason}.") from None
-    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+    except urllib3.exceptions.ReadTimeoutError:
+        raise RequestTimeout(f"{_place(url)} stopped in the middle of its answer.") from None
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         if any(type(inner).__name__ == "ProxyConnectionError" for inner in _chain(error)):
             raise NetworkUnreachable("The proxy can't be reached; is it running?") from None
         raise NetworkUnreachable(f"{_place(url)} can't be reached ({_reason(error)}).") from None

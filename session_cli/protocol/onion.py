@@ -219,8 +219,8 @@ def guard_control(layer: LayerKey) -> bytes:
     return compact_json(_key_fields(layer))
 
 
-SNODE_CONTROL = b'{"headers":""}'
-"""What tells a service node that it is the destination."""
+SNODE_CONTROL = b'{"body":null,"headers":{"Content-Type":"application/json"}}'
+"""What tells a service node that it is the destination, in the words of Session Desktop: the key `headers` does it."""
 
 
 def layer_keys(
@@ -247,17 +247,17 @@ def build_request(
     *,
     ephemeral_secrets: Sequence[bytes] | None = None,
     nonces: Sequence[bytes] | None = None,
+    snode_control: bytes = SNODE_CONTROL,
 ) -> OnionRequest:
-    """Wrap a payload for the way over `hops` (guard first, at least one) to the destination.
+    """Wrap a payload for the way over `hops` (guard first) to the destination.
 
-    For a service node the payload is the storage RPC's JSON, for a server a v4 request. Keys and nonces are random
-    unless a test gives them (first hop first, destination last). Raises OnionError without hops.
+    For a service node the payload is the storage RPC's JSON, for a server a v4 request. Without hops the request goes
+    to the destination itself, still sealed to its key. Keys and nonces are random unless a test gives them (first hop
+    first, destination last).
     """
-    if not hops:
-        raise OnionError("An onion request needs at least one hop.")
     keys = layer_keys(hops, destination, enc_type, ephemeral_secrets=ephemeral_secrets)
     layer_nonces: Sequence[bytes | None] = [None] * len(keys) if nonces is None else nonces
-    innermost = frame(payload, SNODE_CONTROL) if isinstance(destination, SnodeDestination) else payload
+    innermost = frame(payload, snode_control) if isinstance(destination, SnodeDestination) else payload
     blob = keys[-1].seal(innermost, nonce=layer_nonces[-1])
     following: list[Hop | Destination] = [*hops[1:], destination]
     for index in reversed(range(len(hops))):

@@ -9,13 +9,15 @@ from __future__ import annotations
 import base64
 import enum
 import hashlib
+import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NewType
 
-from ..errors import BadSignature, RpcError
-from .account import Identity, verify_signature
+from ..errors import BadSignature, InvalidInput, RpcError
+from .account import Identity, verify_signature, x25519_from_ed25519
+from .swarm import NO_SWARM
 
 MessageHash = NewType("MessageHash", str)
 """43 characters of unpadded base64, made by the storage server from what is stored."""
@@ -45,6 +47,41 @@ class Namespace(enum.IntEnum):
     GROUP_INFO = 13
     GROUP_MEMBERS = 14
     REVOKED_GROUP_MESSAGES = -11
+
+
+OWN_NAMESPACES = (
+    Namespace.MESSAGES,
+    Namespace.USER_PROFILE,
+    Namespace.CONTACTS,
+    Namespace.USER_GROUPS,
+    Namespace.CONVO_INFO_VOLATILE,
+)
+"""What a client asks its own swarm for, in the order of Session Desktop."""
+GROUP_NAMESPACES = (
+    Namespace.REVOKED_GROUP_MESSAGES,
+    Namespace.GROUP_MESSAGES,
+    Namespace.GROUP_INFO,
+    Namespace.GROUP_MEMBERS,
+    Namespace.GROUP_KEYS,
+)
+"""What it asks a group's swarm for; keys come last, and are handled first."""
+_FIRST_IN_SIZE = frozenset({Namespace.MESSAGES, Namespace.GROUP_MESSAGES})
+
+
+def size_fractions(namespaces: Sequence[int]) -> dict[int, int]:
+    """The `max_size` of each namespace when these are asked for in one request: -k is the k-th part of the maximum.
+
+    Messages come before configuration: a class shares what the one before left, and leaves a part for the next.
+    """
+    fractions: dict[int, int] = {}
+    split = 1
+    first = [namespace for namespace in namespaces if namespace in _FIRST_IN_SIZE]
+    rest = [namespace for namespace in namespaces if namespace not in _FIRST_IN_SIZE]
+    for members, others in ((first, rest), (rest, [])):
+        if members:
+            split *= len(members) + bool(others)
+            fractions |= dict.fromkeys(members, -split)
+    return fractions
 
 
 def namespace_text(namespace: int) -> str:
@@ -114,6 +151,16 @@ def info() -> Request:
     return Request("info", {})
 
 
+def active_nodes() -> Request:
+    """Ask any node for all nodes, in the compact form. For batches: alone, its answer would not be JSON."""
+    return Request("active_nodes_bin", {})
+
+
+def service_nodes() -> Request:
+    """Ask any node to ask its chain for all nodes."""
+    return Request("oxend_request", {"endpoint": "get_service_nodes", "params": SERVICE_NODES_PARAMS})
+
+
 def get_swarm(account_id: str) -> Request:
     """Ask any node for the swarm of an account."""
     return Request("get_swarm", {"pubkey": account_id})
@@ -132,6 +179,15 @@ def _authentication(identity: Identity, signed: str) -> dict[str, Any]:
         "pubkey_ed25519": identity.ed25519_public.hex(),
         "signature": base64.b64encode(identity.sign(signed.encode())).decode(),
     }
+
+
+SERVICE_NODES_PARAMS: Mapping[str, Any] = {
+    "active_only": True,
+    "fields": dict.fromkeys(
+        ("public_ip", "storage_port", "pubkey_x25519", "pubkey_ed25519", "swarm_id", "storage_server_version"), True
+    ),
+}
+"""What to tell of each node; the same at a seed and by way of a node."""
 
 
 # Answers.
@@ -161,13 +217,28 @@ class StoreResult:
     """What a swarm says about a `store`.
 
     `confirmed`: members (Ed25519 hex) whose signature over our hash verified. `failed`: members that did not
-    store, each with the reason it or its peer gave.
+    store, each with the reason it or its peer gave. `swarm_size`: how many there are, by the answer or by our list,
+    whichever is more: one that keeps silent about its peers is no swarm of one.
     """
 
     hash: MessageHash
     confirmed: frozenset[str]
     failed: Mapping[str, str]
     expiration_ms: int | None
+    swarm_size: int
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether half of the swarm holds it, which is what the app for iOS asks for."""
+        return 2 * len(self.confirmed) >= self.swarm_size
+
+    def merged(self, other: StoreResult) -> StoreResult:
+        """What two answers to the same bytes say together."""
+        confirmed = self.confirmed | other.confirmed
+        failed = {member: why for member, why in {**self.failed, **other.failed}.items() if member not in confirmed}
+        known = [expiry for expiry in (self.expiration_ms, other.expiration_ms) if expiry is not None]
+        size = max(self.swarm_size, other.swarm_size, len(confirmed) + len(failed))
+        return StoreResult(self.hash, confirmed, failed, max(known, default=None), size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +262,14 @@ class ServiceNode:
 
 
 def network_time(body: Any) -> int | None:
-    """The `t` of an answer in ms, if it is there and believable."""
+    """The `t` of an answer in ms, if it is there and believable. A batch has it only inside of its parts."""
+    if isinstance(body, dict) and isinstance(body.get("results"), list):
+        parts = [part["body"] for part in body["results"] if isinstance(part, dict) and "body" in part]
+        return next((told for part in parts if (told := _told_time(part)) is not None), None)
+    return _told_time(body)
+
+
+def _told_time(body: Any) -> int | None:
     value = body.get("t") if isinstance(body, dict) else None
     return value if type(value) is int and _PLAUSIBLE_TIME_MS < value <= _LATEST_TIME_MS else None
 
@@ -256,7 +334,8 @@ def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] |
             expirations.append(_time(result.get("expiry")))
     if not confirmed:
         raise RpcError("No member of the swarm proved that it stored the message.")
-    return StoreResult(expected_hash, frozenset(confirmed), failed, max(expirations, default=None))
+    size = max(len(swarm), len(members or ()))
+    return StoreResult(expected_hash, frozenset(confirmed), failed, max(expirations, default=None), size)
 
 
 def _store_failure(member: str, result: Any, expected_hash: MessageHash) -> str | None:
@@ -322,11 +401,39 @@ def parse_service_nodes(body: Any) -> list[ServiceNode]:
                 bytes.fromhex(entry["pubkey_x25519"]),
                 _text(entry["public_ip"]),
                 _number(entry["storage_port"]),
-                swarm_id if type(swarm_id) is int else None,
+                swarm_id if type(swarm_id) is int and swarm_id != NO_SWARM else None,
                 tuple(int(part) for part in entry.get("storage_server_version") or ()),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
+        if is_usable(node):
+            nodes.append(node)
+    return nodes
+
+
+_NODE_RECORD = struct.Struct(">32sQ4sHH3B")
+"""Ed25519 key, swarm id, IPv4, HTTPS port, OMQ port, version of the storage server."""
+
+
+def parse_active_nodes(body: Any) -> list[ServiceNode]:
+    """The nodes of an `active_nodes_bin` answer, which inside of an onion is base64; unusable ones are left out.
+
+    Its records hold no X25519 keys, which follow from the Ed25519 keys. Raises RpcError for a malformed whole.
+    """
+    try:
+        data = base64.b64decode(_text(body), validate=True)
+    except (TypeError, ValueError):
+        raise RpcError("The list of service nodes was asked for, and not given.") from None
+    if len(data) % _NODE_RECORD.size:
+        raise RpcError("The list of service nodes is cut in the middle of a node.")
+    nodes = []
+    for ed25519, swarm_id, address, port, _, *version in _NODE_RECORD.iter_unpack(data):
+        try:
+            x25519 = x25519_from_ed25519(ed25519)
+        except InvalidInput:
+            continue
+        ip = ".".join(map(str, address))
+        node = ServiceNode(ed25519, x25519, ip, port, None if swarm_id == NO_SWARM else swarm_id, tuple(version))
         if is_usable(node):
             nodes.append(node)
     return nodes

@@ -100,6 +100,19 @@ class Messages:
         """Note under which hash our own swarm holds a message."""
         self._connection.execute("UPDATE messages SET hash = ? WHERE id = ?", (hash, message_id))
 
+    def set_time(self, message_id: int, *, sent_ms: int, stored_ms: int) -> None:
+        """Change when a message was sent and stored, in ms."""
+        self._connection.execute(
+            "UPDATE messages SET sent_ms = ?, stored_ms = ? WHERE id = ?", (sent_ms, stored_ms, message_id)
+        )
+
+    def last_sent_ms(self, sender: str, *, before_id: int) -> int:
+        """The latest time of a sender's messages older than the given one; 0 if there are none."""
+        found = self._connection.execute(
+            "SELECT coalesce(max(sent_ms), 0) FROM messages WHERE sender = ? AND id < ?", (sender, before_id)
+        ).get
+        return int(found)
+
     def get(self, message_id: int) -> MessageRow | None:
         """A message with its attachments."""
         found = self.rows("WHERE m.id = ?", (message_id,))

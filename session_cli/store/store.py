@@ -121,6 +121,21 @@ class Store:
         self.settings.set("last_sent_ms", sent_ms)
         return sent_ms
 
+    def redate(self, message_id: int, now_ms: int) -> int:
+        """Give an own message another time, as `next_sent_ms` does, when it turns out that our clock was ahead.
+
+        Later messages need not stay ahead, too, unless something else was sent after this one. To be called inside the
+        transaction that stores the message anew. Raises LookupError for a message that isn't there.
+        """
+        row = self.messages.get(message_id)
+        if row is None:
+            raise LookupError("a message that was just stored is gone")
+        if self.settings.get("last_sent_ms") == row.sent_ms:
+            self.settings.set("last_sent_ms", self.messages.last_sent_ms(row.sender, before_id=message_id))
+        sent_ms = self.next_sent_ms(now_ms)
+        self.messages.set_time(message_id, sent_ms=sent_ms, stored_ms=now_ms)
+        return sent_ms
+
     def close(self) -> None:
         """Close the database."""
         self._connection.close()

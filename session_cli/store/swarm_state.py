@@ -27,6 +27,10 @@ class Deliveries:
         ).get
         return int(added)
 
+    def replace(self, delivery_id: int, data: bytes, hash: str) -> None:
+        """Put other sealed bytes in the place of those that no swarm has taken."""
+        self._connection.execute("UPDATE deliveries SET data = ?, hash = ? WHERE id = ?", (data, hash, delivery_id))
+
     def finish(self, delivery_id: int, state: str) -> None:
         """Mark a delivery `stored` or `failed`; its bytes are no longer needed."""
         self._connection.execute("UPDATE deliveries SET state = ?, data = NULL WHERE id = ?", (state, delivery_id))

@@ -1,0 +1,39 @@
+"""How long we wait for what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds. `request` limits one attempt at a request, `server` one at a server; `guard` the test of a guard.
+
+    Before `patience`, which follows the latency seen lately, no second attempt is made beside a silent one. A second
+    one costs little: storing the same bytes twice leaves one copy. (A member that stores waits 5 s for peers that are
+    silent, before it answers.)
+    """
+
+    request: float = 10.0
+    server: float = 30.0
+    guard: float = 5.0
+    seed: float = 10.0
+    least_patience: float = 1.0
+    most_patience: float = 4.0
+    unknown_patience: float = 2.0
+
+    def patience(self, latency_ms: int | None) -> float:
+        """How long an attempt may be silent on a path whose requests take `latency_ms`."""
+        if latency_ms is None:
+            return self.unknown_patience
+        return min(self.most_patience, max(self.least_patience, 4 * latency_ms / 1000))
+
+
+DIRECT = Pace()
+PROXIED = Pace(30.0, 60.0, 20.0, 30.0, 4.0, 12.0, 8.0)
+"""Through Tor everything takes several times as long."""
+
+
+def transfer_limit(size: int) -> float:
+    """Seconds for a transfer of so many bytes: a minute, and as long again as it takes at 64 kB/s."""
+    return 60.0 + size / 64_000

@@ -1,0 +1,225 @@
+"""One request and all the attempts at it: which paths were tried, and who is to blame when some of them failed.
+
+Nothing is held against anybody unless another attempt succeeded: who is offline must not lose trust in the whole
+network, nor draw new guards.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import (
+    NetworkError,
+    NetworkUnreachable,
+    OnionError,
+    PathFailed,
+    RateLimited,
+    RequestTimeout,
+    RpcError,
+    SessionError,
+)
+from ..protocol.storage_rpc import ServiceNode
+from .parallel import Attempt
+from .path import DIRECTLY, Path, PathBook
+from .pool import NodePool
+from .pool_cache import MOST_STRIKES, State, Trouble
+
+LOG = logging.getLogger(__name__)
+
+BLIND_ATTEMPTS = 2
+
+
+class NodeFailed(NetworkError):
+    """The destination node answered, but with trouble of its own; another member of the swarm may do better."""
+
+    slug = "node_failed"
+
+
+class NoPath(PathFailed):
+    """No path could be built behind a guard."""
+
+    slug = "no_path"
+
+
+@dataclass(frozen=True)
+class OnionAttempt(Attempt[Any]):
+    """An attempt over one path, at one node (None: a server)."""
+
+    path: Path = DIRECTLY
+    target: ServiceNode | None = None
+
+    @property
+    def guard(self) -> ServiceNode | None:
+        """Who is connected to: the guard, or without onion requests the target itself."""
+        return self.path.guard or self.target
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    path: Path
+    target: ServiceNode | None
+    error: SessionError
+    reached: bool
+
+    @property
+    def is_the_guards(self) -> bool:
+        return isinstance(self.error, NetworkUnreachable) or not self.reached
+
+    @property
+    def is_the_targets(self) -> bool:
+        return isinstance(self.error, NodeFailed | RpcError)
+
+    @property
+    def culprit(self) -> bytes | None:
+        """The node that the path's answer names; only one that was on the way behind the guard is believed.
+
+        Otherwise a hostile guard could talk us out of all other nodes.
+        """
+        if not isinstance(self.error, PathFailed) or self.error.node is None:
+            return None
+        node = bytes.fromhex(self.error.node)
+        behind = self.path.keys[1:] + ((self.target.ed25519,) if self.target else ())
+        return node if node in behind else None
+
+    @property
+    def suspects(self) -> set[bytes]:
+        """All who may be to blame."""
+        target = {self.target.ed25519} if self.target else set()
+        if self.is_the_guards:
+            return set(self.path.keys[:1]) or target
+        if self.is_the_targets:
+            return target
+        if isinstance(self.error, NetworkError | OnionError) and not isinstance(self.error, RateLimited | NoPath):
+            return set(self.path.keys[1:]) | target
+        return set()
+
+
+class Trial:
+    """The attempts at one request.
+
+    `find_guard` finds a node that answers and is none of those it is given; `refresh` fetches a new list of nodes.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        pool: NodePool,
+        paths: PathBook,
+        find_guard: Callable[[Collection[bytes]], ServiceNode | None],
+        refresh: Callable[[], None],
+        *,
+        lane: int,
+        direct: bool,
+    ) -> None:
+        self._what = what
+        self._pool = pool
+        self._paths = paths
+        self._find_guard = find_guard
+        self._refresh: Callable[[], None] | None = refresh
+        self._lane = lane
+        self._direct = direct
+        self._used: list[tuple[bytes, ...]] = []
+        self._failures: list[_Failure] = []
+        self._dead_guards: set[bytes] = set()
+        self._substitute: ServiceNode | None = None
+
+    def path(self, exclude: Collection[bytes]) -> Path:
+        """The path for the next attempt. Raises NetworkUnreachable if no guard can be reached."""
+        if self._direct:
+            return DIRECTLY
+        path = self._standing(exclude) or self._over_a_substitute(exclude)
+        if path is None and self._dead_guards and self._refresh is not None:
+            # Our list may describe a network that is gone.
+            refresh, self._refresh = self._refresh, None
+            refresh()
+            self._dead_guards.clear()
+            path = self._standing(exclude) or self._over_a_substitute(exclude)
+        if path is None:
+            raise NetworkUnreachable(self._why_not())
+        self._used.append(path.keys)
+        return path
+
+    @property
+    def needs_building(self) -> bool:
+        """Whether blindly drawn paths have been tried often enough."""
+        return len(self._used) > BLIND_ATTEMPTS
+
+    def _standing(self, exclude: Collection[bytes]) -> Path | None:
+        return self._paths.choose(exclude, lane=self._lane, avoid_guards=self._dead_guards, used=self._used)
+
+    def _over_a_substitute(self, exclude: Collection[bytes]) -> Path | None:
+        if self._substitute is None or self._substitute.ed25519 in self._dead_guards | set(exclude):
+            self._substitute = self._find_guard({*exclude, *self._dead_guards})
+        return self._paths.over(self._substitute, exclude, self._used) if self._substitute else None
+
+    def _why_not(self) -> str:
+        network = self._pool.definition.name
+        reasons = [failure.error.message for failure in self._failures if failure.is_the_guards]
+        if not reasons:
+            return f"The network {network!r} has too few nodes for a path."
+        return f"No guard of the network {network!r} can be reached. {reasons[-1]}"
+
+    def failed(self, attempt: OnionAttempt, error: SessionError) -> None:
+        """Take note of an attempt that failed."""
+        guard = attempt.guard
+        LOG.info("%s over %s: %s", self._what, guard.ip if guard else "no guard", error.message)
+        failure = _Failure(attempt.path, attempt.target, error, attempt.cancellation.reached)
+        self._failures.append(failure)
+        if failure.is_the_guards and attempt.path.guard is not None:
+            self._dead_guards.add(attempt.path.guard.ed25519)
+
+    def outrun(self, attempt: OnionAttempt) -> None:
+        """Take note of an attempt that was silent for so long that another one, begun later, was answered before."""
+        error = RequestTimeout("Another attempt was faster.")
+        self._failures.append(_Failure(attempt.path, attempt.target, error, attempt.cancellation.reached))
+
+    def succeeded(self, path: Path, target: ServiceNode | None, elapsed_ms: int | None) -> None:
+        """Take note that one attempt was answered, and hold the failures of the others against whom they come from."""
+        guard = path.guard
+        if guard is not None and guard == self._substitute:
+            self._paths.replace_guards(self._dead_guards, guard)
+        self._paths.succeeded(path, elapsed_ms)
+        innocent = {*path.keys, *((target.ed25519,) if target else ())}
+        if target is not None and self._pool.strikes(target.ed25519):
+            key = target.ed25519
+            self._pool.change(lambda state: _forgive(state, key))
+        if not self._failures:
+            return
+        struck = {key: 1 for failure in self._failures for key in failure.suspects - innocent}
+        # Two silent attempts over one guard: perhaps it is the guard that swallows them.
+        tries = [failure.path.keys[0] for failure in self._failures if failure.path.keys]
+        struck |= {key: 1 for key in tries if tries.count(key) > 1 and key not in innocent}
+        self._record(struck, innocent)
+
+    def gave_up(self) -> None:
+        """Take note that no attempt succeeded. Only what the network itself said of a node is held against it."""
+        self._record({}, set())
+
+    def _record(self, struck: dict[bytes, int], innocent: Collection[bytes]) -> None:
+        for failure in self._failures:
+            if failure.culprit is not None and failure.culprit not in innocent:
+                struck[failure.culprit] = MOST_STRIKES
+        stale = any(failure.culprit is not None for failure in self._failures)
+        troubles = [
+            Trouble(time.time(), self._what, type(failure.error).slug, guard.ip if guard else None)
+            for failure in self._failures
+            for guard in (failure.path.guard or failure.target,)
+        ]
+
+        def change(state: State) -> None:
+            for key, count in struck.items():
+                state.strike(key, count)
+            for trouble in troubles:
+                state.note(trouble)
+            state.stale = state.stale or stale
+
+        if troubles:
+            self._pool.change(change)
+
+
+def _forgive(state: State, key: bytes) -> None:
+    state.strikes.pop(key, None)
