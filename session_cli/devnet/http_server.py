@@ -6,6 +6,8 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from aiohttp import web
@@ -25,6 +27,23 @@ _SHUTDOWN_SECONDS = 0.2
 
 class BodyTooLarge(Exception):
     """A request's body is over the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server says to a request. With `file` the body is that file, of `size` bytes.
+
+    `calls` names what was answered (the RPC method and the calls inside of it, or the HTTP method and route); it is
+    not sent.
+    """
+
+    status: int
+    headers: CIMultiDict[str]
+    body: Bytes = field(default=b"", repr=False)
+    reason: str | None = None
+    file: Path | None = None
+    size: int = 0
+    calls: tuple[str, ...] = ()
 
 
 class Listener:
@@ -102,10 +121,11 @@ def pieces(body: Bytes) -> Iterable[memoryview]:
         yield view[start : start + _PIECE_BYTES]
 
 
-async def respond(
-    request: web.BaseRequest, status: int, headers: CIMultiDict[str], body: Bytes, reason: str | None = None
-) -> web.StreamResponse:
+async def respond(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     """Write an answer. A large body goes out piece by piece, never copied as a whole."""
+    if answer.file is not None:
+        return await _respond_with_file(request, answer, answer.file)
+    status, reason, headers, body = answer.status, answer.reason, answer.headers, answer.body
     if len(body) <= SMALL_BYTES:
         return web.Response(status=status, reason=reason, headers=headers, body=bytes(body))
     response = web.StreamResponse(status=status, reason=reason, headers=headers)
@@ -113,6 +133,17 @@ async def respond(
     await response.prepare(request)
     for piece in pieces(body):
         await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+async def _respond_with_file(request: web.BaseRequest, answer: Answer, path: Path) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_length = answer.size
+    with path.open("rb") as file:
+        await response.prepare(request)
+        while request.method != "HEAD" and (piece := file.read(_PIECE_BYTES)):
+            await response.write(piece)
     await response.write_eof()
     return response
 

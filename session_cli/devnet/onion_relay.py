@@ -16,10 +16,10 @@ from ..errors import OnionError
 from ..protocol.onion import MAX_HOP_NUMBER
 from .directory import Directory, Member
 from .fields import from_base64, is_base64, is_hex
-from .http_server import Bytes, Workers, pieces
+from .http_server import Workers, pieces
 from .layers import LayerCipher, NodeKeys, split_frame
 from .options import SERVER_NAME
-from .replies import Reply, parse_json, to_json
+from .replies import OnionReply, Reply, parse_json, to_json
 from .request_log import RequestLog, RequestRecord, Role
 from .storage_rpc import StorageRpc
 
@@ -27,16 +27,6 @@ _RELAYED_STATUSES = frozenset({200, 400, 401, 403, 404, 406, 410, 413, 421, 429,
 """What passes between nodes; any other status of a server arrives as 500."""
 _CIPHER_NAMES = frozenset({None, "aes-gcm", "gcm", "xchacha20", "xchacha20-poly1305", "aes-cbc", "cbc"})
 _HOP_BY_HOP = frozenset({"connection", "content-encoding", "content-length", "date", "keep-alive", "transfer-encoding"})
-
-
-@dataclass(frozen=True, slots=True)
-class OnionReply:
-    """What goes back along the path. `headers` and `reason` are a server's own, seen only by the node that asked it."""
-
-    status: int
-    body: Bytes = field(repr=False)
-    headers: CIMultiDict[str] | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDict
 
-from .http_server import BodyTooLarge, Listener, read_body, respond
+from .http_server import Answer, BodyTooLarge, Listener, read_body, respond
 from .ledger import DaemonError, Ledger
 from .replies import parse_json, to_json
 from .request_log import RequestLog, RequestRecord
@@ -24,13 +24,16 @@ class SeedNode:
     def __init__(self, ledger: Ledger, log: RequestLog, ip: str, port: int, context: ssl.SSLContext) -> None:
         self._ledger = ledger
         self._log = log
-        self.listener = Listener(self._handle, ip, port, context)
+        self.listener = Listener(self._serve, ip, port, context)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await respond(request, await self._handle(request))
+
+    async def _handle(self, request: web.BaseRequest) -> Answer:
         try:
             body = await read_body(request, MAX_BODY_BYTES)
         except BodyTooLarge:
-            return await respond(request, 413, CIMultiDict({"Content-Type": "text/plain"}), b"")
+            return Answer(413, CIMultiDict({"Content-Type": "text/plain"}))
         path = request.path.strip("/")
         if path == "json_rpc":
             method, answer = self._json_rpc(bytes(body))
@@ -38,9 +41,10 @@ class SeedNode:
             method, answer = path, self._bare(path, bytes(body))
         else:
             self._log.add(RequestRecord("seed", None, "", 404))
-            return await respond(request, 404, CIMultiDict({"Content-Type": "text/plain"}), b"Not found")
+            return Answer(404, CIMultiDict({"Content-Type": "text/plain"}), b"Not found")
         self._log.add(RequestRecord("seed", None, method, 200))
-        return await respond(request, 200, CIMultiDict({"Content-Type": "application/json"}), to_json(answer))
+        headers = CIMultiDict({"Content-Type": "application/json"})
+        return Answer(200, headers, to_json(answer), calls=(method,))
 
     def _json_rpc(self, body: bytes) -> tuple[str, dict[str, Any]]:
         """The method as the log may know it, and the answer."""

@@ -10,7 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from .directory import Member
-from .http_server import BodyTooLarge, Listener, read_body, respond
+from .http_server import Answer, BodyTooLarge, Listener, read_body, respond
 from .onion_relay import OnionRelay
 from .options import SERVER_NAME, STORAGE_VERSION
 from .replies import Reply
@@ -63,7 +63,7 @@ class ServiceNode:
         self._log = log
         self._rate_limit = RateLimit(clock)
         self._max_onion_bytes = max(MAX_BODY_BYTES, max_onion_bytes)
-        self._listener = Listener(self._handle, member.ip, member.port, context)
+        self._listener = Listener(self._serve, member.ip, member.port, context)
 
     async def start(self) -> None:
         """Listen; the member then has its port. Raises NetworkUnreachable."""
@@ -76,7 +76,10 @@ class ServiceNode:
         self.member.running = False
         await self._listener.stop()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await respond(request, await self._handle(request))
+
+    async def _handle(self, request: web.BaseRequest) -> Answer:
         match request.method, request.path_qs:
             case "POST", "/storage_rpc/v1":
                 return await self._storage(request)
@@ -84,24 +87,17 @@ class ServiceNode:
                 return await self._onion(request)
             case "POST", "/ping_test/v1":
                 key = base64.b64encode(self.member.legacy_public).decode()
-                return await self._send(request, Reply(200, ""), CIMultiDict({"X-Oxen-Snode-Pubkey": key}))
+                return _answer(Reply(200, ""), CIMultiDict({"X-Oxen-Snode-Pubkey": key}))
             case "GET", "/get_stats/v1":
-                return await self._send(request, Reply(200, {"version": ".".join(map(str, STORAGE_VERSION))}))
-        return await self._send(request, Reply(404, f"{request.method.lower()} {request.path_qs} Not Found"))
-
-    async def _send(
-        self, request: web.BaseRequest, reply: Reply, extra: CIMultiDict[str] | None = None
-    ) -> web.StreamResponse:
-        headers = CIMultiDict({"Server": SERVER_NAME, "Content-Type": reply.content_type})
-        headers.extend(extra or {})
-        return await respond(request, reply.status, headers, reply.to_bytes())
+                return _answer(Reply(200, {"version": ".".join(map(str, STORAGE_VERSION))}))
+        return _answer(Reply(404, f"{request.method.lower()} {request.path_qs} Not Found"))
 
     def _unready(self) -> Reply | None:
         if self.member.swarm_id is None:
             return Reply(503, "Service node is not ready: not in any swarm\n")
         return None
 
-    async def _storage(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _storage(self, request: web.BaseRequest) -> Answer:
         refusal = self._unready()
         if refusal is None and not self._rate_limit.take(request.remote or ""):
             refusal = Reply(429, "Too Many Requests\n")
@@ -116,18 +112,24 @@ class ServiceNode:
             else:
                 refusal, method, parts = answered.reply, answered.method, answered.parts
         self._log.add(RequestRecord("storage", self.member.index, method, refusal.status, parts=parts))
-        return await self._send(request, refusal)
+        return _answer(refusal, calls=(method, *parts))
 
-    async def _onion(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _onion(self, request: web.BaseRequest) -> Answer:
         refusal = self._unready()
         if refusal is not None:
-            return await self._send(request, refusal)
+            return _answer(refusal)
         try:
             body = await read_body(request, self._max_onion_bytes)
         except BodyTooLarge:
-            return await self._send(request, Reply(413, "Request body too large"))
+            return _answer(Reply(413, "Request body too large"))
         reply = await self.relay.from_client(body)
         headers = CIMultiDict({"Server": SERVER_NAME})
         headers.extend(reply.headers or {"Content-Type": "text/plain"})
         headers.setdefault("Content-Type", "text/plain")
-        return await respond(request, reply.status, headers, reply.body, reply.reason)
+        return Answer(reply.status, headers, reply.body, reply.reason, calls=reply.calls)
+
+
+def _answer(reply: Reply, extra: CIMultiDict[str] | None = None, calls: tuple[str, ...] = ()) -> Answer:
+    headers = CIMultiDict({"Server": SERVER_NAME, "Content-Type": reply.content_type})
+    headers.extend(extra or {})
+    return Answer(reply.status, headers, reply.to_bytes(), calls=calls)

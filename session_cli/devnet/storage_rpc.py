@@ -45,6 +45,11 @@ class Answered:
     method: str
     parts: tuple[str, ...] = ()
 
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The method and its parts."""
+        return (self.method, *self.parts)
+
 
 class StorageRpc:
     """The methods of one node."""
