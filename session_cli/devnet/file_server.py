@@ -13,9 +13,10 @@ from multidict import CIMultiDict
 from ..errors import OnionError
 from ..protocol.onion import encode_v4_head, parse_control, parse_ephemeral_key
 from .file_routes import HTML, TEXT, Crash, FileReply, FileRequest, FileRoutes, failed, page
-from .http_server import Answer, BodyTooLarge, Bytes, Listener, Workers, read_body, respond
+from .http_server import Answer, BodyTooLarge, Bytes, Listener, Workers, read_body
 from .layers import LayerCipher, NodeKeys, split_frame
 from .request_log import RequestLog, RequestRecord
+from .wire import Wire
 
 _V4_PATH = "/oxen/v4/lsrpc"
 _V3_PATHS = ("/oxen/v3/lsrpc", "/loki/v3/lsrpc")
@@ -41,7 +42,9 @@ class FileServer:
         ip: str,
         port: int,
         max_file_size: int,
+        wire: Wire,
     ) -> None:
+        self._wire = wire
         self._routes = routes
         self._keys = keys
         self._log = log
@@ -52,7 +55,7 @@ class FileServer:
         self.listener = Listener(self._serve, ip, port)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await respond(request, await self._handle(request))
+        return await self._wire.serve(request, self._handle)
 
     async def _handle(self, request: web.BaseRequest) -> Answer:
         path = request.path

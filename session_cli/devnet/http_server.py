@@ -52,6 +52,8 @@ class Listener:
     def __init__(self, handler: Handler, ip: str, port: int, context: ssl.SSLContext | None = None) -> None:
         self._handler = handler
         self._context = context
+        self._silence: asyncio.Server | None = None
+        self._held: set[asyncio.BaseTransport] = set()
         self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
         self.ip = ip
@@ -59,6 +61,9 @@ class Listener:
 
     async def start(self) -> None:
         """Listen; port 0 becomes the one that the system chose. Raises NetworkUnreachable if that can't be."""
+        if self._runner is not None:
+            return
+        self._end_silence()
         server = web.Server(self._handler, access_log=None, read_bufsize=_PIECE_BYTES)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
@@ -72,8 +77,24 @@ class Listener:
         self._server, self._runner = server, runner
         self.port = runner.addresses[0][1]
 
+    async def silence(self, met: Callable[[], None]) -> None:
+        """Go on listening, but never say anything, not even to begin TLS; `met` is called for each connection."""
+        await self.stop()
+        self._silence = await asyncio.get_running_loop().create_server(
+            lambda: _Silent(self._held, met), self.ip, self.port
+        )
+
+    def _end_silence(self) -> None:
+        silence, self._silence = self._silence, None
+        if silence is not None:
+            silence.close()
+        for transport in tuple(self._held):
+            if isinstance(transport, asyncio.Transport):
+                transport.abort()
+
     async def stop(self) -> None:
         """Stop listening and close every connection."""
+        self._end_silence()
         server, runner = self._server, self._runner
         self._server = self._runner = None
         if server is None or runner is None:
@@ -86,6 +107,24 @@ class Listener:
                 transport.abort()
         # Sockets are closed in the loop's next turn.
         await asyncio.sleep(0)
+
+
+class _Silent(asyncio.Protocol):
+    """A connection that is held, and never answered."""
+
+    def __init__(self, held: set[asyncio.BaseTransport], met: Callable[[], None]) -> None:
+        self._held = held
+        self._met = met
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._held.add(transport)
+        self._met()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._held.discard(self._transport)
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytearray:

@@ -8,11 +8,14 @@ from typing import Any
 from aiohttp import web
 from multidict import CIMultiDict
 
-from .http_server import Answer, BodyTooLarge, Listener, read_body, respond
+from .conduct import Conduct
+from .directory import Directory
+from .http_server import Answer, BodyTooLarge, Listener, read_body
 from .ledger import DaemonError, Ledger
 from .replies import parse_json, to_json
 from .request_log import RequestLog, RequestRecord
 from .service_node import MAX_BODY_BYTES
+from .wire import Wire
 
 _LIST_METHODS = ("get_n_service_nodes", "get_service_nodes", "get_all_service_nodes")
 _METHODS = (*_LIST_METHODS, "ons_resolve")
@@ -21,13 +24,27 @@ _METHODS = (*_LIST_METHODS, "ons_resolve")
 class SeedNode:
     """Serves `/json_rpc`, and every method under a path of its own."""
 
-    def __init__(self, ledger: Ledger, log: RequestLog, ip: str, port: int, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        ledger: Ledger,
+        log: RequestLog,
+        ip: str,
+        port: int,
+        context: ssl.SSLContext,
+        *,
+        wire: Wire,
+        conduct: Conduct,
+    ) -> None:
+        self._directory = directory
         self._ledger = ledger
+        self._wire = wire
+        self._conduct = conduct
         self._log = log
         self.listener = Listener(self._serve, ip, port, context)
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await respond(request, await self._handle(request))
+        return await self._wire.serve(request, self._handle)
 
     async def _handle(self, request: web.BaseRequest) -> Answer:
         try:
@@ -73,7 +90,10 @@ class SeedNode:
             return {"status": "Failed", "error": str(error)}
 
     def _call(self, method: str, params: object) -> dict[str, Any]:
-        return self._ledger.call("get_service_nodes" if method in _LIST_METHODS else method, params)
+        endpoint = "get_service_nodes" if method in _LIST_METHODS else method
+        members = self._directory.members
+        listed = self._conduct.listed(method, members) if self._conduct.faulty else members
+        return self._ledger.call(endpoint, params, listed)
 
 
 def _envelope(request_id: object, **content: object) -> dict[str, Any]:

@@ -10,17 +10,20 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from .directory import Member
-from .http_server import Answer, BodyTooLarge, Listener, read_body, respond
+from .http_server import Answer, BodyTooLarge, Listener, read_body
 from .onion_relay import OnionRelay
 from .options import SERVER_NAME, STORAGE_VERSION
 from .replies import Reply
-from .request_log import RequestLog, RequestRecord
+from .request_log import RequestLog, RequestRecord, Role
 from .storage_rpc import StorageRpc
+from .wire import Wire
 
 MAX_BODY_BYTES = 10_485_760
 BURST = 600
 PER_SECOND = 300
 MAX_TRACKED = 10_000
+_ROLES: dict[str, Role] = {"/onion_req/v2": "guard", "/storage_rpc/v1": "destination"}
+"""What a node is to the client that connects to it, by route."""
 
 
 class RateLimit:
@@ -56,28 +59,35 @@ class ServiceNode:
         context: ssl.SSLContext,
         clock: Callable[[], float],
         max_onion_bytes: int,
+        wire: Wire,
     ) -> None:
+        self._wire = wire
         self.member = member
         self.relay = relay
         self.rpc = rpc
         self._log = log
         self._rate_limit = RateLimit(clock)
         self._max_onion_bytes = max(MAX_BODY_BYTES, max_onion_bytes)
-        self._listener = Listener(self._serve, member.ip, member.port, context)
+        self.listener = Listener(self._serve, member.ip, member.port, context)
 
     async def start(self) -> None:
         """Listen; the member then has its port. Raises NetworkUnreachable."""
-        await self._listener.start()
-        self.member.port = self._listener.port
+        await self.listener.start()
+        self.member.port = self.listener.port
         self.member.running = True
+
+    async def silence(self, met: Callable[[], None]) -> None:
+        """Accept connections and never answer; for the other nodes be gone. `met` is called for each connection."""
+        self.member.running = False
+        await self.listener.silence(met)
 
     async def stop(self) -> None:
         """Be gone: for clients and for the other nodes."""
         self.member.running = False
-        await self._listener.stop()
+        await self.listener.stop()
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await respond(request, await self._handle(request))
+        return await self._wire.serve(request, self._handle, _ROLES.get(request.path))
 
     async def _handle(self, request: web.BaseRequest) -> Answer:
         match request.method, request.path_qs:
