@@ -14,11 +14,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from ..errors import InvalidInput
 from ..protocol.account import Identity
+from .chaos_file import Plan, PlannedFault
 from .directory import Directory, Member
 from .faults import AlteredList, Blame, Dead, Death, Fault, InvalidFault, StaleList, WrongSwarm
 from .http_server import Listener
@@ -28,6 +31,7 @@ from .request_log import Role
 from .service_node import ServiceNode
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 class Network(Protocol):
@@ -60,6 +64,8 @@ class Chaos:
         self._servers: dict[Place, Listener] = {}
         self._dead: dict[Place, Injection] = {}
         self._burying: asyncio.Lock
+        self._order: list[int] = []
+        self._schedule: set[asyncio.Task[None]] = set()
 
     # For the network, in its thread.
 
@@ -69,9 +75,12 @@ class Chaos:
         self._nodes = nodes
         self._servers = {"seed": seed, "file_server": file_server}
         self._burying = asyncio.Lock()
+        self._order = self._random.sample(range(len(nodes)), len(nodes))
 
     def detach(self) -> None:
         """Let go of everything when the network stops."""
+        for task in self._schedule:
+            task.cancel()
         for injection in self.injections.live:
             injection.removed.set()
         self.injections.live = ()
@@ -85,8 +94,13 @@ class Chaos:
         return self.injections.live
 
     def reseed(self, seed: int) -> None:
-        """Have everything drawn from here on be drawn the same way each time."""
-        self._random.seed(seed)
+        """Have everything drawn from here on, by faults that begin from here on, be drawn the same way each time."""
+
+        async def reseed() -> None:
+            self._random.seed(seed)
+            self._order = self._random.sample(range(len(self._nodes)), len(self._nodes))
+
+        self._network.call(reseed())
 
     def inject(
         self,
@@ -103,9 +117,11 @@ class Chaos:
         """Let a fault begin; it lasts until it is removed.
 
         Without `nodes`, `swarm`, `seed` and `file_server` it is aimed at all service nodes. A swarm is given by its
-        place among their ids in ascending order, or by an account (66 hex digits) that it serves. What is aimed at
-        methods strikes a request or answer if any of its calls, those inside of a batch included, has one of these
-        names. Raises InvalidFault if the fault can't be aimed so, NetworkUnreachable if the network does not run.
+        place among their ids in ascending order, or by an account (66 hex digits) that it serves. A share takes the
+        nodes in an order that is drawn once for all faults: equal shares are the same nodes. What is aimed at methods
+        strikes a request or answer if any of its calls, those inside of a batch included, has one of these names.
+
+        Raises InvalidFault if the fault can't be aimed so, NetworkUnreachable if the network does not run.
         """
         aim = Aim(
             nodes if nodes is None or isinstance(nodes, str) else _indices(nodes),
@@ -138,7 +154,9 @@ class Chaos:
                 places = frozenset[Place]((*range(len(self._nodes)), *self._servers))
             else:
                 named = () if nodes is None else nodes if isinstance(nodes, str) else _indices(nodes)
-                places = self._places(Aim(named, None, seed, file_server))
+                aim = Aim(named, None, seed, file_server)
+                self._check(Dead(), aim)
+                places = self._places(aim)
             for injection in self.injections.live:
                 if isinstance(injection.fault, Dead):
                     injection.places -= places
@@ -158,6 +176,15 @@ class Chaos:
 
         self._network.call(clear())
 
+    def follow(self, plan: Plan) -> None:
+        """Let the faults of a plan begin and end when it says, counted from now.
+
+        Raises InvalidInput if it does not fit this network; then nothing has begun.
+        """
+        if plan.random_seed is not None:
+            self.reseed(plan.random_seed)
+        self._network.call(self._follow(plan))
+
     def snapshot(self) -> tuple[ListedNode, ...]:
         """The list of nodes as it is now, for a StaleList to show later."""
         return tuple(map(ListedNode.of, self._directory))
@@ -166,11 +193,11 @@ class Chaos:
 
     async def begin(self, fault: Fault, aim: Aim) -> Injection:
         """As `inject`, in the network's thread."""
-        aim.check(fault)
-        self._check_indices(fault)
+        self._check(fault, aim)
         injection = Injection(fault, aim, self._places(aim), self._random.getrandbits(64), self._remove)
         injection.nodes = self._list_for(fault, injection.random)
         self.injections.live = (*self.injections.live, injection)
+        _log.info("fault begins: %r %s", fault, injection.described_aim)
         await self._bury_or_revive()
         return injection
 
@@ -178,6 +205,28 @@ class Chaos:
         """As `Injection.remove`, in the network's thread."""
         self._forget(injection)
         await self._bury_or_revive()
+
+    async def _follow(self, plan: Plan) -> None:
+        for planned in plan.faults:
+            try:
+                self._check(planned.fault, planned.aim)
+            except InvalidFault as error:
+                raise InvalidInput(f"{planned.name}: {error}") from None
+        for planned in plan.faults:
+            if planned.at == 0 and planned.seconds is None:
+                await self.begin(planned.fault, planned.aim)
+            else:
+                task = asyncio.create_task(self._for_a_while(planned))
+                self._schedule.add(task)
+                task.add_done_callback(self._schedule.discard)
+
+    async def _for_a_while(self, planned: PlannedFault) -> None:
+        await asyncio.sleep(planned.at)
+        injection = await self.begin(planned.fault, planned.aim)
+        if planned.seconds is not None:
+            await asyncio.sleep(planned.seconds)
+            if injection in self.injections.live:
+                await self.end(injection)
 
     def _remove(self, injection: Injection) -> None:
         # Whatever is left of a network that stopped has no faults.
@@ -187,6 +236,7 @@ class Chaos:
     def _forget(self, injection: Injection) -> None:
         self.injections.live = tuple(other for other in self.injections.live if other is not injection)
         injection.removed.set()
+        _log.info("fault ends after %d hits: %r", injection.hits, injection.fault)
 
     async def _bury_or_revive(self) -> None:
         """Make those dead, and only those, that a fault wants dead; of several faults the latest counts."""
@@ -223,7 +273,7 @@ class Chaos:
             death.hits += 1
 
     def _places(self, aim: Aim) -> frozenset[Place]:
-        """What is aimed at, in this network. Raises InvalidFault for what it does not have."""
+        """What is aimed at, in this network."""
         places: set[Place] = set()
         if aim.seed:
             places.add("seed")
@@ -233,9 +283,8 @@ class Chaos:
             places.update(member.index for member in self._swarm(aim.swarm))
         elif isinstance(aim.nodes, str):
             count = max(1, round(share(aim.nodes) * len(self._nodes)))
-            places.update(self._random.sample(range(len(self._nodes)), count))
+            places.update(self._order[:count])
         elif aim.nodes is not None:
-            self._check_index("nodes", *aim.nodes)
             places.update(aim.nodes)
         elif aim.at_nodes:
             places.update(range(len(self._nodes)))
@@ -244,10 +293,20 @@ class Chaos:
     def _swarm(self, swarm: int | str) -> list[Member]:
         if isinstance(swarm, str):
             return self._directory.swarm_of(swarm)[1]
-        ids = sorted({member.swarm_id for member in self._directory if member.swarm_id is not None})
-        if not 0 <= swarm < len(ids):
-            raise InvalidFault("swarm", f"is {swarm}, but there are {len(ids)}, counted from 0")
-        return [member for member in self._directory if member.swarm_id == ids[swarm]]
+        return [member for member in self._directory if member.swarm_id == self._swarm_ids()[swarm]]
+
+    def _swarm_ids(self) -> list[int]:
+        return sorted({member.swarm_id for member in self._directory if member.swarm_id is not None})
+
+    def _check(self, fault: Fault, aim: Aim) -> None:
+        """Refuse a fault that can't be aimed so, or names what this network does not have. Raises InvalidFault."""
+        aim.check(fault)
+        if isinstance(aim.nodes, tuple):
+            self._check_index("nodes", *aim.nodes)
+        if isinstance(aim.swarm, int) and not 0 <= aim.swarm < len(self._swarm_ids()):
+            count = len(self._swarm_ids())
+            raise InvalidFault("swarm", f"is {aim.swarm}, but there are {count}, counted from 0")
+        self._check_indices(fault)
 
     def _check_index(self, key: str, *given: int) -> None:
         for index in given:

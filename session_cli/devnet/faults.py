@@ -169,7 +169,7 @@ class Endless(WireFault):
 class Status(WireFault):
     """An HTTP status from somebody on the way; a client finds it outside of the sealed answer.
 
-    The request is not carried out, unless `after`. `body` None is what such a server says with this status.
+    The request is not carried out, unless `after`. Without a `body` it is what such a server says with this status.
     """
 
     kind = "status"
@@ -194,9 +194,9 @@ class CallFault(Fault):
 
 @dataclass(frozen=True, slots=True)
 class InnerStatus(CallFault):
-    """A status from the destination itself. The call is not carried out, unless `after`.
+    """A status from the destination itself, inside of the sealed answer.
 
-    `body` None is what a storage server says with this status.
+    The call is not carried out, unless `after`. Without a `body` it is what a storage server says with this status.
     """
 
     kind = "inner_status"
@@ -294,7 +294,7 @@ class NoReplication(Fault):
 class Blame(Fault):
     """A hop passes nothing on, and claims that a node can't be had.
 
-    `node` is whom it names: an index, 64 hex digits, or None for the next one on the path.
+    `node` is whom it names: an index, or 64 hex digits; the next one on the path if it is not given.
     """
 
     kind = "blame"
@@ -320,10 +320,11 @@ class ListFault(Fault):
 
 @dataclass(frozen=True, slots=True)
 class StaleList(ListFault):
-    """The list of an earlier moment: of `snapshot` (see `Chaos.snapshot`), or of when the fault began."""
+    """The list stays as it was when the fault began."""
 
     kind = "stale_list"
-    snapshot: tuple[ListedNode, ...] | None = field(default=None, repr=False)
+    # In Python, a list of another moment: what `Chaos.snapshot` returned then.
+    snapshot: tuple[ListedNode, ...] | None = field(default=None, repr=False, metadata={"in_files": False})
 
 
 @dataclass(frozen=True, slots=True)

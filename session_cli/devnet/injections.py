@@ -61,9 +61,9 @@ METHODS = RPC_METHODS | SEED_METHODS | FILE_METHODS
 class Aim:
     """Where and when a fault strikes. Raises InvalidFault if it makes no sense.
 
-    `nodes` are indices, or a share such as "30%" of them, drawn when the fault begins; `swarm` is the place of a
-    swarm among their ids in ascending order, or an account id whose swarm it is. With neither, and neither server, a
-    fault is aimed at all nodes. `roles` and `methods` None are all; `probability` is that of each occasion.
+    `nodes` are indices, or a share such as "30%"; `swarm` is the place of a swarm among their ids in ascending order,
+    or an account id whose swarm it is. With neither, and neither server, a fault is aimed at all nodes. `roles` and
+    `methods` None are all; `probability` is that of each occasion.
     """
 
     nodes: tuple[int, ...] | str | None = None
@@ -102,8 +102,8 @@ class Aim:
             if aimed and key not in fault.places:
                 raise InvalidFault(key, f"can't suffer from {kind!r}")
         if self.roles is not None:
-            if not self.at_nodes:
-                raise InvalidFault("roles", "are those of service nodes")
+            if self.seed or self.file_server:
+                raise InvalidFault("roles", "are those of service nodes, not of servers")
             for role in sorted(self.roles - fault.roles):
                 raise InvalidFault("roles", f"{role!r} can't suffer from {kind!r}")
         if self.methods is not None:
@@ -153,7 +153,21 @@ class Injection:
         self._remove = remove
 
     def __repr__(self) -> str:
-        return f"Injection({self.fault!r}, {self.hits} hits)"
+        return f"Injection({self.fault!r} {self.described_aim}, {self.hits} hits)"
+
+    @property
+    def described_aim(self) -> str:
+        """Where and when it strikes, in words."""
+        nodes = sorted(place for place in self.places if isinstance(place, int))
+        words = [f"at nodes {', '.join(map(str, nodes))}"] if nodes else []
+        words += [f"at the {place.replace('_', ' ')}" for place in ("seed", "file_server") if place in self.places]
+        if self.aim.roles is not None:
+            words.append(f"as {' or '.join(sorted(self.aim.roles))}")
+        if self.aim.methods is not None:
+            words.append(f"in {' or '.join(sorted(self.aim.methods))}")
+        if self.aim.probability < 1:
+            words.append(f"with probability {self.aim.probability:g}")
+        return " ".join(words)
 
     def remove(self) -> None:
         """Take the fault out of the network. Does nothing if it is out already."""
