@@ -233,12 +233,11 @@ class OnionRelay:
 
     async def _next(self, target: Member, following: Layer) -> OnionReply:
         """The next node's answer, for which one may wait in vain."""
-        if target.running:
-            return await self._relays[target.index].handle(following)
-        if target.missed():
-            return OnionReply(502, f"Next node is currently unreachable: {target.ed25519.hex()}".encode())
-        await asyncio.get_running_loop().create_future()
-        raise AssertionError("nobody sets this future")
+        if not target.running:
+            if target.missed():
+                return OnionReply(502, f"Next node is currently unreachable: {target.ed25519.hex()}".encode())
+            await asyncio.Event().wait()
+        return await self._relays[target.index].handle(following)
 
     async def _to_server(
         self, layer: Layer, cipher: LayerCipher, plaintext: memoryview, control: Control

@@ -30,6 +30,9 @@ from .replies import OnionReply
 from .request_log import Role
 
 _TEXT = "text/plain"
+_UNANSWERED = Answer(0, CIMultiDict())
+_UNANSWERED_HOP = OnionReply(0, b"")
+"""What a fault starts from that strikes before there is an answer. It gives another one, or none."""
 _TICKS = 20
 """How often a second something dribbles."""
 _SERVER_TEXTS = {
@@ -84,10 +87,10 @@ class Wire:
             if not self._injections.live:
                 return await respond(request, await handle(request))
             for _, injection in self._injections.striking(WireFault, self._place, role, when=_strikes_unread):
-                return await self._send(request, Answer(0, CIMultiDict()), [injection])
+                return await self._send(request, _UNANSWERED, [injection])
             answer = await handle(request)
         except Intercepted as intercepted:
-            return await self._send(request, Answer(0, CIMultiDict()), [intercepted.injection])
+            return await self._send(request, _UNANSWERED, [intercepted.injection])
         struck = self._injections.striking(WireFault, self._place, role, answer.calls, when=_strikes_the_answer)
         return await self._send(request, answer, [injection for _, injection in struck])
 
@@ -132,6 +135,8 @@ class Wire:
         A guard's answers go over HTTP, and suffer there; here it suffers only from what is aimed at the other role
         that it may have.
         """
+        if not self._injections.live:
+            return await work()
 
         def concerns_hop(injection: Injection) -> bool:
             roles = injection.aim.roles
@@ -145,16 +150,14 @@ class Wire:
         def after(injection: Injection) -> bool:
             return concerns_hop(injection) and _strikes_the_answer(injection)
 
-        if not self._injections.live:
-            return await work()
         try:
             for _, injection in self._injections.striking(WireFault, self._place, role, when=before):
-                return await _at_hop(OnionReply(0, b""), injection)
+                return await _at_hop(_UNANSWERED_HOP, injection)
             reply = await work()
         except Intercepted as intercepted:
             if is_guard:
                 raise
-            return await _at_hop(OnionReply(0, b""), intercepted.injection)
+            return await _at_hop(_UNANSWERED_HOP, intercepted.injection)
         for _, injection in self._injections.striking(WireFault, self._place, role, reply.calls, when=after):
             reply = await _at_hop(reply, injection)
         return reply
