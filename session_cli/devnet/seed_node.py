@@ -90,10 +90,11 @@ class SeedNode:
             return {"status": "Failed", "error": str(error)}
 
     def _call(self, method: str, params: object) -> dict[str, Any]:
-        endpoint = "get_service_nodes" if method in _LIST_METHODS else method
+        if method not in _LIST_METHODS:
+            return self._ledger.call(method, params, ())
         members = self._directory.members
         listed = self._conduct.listed(method, members) if self._conduct.faulty else members
-        return self._ledger.call(endpoint, params, listed)
+        return self._ledger.call("get_service_nodes", params, listed)
 
 
 def _envelope(request_id: object, **content: object) -> dict[str, Any]:

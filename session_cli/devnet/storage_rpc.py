@@ -228,8 +228,9 @@ class StorageRpc:
             raise ParseError(f"Invalid oxend endpoint '{endpoint}'")
 
         async def run() -> Reply:
+            nodes = self._listed(method) if endpoint == "get_service_nodes" else ()
             try:
-                result = self._ledger.call(endpoint, params.get("params"), self._listed(method))
+                result = self._ledger.call(endpoint, params.get("params"), nodes)
             except DaemonError as error:
                 return Reply(400, str(error))
             return Reply(200, self._stamped({"result": result}))

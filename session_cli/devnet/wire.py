@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from http import HTTPStatus
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -247,7 +246,7 @@ async def _dribble_all(
     request: web.BaseRequest, answer: Answer, body: Bytes, bytes_per_second: float
 ) -> web.StreamResponse:
     """Header and body, past the library, which writes a header all at once."""
-    reason = answer.reason or HTTPStatus(answer.status).phrase
+    reason = answer.reason or web.Response(status=answer.status).reason
     lines = [f"HTTP/1.1 {answer.status} {reason}", *(f"{name}: {value}" for name, value in answer.headers.items())]
     lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
     data = "\r\n".join(lines).encode() + bytes(body)

@@ -310,6 +310,10 @@ def test_list_of_one_method(net: Devnet) -> None:
         assert len(binary_list(net.nodes[5])) == 11
         assert len(node_list(net.nodes[5])) == 12
         assert fault.hits == 1
+    with net.chaos.inject(AlteredList(omit=(0,)), nodes=[5], methods={"oxend_request"}) as fault:
+        params = {"endpoint": "ons_resolve", "params": {"type": 0, "name_hash": "00" * 32}}
+        assert direct(net.nodes[5], storage_rpc.Request("oxend_request", params))[0] == 200
+        assert fault.hits == 0, "names are no lists"
     for wrong in (AlteredList(omit=(99,)), AlteredList(move=(-1,)), AlteredList(rekey=(12,))):
         with pytest.raises(InvalidFault):
             net.chaos.inject(wrong)
