@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import signals
+from ..devnet.profiles import PROFILES
 from ..errors import UnreadableInput, UsageError
 from .context import App
 from .exit_codes import ExitCode
@@ -21,6 +22,7 @@ from .output import json_object
 from .typer_app import PlainTyper
 
 if TYPE_CHECKING:
+    from ..devnet.chaos_file import Plan
     from ..devnet.network import Devnet
 
 app = PlainTyper(help="Run a small Session network on this machine.", no_args_is_help=True)
@@ -33,6 +35,14 @@ DataOption = Annotated[
 ]
 MaxFileOption = Annotated[
     int | None, typer.Option("--max-file-size", help="The file server's limit, in bytes.", min=1000, metavar="BYTES")
+]
+ChaosOption = Annotated[
+    str | None,
+    typer.Option(
+        "--chaos",
+        help=f"Have faults: those of a file, or one of {', '.join(PROFILES)}.",
+        metavar="FILE|PROFILE",
+    ),
 ]
 
 
@@ -61,9 +71,21 @@ def run(
         int | None, typer.Option("--port-base", help="The first of the ports to use.", min=1, max=65000, metavar="PORT")
     ] = None,
     max_file_size: MaxFileOption = None,
+    chaos: ChaosOption = None,
 ) -> None:
-    """Run a local network until interrupted; print the path of its definition for --network or SESSION_NETWORK."""
+    """Run a local network until interrupted; print the path of its definition for --network or SESSION_NETWORK.
+
+    With --chaos it misbehaves, so that you can see how a script stands that. The profiles are examples to begin with:
+    half-gone (half of the nodes are dead), hostile (a third of them lie and spoil), lossy (a tenth of the requests get
+    lost), outage (all is dead from the 10th second to the 20th), skewed (clocks are wrong), slow (every hop takes 100
+    to 400 ms) and storm (servers refuse what they are asked). With -v you see which faults begin and end.
+
+    A file of faults is TOML: a table headed [[fault]] for each, with its kind and the keys of that kind, what it is
+    aimed at (nodes, swarm, seed, file_server, roles, methods), a probability, and in at and for the seconds after
+    which it begins and which it lasts. See session-chaos(5) for all of them, with examples.
+    """
     context: App = ctx.obj
+    plan = _load_plan(context, chaos)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
@@ -71,6 +93,8 @@ def run(
     with tempfile.TemporaryDirectory(prefix="session-devnet-") as temporary, network:
         definition = (data or Path(temporary)).absolute() / "network.toml"
         network.write_definition(definition)
+        if plan is not None:
+            network.chaos.follow(plan)
         if context.json:
             context.emit_json(json_object("devnet", definition=str(definition), nodes=nodes, swarms=swarms))
         else:
@@ -91,18 +115,25 @@ def exec_(
     swarms: SwarmsOption = 3,
     data: DataOption = None,
     max_file_size: MaxFileOption = None,
+    chaos: ChaosOption = None,
 ) -> int:
     """Run a command against a local network of its own, and pass on its exit code.
 
     The command finds SESSION_NETWORK set and, unless SESSION_HOME is set already, a SESSION_HOME that is thrown away
     afterwards, so that it can't touch your real profiles.
+
+    With --chaos the network misbehaves from the moment the command starts; session-devnet-run(1) tells the profiles,
+    session-chaos(5) how to write a file of faults.
     """
+    plan = _load_plan(ctx.obj, chaos)
     network = _make(nodes, swarms, data, max_file_size=max_file_size)
     with signals.raising(), tempfile.TemporaryDirectory(prefix="session-devnet-") as temporary, network:
         definition = Path(temporary) / "network.toml"
         network.write_definition(definition)
         environment = dict(os.environ, SESSION_NETWORK=str(definition))
         environment.setdefault("SESSION_HOME", str(Path(temporary) / "home"))
+        if plan is not None:
+            network.chaos.follow(plan)
         return _run_command(command, environment)
 
 
@@ -122,6 +153,16 @@ def _make(
         raise UsageError(f"{nodes} nodes can't form {swarms} swarms.")
     options = DevnetOptions(nodes=nodes, swarms=swarms, data_dir=data, host=host, port_base=port_base)
     return devnet(options if max_file_size is None else replace(options, max_file_size=max_file_size))
+
+
+def _load_plan(context: App, name_or_path: str | None) -> Plan | None:
+    if name_or_path is None:
+        return None
+    load_devnet()
+    from ..devnet.chaos_file import load_plan
+
+    context.listen()
+    return load_plan(name_or_path)
 
 
 def _run_command(command: list[str], environment: dict[str, str]) -> int:

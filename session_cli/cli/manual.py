@@ -75,6 +75,7 @@ def generated_files() -> dict[str, str]:
     for path, command in _all_commands():
         files[f"man/session{''.join('-' + part for part in path)}.1"] = _man_page(path, command)
     files["man/session-json.5"] = _json_page()
+    files["man/session-chaos.5"] = _chaos_page()
     for shell in ("bash", "zsh", "fish"):
         script = get_completion_script(prog_name="session", complete_var="_SESSION_COMPLETE", shell=shell)
         files[f"completions/session.{shell}"] = script.strip() + "\n"
@@ -209,6 +210,24 @@ def _json_page() -> str:
     lines += _definitions({error.slug: str(int(_code(error))) for error in _errors(SessionError)})
     lines += [".SH SEE ALSO", "\\fBsession\\fR(1)"]
     return "\n".join(lines) + "\n"
+
+
+def _chaos_page() -> str:
+    from .chaos_manual import EXAMPLE, INTRODUCTION, WHEN_AND_WHERE, kinds
+
+    lines = _head("session-chaos", 5, "faults of a local network")
+    lines += [".SH DESCRIPTION", *_paragraphs(INTRODUCTION)]
+    lines += [".SH EXAMPLE", ".nf", _troff(EXAMPLE), ".fi"]
+    lines += [".SH WHERE AND WHEN", *_definitions(WHEN_AND_WHERE)]
+    for title, rows in kinds().items():
+        lines += [f".SH {title.upper()}", *_definitions(rows)]
+    lines += [".SH SEE ALSO", "\\fBsession\\-devnet\\-run\\fR(1), \\fBsession\\-devnet\\-exec\\fR(1)"]
+    return "\n".join(lines) + "\n"
+
+
+def _paragraphs(text: str) -> list[str]:
+    paragraphs = [_troff(" ".join(paragraph.split())) for paragraph in text.strip().split("\n\n")]
+    return "\n.PP\n".join(paragraphs).split("\n")
 
 
 def _fields(definition: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

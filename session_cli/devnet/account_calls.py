@@ -24,6 +24,7 @@ from .account_requests import (
     Store,
     Unrevoke,
 )
+from .conduct import Conduct
 from .namespaces import (
     ALL_NAMESPACES,
     Namespaces,
@@ -63,7 +64,13 @@ class AccountCalls:
 
     identity: Identity
     storage: NodeStorage
-    now_ms: Callable[[], int]
+    clock: Callable[[], float]
+    conduct: Conduct
+
+    def now_ms(self) -> int:
+        """The time of day by the node's clock."""
+        now = int(self.clock() * 1000)
+        return now + self.conduct.clock_offset_ms() if self.conduct.faulty else now
 
     def perform(self, request: AccountRequest, *, forwarded: bool = False) -> dict[str, Any]:
         """Check and carry out a call that every member of a swarm makes; its signed result.
@@ -148,10 +155,14 @@ class AccountCalls:
             signed = f"store{signed_text(request.namespace)}{request.signature_timestamp}"
             self._authorize("store", request, request.auth, signed, WRITE | DELETE if outbox else WRITE)
         digest = message_hash(request.account, request.namespace, request.data)
-        already, expiry = self.storage.store(
-            StoredMessage(request.account, request.namespace, digest, request.timestamp, request.expiry, request.data),
-            replace_others=outbox,
-        )
+        already, expiry = False, request.expiry
+        if not (self.conduct.faulty and self.conduct.forgets()):
+            already, expiry = self.storage.store(
+                StoredMessage(
+                    request.account, request.namespace, digest, request.timestamp, request.expiry, request.data
+                ),
+                replace_others=outbox,
+            )
         result: dict[str, Any] = {"hash": digest, "expiry": expiry}
         if already:
             result["already"] = True

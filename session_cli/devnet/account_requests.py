@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from ..protocol.storage_rpc import MAX_MESSAGE_BYTES
 from .fields import Fields, ParseError, at_most_one, from_base64, is_base64, is_hex, required
@@ -34,13 +34,16 @@ class Authentication:
 
 @dataclass(frozen=True, slots=True)
 class AccountRequest:
-    """Any call on one account (66 lower-case hex digits)."""
+    """Any call on one account (66 lower-case hex digits). `method` is its name in the RPC."""
 
+    method: ClassVar[str]
     account: str
 
 
 @dataclass(frozen=True, slots=True)
 class Store(AccountRequest):
+    method = "store"
+
     data: bytes = field(repr=False)
     timestamp: int
     expiry: int
@@ -51,6 +54,8 @@ class Store(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class Retrieve(AccountRequest):
+    method = "retrieve"
+
     namespace: int
     last_hash: str | None
     max_count: int | None
@@ -61,6 +66,8 @@ class Retrieve(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class Delete(AccountRequest):
+    method = "delete"
+
     auth: Authentication
     hashes: list[str]
     required: bool
@@ -68,6 +75,8 @@ class Delete(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class DeleteAll(AccountRequest):
+    method = "delete_all"
+
     auth: Authentication
     namespaces: Namespaces
     timestamp: int
@@ -75,6 +84,8 @@ class DeleteAll(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class DeleteBefore(AccountRequest):
+    method = "delete_before"
+
     auth: Authentication
     namespaces: Namespaces
     before: int
@@ -82,6 +93,8 @@ class DeleteBefore(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class ExpireAll(AccountRequest):
+    method = "expire_all"
+
     auth: Authentication
     namespaces: Namespaces
     expiry: int
@@ -89,6 +102,8 @@ class ExpireAll(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class Expire(AccountRequest):
+    method = "expire"
+
     auth: Authentication
     hashes: list[str]
     expiries: list[int]
@@ -98,6 +113,8 @@ class Expire(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class GetExpiries(AccountRequest):
+    method = "get_expiries"
+
     auth: Authentication
     hashes: list[str]
     timestamp: int
@@ -105,6 +122,8 @@ class GetExpiries(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class Revoke(AccountRequest):
+    method = "revoke_subaccount"
+
     auth: Authentication
     tokens: list[bytes]
     timestamp: int
@@ -112,6 +131,8 @@ class Revoke(AccountRequest):
 
 @dataclass(frozen=True, slots=True)
 class Unrevoke(AccountRequest):
+    method = "unrevoke_subaccount"
+
     auth: Authentication
     tokens: list[bytes]
     timestamp: int

@@ -11,7 +11,8 @@ from ..protocol.account import Identity
 from ..protocol.swarm import NO_SWARM, swarm_for
 from .account_calls import AccountCalls, InternalFailure, Refused
 from .account_requests import AccountRequest
-from .options import HARD_FORK
+from .faults import Dead
+from .injections import Injection
 from .swarm_storage import NodeStorage
 
 _QUEUE_SECONDS = 30
@@ -20,7 +21,10 @@ _BASE32Z = "ybndrfg8ejkmcpqxot1uwisza345h769"
 
 @dataclass(slots=True)
 class Member:
-    """A service node as the network knows it. `swarm_id` None: in no swarm, so that it serves nobody."""
+    """A service node as the network knows it. `swarm_id` None: in no swarm, so that it serves nobody.
+
+    `death` is the fault that keeps it from `running`, if one does.
+    """
 
     index: int
     identity: Identity
@@ -32,6 +36,7 @@ class Member:
     storage: NodeStorage
     calls: AccountCalls
     running: bool = False
+    death: Injection | None = None
     undelivered: list[tuple[float, AccountRequest]] = field(default_factory=list)
 
     @property
@@ -41,6 +46,13 @@ class Member:
     @property
     def x25519(self) -> bytes:
         return self.identity.x25519_public
+
+    def missed(self) -> bool:
+        """Another node wants this one, which does not run. Whether the other notices at once, and does not wait."""
+        if self.death is None:
+            return False
+        self.death.hits += 1
+        return self.death.fault == Dead("unreachable")
 
     def contact(self) -> dict[str, Any]:
         """The member as `get_swarm` lists it."""
@@ -64,6 +76,11 @@ def base32z(data: bytes) -> str:
     return "".join(_BASE32Z[int(bits[start : start + 5], 2)] for start in range(0, len(bits), 5))
 
 
+def swarm_body(swarm_id: int, members: Sequence[Member]) -> dict[str, Any]:
+    """A swarm as `get_swarm` shows it."""
+    return {"snodes": [member.contact() for member in members], "swarm": f"{swarm_id:x}"}
+
+
 class Directory:
     """All members and their swarms, and the way from one member to another."""
 
@@ -72,9 +89,6 @@ class Directory:
         self._clock = clock
         self._peer_timeout = peer_timeout
         self._by_ed25519 = {member.ed25519: member for member in self.members}
-
-    def now_ms(self) -> int:
-        return int(self._clock() * 1000)
 
     def find(self, ed25519: bytes) -> Member | None:
         """The member with this identity that is in a swarm: others are not in the nodes' tables."""
@@ -89,13 +103,9 @@ class Directory:
         return swarm_id, [member for member in self.members if member.swarm_id == swarm_id]
 
     def swarm_body(self, account: str) -> dict[str, Any]:
-        """The answer to `get_swarm`, and to a request that came to the wrong swarm."""
+        """What answers `get_swarm`, and a request that came to the wrong swarm."""
         swarm_id, members = self.swarm_of(account)
-        return self.stamped({"snodes": [member.contact() for member in members], "swarm": f"{swarm_id:x}"})
-
-    def stamped(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The body with the network's time and hard fork."""
-        return body | {"t": self.now_ms(), "hf": list(HARD_FORK)}
+        return swarm_body(swarm_id, members)
 
     async def forward(self, peer: Member, request: AccountRequest) -> dict[str, Any]:
         """What a swarm member answers when another passes a call on to it.
@@ -104,7 +114,8 @@ class Directory:
         """
         if not peer.running:
             peer.undelivered.append((self._clock(), request))
-            await asyncio.sleep(self._peer_timeout)
+            if not peer.missed():
+                await asyncio.sleep(self._peer_timeout)
             return {"failed": True, "timeout": True}
         try:
             result = peer.calls.perform(request, forwarded=True)

@@ -13,13 +13,13 @@ from multidict import CIMultiDict
 from ..errors import OnionError
 from ..protocol.onion import encode_v4_head, parse_control, parse_ephemeral_key
 from .file_routes import HTML, TEXT, Crash, FileReply, FileRequest, FileRoutes, failed, page
-from .http_server import BodyTooLarge, Bytes, Listener, Workers, read_body, respond
+from .http_server import Answer, BodyTooLarge, Bytes, Listener, Workers, read_body
 from .layers import LayerCipher, NodeKeys, split_frame
 from .request_log import RequestLog, RequestRecord
+from .wire import Wire
 
 _V4_PATH = "/oxen/v4/lsrpc"
 _V3_PATHS = ("/oxen/v3/lsrpc", "/loki/v3/lsrpc")
-_PIECE_BYTES = 1 << 18
 _TAG_BYTES = 16
 _INVALID_V4 = FileReply(400, {"content-type": TEXT}, b"Invalid v4 onion request")
 
@@ -42,7 +42,9 @@ class FileServer:
         ip: str,
         port: int,
         max_file_size: int,
+        wire: Wire,
     ) -> None:
+        self._wire = wire
         self._routes = routes
         self._keys = keys
         self._log = log
@@ -50,24 +52,25 @@ class FileServer:
         self._max_body = max_request_bytes(max_file_size)
         # Legacy uploads are base64, a third longer than their file.
         self._max_direct = max_request_bytes(max_file_size * 4 // 3)
-        self.listener = Listener(self._handle, ip, port)
+        self.listener = Listener(self._serve, ip, port)
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._wire.serve(request, self._handle)
+
+    async def _handle(self, request: web.BaseRequest) -> Answer:
         path = request.path
         is_v4, is_v3 = path == _V4_PATH, path in _V3_PATHS
         try:
             body = await read_body(request, self._max_body if is_v4 else self._max_direct)
         except BodyTooLarge:
-            return await self._send(request, FileReply(413, {"content-type": HTML}))
+            return _answer(FileReply(413, {"content-type": HTML}))
         if request.method == "POST" and (is_v4 or is_v3):
             sealed = await (self._v4(body) if is_v4 else self._v3(body))
-            if sealed is None:
-                return await self._send(request, page(400))
-            return await respond(request, 200, CIMultiDict({"Content-Type": HTML}), sealed)
+            return _answer(page(400)) if sealed is None else sealed
         headers = {name.lower(): value for name, value in request.headers.items()}
-        return await self._send(
-            request, await self._routed(FileRequest(request.method, request.raw_path, headers, body), page(500))
-        )
+        plain = FileRequest(request.method, request.raw_path, headers, body)
+        reply = await self._routed(plain, page(500))
+        return _answer(reply, _calls(plain, reply))
 
     async def _routed(self, request: FileRequest, on_crash: FileReply) -> FileReply:
         try:
@@ -76,23 +79,8 @@ class FileServer:
             reply = on_crash
         except (OSError, sqlite3.Error):
             reply = failed()
-        # Only routes that exist: inside of an onion a method is any text of the client's.
-        method = f"{request.method} {reply.route}" if reply.route else ""
-        self._log.add(RequestRecord("file", None, method, reply.status))
+        self._log.add(RequestRecord("file", None, "".join(_calls(request, reply)), reply.status))
         return reply
-
-    async def _send(self, request: web.BaseRequest, reply: FileReply) -> web.StreamResponse:
-        headers = CIMultiDict(reply.headers)
-        if reply.path is None:
-            return await respond(request, reply.status, headers, reply.body)
-        response = web.StreamResponse(status=reply.status, headers=headers)
-        response.content_length = reply.size
-        with reply.path.open("rb") as file:
-            await response.prepare(request)
-            while request.method != "HEAD" and (piece := file.read(_PIECE_BYTES)):
-                await response.write(piece)
-        await response.write_eof()
-        return response
 
     async def _open(self, body: bytearray) -> tuple[LayerCipher, memoryview] | None:
         """Decrypt an onion request in its own memory; None if that can't be done."""
@@ -107,23 +95,25 @@ class FileServer:
         except OnionError:
             return None
 
-    async def _v4(self, body: bytearray) -> Bytes | None:
+    async def _v4(self, body: bytearray) -> Answer | None:
         opened = await self._open(body)
         if opened is None:
             return None
         cipher, plaintext = opened
+        calls: tuple[str, ...] = ()
         try:
             request = _parse_v4(plaintext)
         except OnionError:
             reply = _INVALID_V4
         else:
             reply = await self._routed(request, _INVALID_V4)
+            calls = _calls(request, reply)
         try:
-            return await self._workers.run(reply.length, lambda: _seal_v4(cipher, reply))
+            return _sealed(await self._workers.run(reply.length, lambda: _seal_v4(cipher, reply)), calls)
         except OSError:
-            return _seal_v4(cipher, failed())
+            return _sealed(_seal_v4(cipher, failed()), calls)
 
-    async def _v3(self, body: bytearray) -> Bytes | None:
+    async def _v3(self, body: bytearray) -> Answer | None:
         opened = await self._open(body)
         if opened is None:
             return None
@@ -135,12 +125,28 @@ class FileServer:
             content = (values.get("body") or "").encode()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        reply = await self._routed(FileRequest(method, endpoint, headers, content), page(500))
+        request = FileRequest(method, endpoint, headers, content)
+        reply = await self._routed(request, page(500))
         if 200 <= reply.status <= 299:
             answer = reply.body if reply.path is None else reply.path.read_bytes()
         else:
             answer = json.dumps({"status_code": reply.status}).encode()
-        return await self._workers.run(len(answer), lambda: base64.b64encode(cipher.seal(answer)))
+        sealed = await self._workers.run(len(answer), lambda: base64.b64encode(cipher.seal(answer)))
+        return _sealed(sealed, _calls(request, reply))
+
+
+def _calls(request: FileRequest, reply: FileReply) -> tuple[str, ...]:
+    """Method and route; nothing if there is no such route, as inside of an onion a method is any text."""
+    return (f"{request.method} {reply.route}",) if reply.route else ()
+
+
+def _answer(reply: FileReply, calls: tuple[str, ...] = ()) -> Answer:
+    headers = CIMultiDict(reply.headers)
+    return Answer(reply.status, headers, reply.body, file=reply.path, size=reply.size, calls=calls)
+
+
+def _sealed(body: Bytes, calls: tuple[str, ...]) -> Answer:
+    return Answer(200, CIMultiDict({"Content-Type": HTML}), body, calls=calls)
 
 
 def _parse_v4(data: memoryview) -> FileRequest:

@@ -6,6 +6,8 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from aiohttp import web
@@ -27,12 +29,31 @@ class BodyTooLarge(Exception):
     """A request's body is over the limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server says to a request. With `file` the body is that file, of `size` bytes.
+
+    `calls` names what was answered (the RPC method and the calls inside of it, or the HTTP method and route); it is
+    not sent.
+    """
+
+    status: int
+    headers: CIMultiDict[str]
+    body: Bytes = field(default=b"", repr=False)
+    reason: str | None = None
+    file: Path | None = None
+    size: int = 0
+    calls: tuple[str, ...] = ()
+
+
 class Listener:
     """One server socket with its handler. Start and stop it as often as you like."""
 
     def __init__(self, handler: Handler, ip: str, port: int, context: ssl.SSLContext | None = None) -> None:
         self._handler = handler
         self._context = context
+        self._silence: asyncio.Server | None = None
+        self._held: set[asyncio.BaseTransport] = set()
         self._server: web.Server | None = None
         self._runner: web.ServerRunner | None = None
         self.ip = ip
@@ -40,6 +61,9 @@ class Listener:
 
     async def start(self) -> None:
         """Listen; port 0 becomes the one that the system chose. Raises NetworkUnreachable if that can't be."""
+        if self._runner is not None:
+            return
+        self._end_silence()
         server = web.Server(self._handler, access_log=None, read_bufsize=_PIECE_BYTES)
         runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
@@ -53,8 +77,24 @@ class Listener:
         self._server, self._runner = server, runner
         self.port = runner.addresses[0][1]
 
+    async def silence(self, met: Callable[[], None]) -> None:
+        """Go on listening, but never say anything, not even to begin TLS; `met` is called for each connection."""
+        await self.stop()
+        self._silence = await asyncio.get_running_loop().create_server(
+            lambda: _Silent(self._held, met), self.ip, self.port
+        )
+
+    def _end_silence(self) -> None:
+        silence, self._silence = self._silence, None
+        if silence is not None:
+            silence.close()
+        for transport in tuple(self._held):
+            if isinstance(transport, asyncio.Transport):
+                transport.abort()
+
     async def stop(self) -> None:
         """Stop listening and close every connection."""
+        self._end_silence()
         server, runner = self._server, self._runner
         self._server = self._runner = None
         if server is None or runner is None:
@@ -67,6 +107,24 @@ class Listener:
                 transport.abort()
         # Sockets are closed in the loop's next turn.
         await asyncio.sleep(0)
+
+
+class _Silent(asyncio.Protocol):
+    """A connection that is held, and never answered."""
+
+    def __init__(self, held: set[asyncio.BaseTransport], met: Callable[[], None]) -> None:
+        self._held = held
+        self._met = met
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._held.add(transport)
+        self._met()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._held.discard(self._transport)
 
 
 async def read_body(request: web.BaseRequest, limit: int) -> bytearray:
@@ -102,10 +160,11 @@ def pieces(body: Bytes) -> Iterable[memoryview]:
         yield view[start : start + _PIECE_BYTES]
 
 
-async def respond(
-    request: web.BaseRequest, status: int, headers: CIMultiDict[str], body: Bytes, reason: str | None = None
-) -> web.StreamResponse:
+async def respond(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     """Write an answer. A large body goes out piece by piece, never copied as a whole."""
+    if answer.file is not None:
+        return await _respond_with_file(request, answer, answer.file)
+    status, reason, headers, body = answer.status, answer.reason, answer.headers, answer.body
     if len(body) <= SMALL_BYTES:
         return web.Response(status=status, reason=reason, headers=headers, body=bytes(body))
     response = web.StreamResponse(status=status, reason=reason, headers=headers)
@@ -113,6 +172,17 @@ async def respond(
     await response.prepare(request)
     for piece in pieces(body):
         await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+async def _respond_with_file(request: web.BaseRequest, answer: Answer, path: Path) -> web.StreamResponse:
+    response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    response.content_length = answer.size
+    with path.open("rb") as file:
+        await response.prepare(request)
+        while request.method != "HEAD" and (piece := file.read(_PIECE_BYTES)):
+            await response.write(piece)
     await response.write_eof()
     return response
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .directory import Directory, Member
 from .fields import is_base64, is_hex
+from .listing import Listed
 from .options import HARD_FORK, STORAGE_VERSION
 
 _STAKE = 15_000_000_000_000
@@ -26,24 +26,22 @@ class Ledger:
 
     def __init__(
         self,
-        directory: Directory,
         clock: Callable[[], float],
         height: int,
         block_hash: str,
         names: Mapping[str, Mapping[str, str]],
     ) -> None:
-        self._directory = directory
         self._clock = clock
         self._names = names
         self.height = height
         self.block_hash = block_hash
 
-    def call(self, endpoint: str, params: object) -> dict[str, Any]:
-        """Answer `get_service_nodes` or `ons_resolve`, the calls open to clients. Raises DaemonError."""
+    def call(self, endpoint: str, params: object, nodes: Sequence[Listed]) -> dict[str, Any]:
+        """Answer `get_service_nodes` (of these nodes) or `ons_resolve`, what clients may ask. Raises DaemonError."""
         values = params if isinstance(params, dict) else {}
-        return self.service_nodes(values) if endpoint == "get_service_nodes" else self.resolve_name(values)
+        return self.service_nodes(values, nodes) if endpoint == "get_service_nodes" else self.resolve_name(values)
 
-    def service_nodes(self, params: Mapping[str, Any]) -> dict[str, Any]:
+    def service_nodes(self, params: Mapping[str, Any], nodes: Sequence[Listed]) -> dict[str, Any]:
         """The list of nodes: all fields of all nodes, unless fewer are asked for."""
         requested = _requested_fields(params.get("fields"))
         facts = {
@@ -61,7 +59,7 @@ class Ledger:
             if result["unchanged"]:
                 return {name: value for name, value in result.items() if name != "block_hash"}
             result["block_hash"] = self.block_hash
-        members = [m for m in self._directory if m.swarm_id is not None or not params.get("active_only")]
+        members = [m for m in nodes if m.swarm_id is not None or not params.get("active_only")]
         wanted = params.get("service_node_pubkeys")
         if isinstance(wanted, list) and wanted:
             members = [member for member in members if member.legacy_public.hex() in wanted]
@@ -76,7 +74,7 @@ class Ledger:
         ]
         return result
 
-    def _state(self, member: Member) -> dict[str, Any]:
+    def _state(self, member: Listed) -> dict[str, Any]:
         now = int(self._clock())
         owner = "L" + hashlib.sha256(b"operator" + member.legacy_public).hexdigest()
         registered = _FIRST_REGISTRATION + member.index + 1

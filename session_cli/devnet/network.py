@@ -28,6 +28,8 @@ import aiohttp
 from ..errors import NetworkUnreachable, StoreUnwritable
 from ..protocol.account import Identity
 from .account_calls import AccountCalls
+from .chaos import Chaos
+from .conduct import Conduct
 from .database import open_database
 from .directory import Directory, Member
 from .file_routes import FileRoutes
@@ -45,6 +47,7 @@ from .seed_node import SeedNode
 from .service_node import ServiceNode
 from .storage_rpc import StorageRpc
 from .swarm_storage import NodeStorage
+from .wire import Wire
 
 __all__ = ["Devnet", "DevnetOptions", "FileServerOptions", "NodeHandle", "NodeSpec", "RequestRecord"]
 
@@ -59,6 +62,7 @@ class Devnet:
     def __init__(self, options: DevnetOptions | None = None) -> None:
         self.options = options or DevnetOptions()
         self.directory: Directory
+        self.chaos = Chaos(self)
         self._log = RequestLog(self.options.request_log_size)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -173,6 +177,7 @@ class Devnet:
             ip=self._layout.server_ip,
             port=self._layout.file_port,
             max_file_size=options.max_file_size,
+            wire=Wire(self.chaos.injections, "file_server"),
         )
         # What a client meets first starts last: whoever reads the list of nodes can reach them.
         servers: list[ServiceNode | Listener] = [*nodes, self._files.listener, self._seed.listener]
@@ -180,6 +185,8 @@ class Devnet:
         for server in servers:
             await server.start()
         self._handles = tuple(NodeHandle(self, node) for node in nodes)
+        stack.callback(self.chaos.detach)
+        self.chaos.attach(self.directory, nodes, self._seed.listener, self._files.listener)
         if folder:
             self._remember(folder)
 
@@ -205,7 +212,7 @@ class Devnet:
         for index, node in enumerate(self._layout.nodes):
             identity = Identity.from_seed(node.seed)
             storage = NodeStorage(database, identity.ed25519_public, clock)
-            calls = AccountCalls(identity, storage, lambda: int(clock() * 1000))
+            calls = AccountCalls(identity, storage, clock, Conduct(self.chaos.injections, index))
             members.append(
                 Member(
                     index,
@@ -221,13 +228,15 @@ class Devnet:
             )
         self.directory = Directory(members, clock, options.peer_timeout)
         block_hash = options.block_hash or hashlib.sha256(self._layout.network_id.encode()).hexdigest()
-        ledger = Ledger(self.directory, clock, options.height, block_hash, options.ons)
+        ledger = Ledger(clock, options.height, block_hash, options.ons)
         node_context = self._layout.node_certificate.server_context()
         timeouts = RelayTimeouts(options.hop_timeout, options.server_timeout)
         relays: dict[int, OnionRelay] = {}
         nodes = []
         for member in members:
-            rpc = StorageRpc(member, self.directory, ledger)
+            wire = Wire(self.chaos.injections, member.index)
+            conduct = Conduct(self.chaos.injections, member.index)
+            rpc = StorageRpc(member, self.directory, ledger, conduct)
             relay = OnionRelay(
                 member,
                 self.directory,
@@ -237,6 +246,8 @@ class Devnet:
                 session=session,
                 relays=relays,
                 timeouts=timeouts,
+                wire=wire,
+                conduct=conduct,
             )
             relays[member.index] = relay
             limit = max_request_bytes(options.max_file_size)
@@ -249,10 +260,20 @@ class Devnet:
                     context=node_context,
                     clock=clock,
                     max_onion_bytes=limit,
+                    wire=wire,
                 )
             )
         seed_context = self._layout.seed_certificate.server_context()
-        self._seed = SeedNode(ledger, self._log, self._layout.server_ip, self._layout.seed_port, seed_context)
+        self._seed = SeedNode(
+            self.directory,
+            ledger,
+            self._log,
+            self._layout.server_ip,
+            self._layout.seed_port,
+            seed_context,
+            wire=Wire(self.chaos.injections, "seed"),
+            conduct=Conduct(self.chaos.injections, "seed"),
+        )
         return nodes
 
     def _choose_file_keys(self) -> NodeKeys:

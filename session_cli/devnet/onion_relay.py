@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -14,29 +15,21 @@ from yarl import URL
 
 from ..errors import OnionError
 from ..protocol.onion import MAX_HOP_NUMBER
+from .conduct import Conduct
 from .directory import Directory, Member
 from .fields import from_base64, is_base64, is_hex
-from .http_server import Bytes, Workers, pieces
+from .http_server import Workers, pieces
 from .layers import LayerCipher, NodeKeys, split_frame
 from .options import SERVER_NAME
-from .replies import Reply, parse_json, to_json
+from .replies import OnionReply, Reply, parse_json, to_json
 from .request_log import RequestLog, RequestRecord, Role
 from .storage_rpc import StorageRpc
+from .wire import Wire
 
 _RELAYED_STATUSES = frozenset({200, 400, 401, 403, 404, 406, 410, 413, 421, 429, 502, 503, 504})
 """What passes between nodes; any other status of a server arrives as 500."""
 _CIPHER_NAMES = frozenset({None, "aes-gcm", "gcm", "xchacha20", "xchacha20-poly1305", "aes-cbc", "cbc"})
 _HOP_BY_HOP = frozenset({"connection", "content-encoding", "content-length", "date", "keep-alive", "transfer-encoding"})
-
-
-@dataclass(frozen=True, slots=True)
-class OnionReply:
-    """What goes back along the path. `headers` and `reason` are a server's own, seen only by the node that asked it."""
-
-    status: int
-    body: Bytes = field(repr=False)
-    headers: CIMultiDict[str] | None = None
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +101,11 @@ class OnionRelay:
         session: aiohttp.ClientSession,
         relays: Mapping[int, OnionRelay],
         timeouts: RelayTimeouts,
+        wire: Wire,
+        conduct: Conduct,
     ) -> None:
+        self._wire = wire
+        self._conduct = conduct
         self._member = member
         self._directory = directory
         self._rpc = rpc
@@ -154,10 +151,13 @@ class OnionRelay:
         try:
             blob, control_text = split_frame(plaintext)
             control = Control(control_text)
+            is_guard = layer.previous is None
             if "headers" in control.values:
-                return await self._answer(layer, cipher, blob, control)
+                answer = partial(self._answer, layer, cipher, blob, control)
+                return await self._wire.at_hop("destination", is_guard, answer)
             if "host" in control.values:
-                return await self._to_server(layer, cipher, plaintext, control)
+                ask = partial(self._to_server, layer, cipher, plaintext, control)
+                return await self._wire.at_hop("exit", is_guard, ask)
             following = Layer(
                 blob,
                 control.key("ephemeral_key"),
@@ -170,7 +170,7 @@ class OnionRelay:
             destination = control.key("destination")
         except OnionError:
             return self._noted(layer, "middle", self._sealed(cipher, Reply(400, "Invalid json")))
-        return await self._to_node(layer, destination, following)
+        return await self._wire.at_hop("middle", is_guard, partial(self._to_node, layer, destination, following))
 
     def _noted(self, layer: Layer, role: Role, reply: OnionReply, following: int | None = None) -> OnionReply:
         """Log what this node saw."""
@@ -208,22 +208,36 @@ class OnionRelay:
             as_json=control.values.get("json") is True,
             as_base64=control.values.get("base64") is not False,
         )
-        return self._noted(layer, "destination", reply)
+        if self._conduct.faulty and (rubbish := self._conduct.sealed_nonsense(answered.calls)) is not None:
+            reply = OnionReply(200, base64.b64encode(cipher.seal(rubbish)))
+        return self._noted(layer, "destination", replace(reply, calls=answered.calls))
 
     async def _to_node(self, layer: Layer, destination: bytes, following: Layer) -> OnionReply:
+        if self._conduct.faulty:
+            role: Role = "guard" if layer.previous is None else "middle"
+            identities = [member.ed25519 for member in self._directory]
+            if (lie := self._conduct.blame(role, destination, identities)) is not None:
+                return self._noted(layer, "middle", lie)
         target = self._directory.find(destination)
         if target is None:
             text = f"Next node not found: {destination.hex()}"
             return self._noted(layer, "middle", OnionReply(502, text.encode()))
         try:
             async with asyncio.timeout(self._timeouts.hop):
-                if not target.running:
-                    await asyncio.Event().wait()
-                reply = await self._relays[target.index].handle(following)
+                reply = await self._next(target, following)
         except TimeoutError:
             reply = OnionReply(504, b"Request time out")
         status = reply.status if reply.status in _RELAYED_STATUSES else 500
-        return self._noted(layer, "middle", OnionReply(status, reply.body), following=target.index)
+        passed_on = OnionReply(status, reply.body, calls=reply.calls)
+        return self._noted(layer, "middle", passed_on, following=target.index)
+
+    async def _next(self, target: Member, following: Layer) -> OnionReply:
+        """The next node's answer, for which one may wait in vain."""
+        if not target.running:
+            if target.missed():
+                return OnionReply(502, f"Next node is currently unreachable: {target.ed25519.hex()}".encode())
+            await asyncio.Event().wait()
+        return await self._relays[target.index].handle(following)
 
     async def _to_server(
         self, layer: Layer, cipher: LayerCipher, plaintext: memoryview, control: Control

@@ -7,6 +7,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from multidict import CIMultiDict
+
+from .http_server import Bytes
+
 Body = dict[str, Any] | str | bytes
 
 
@@ -53,3 +57,17 @@ class Reply:
         if isinstance(self.body, dict):
             return to_json(self.body)
         return self.body.encode() if isinstance(self.body, str) else self.body
+
+
+@dataclass(frozen=True, slots=True)
+class OnionReply:
+    """What goes back along the path. `headers` and `reason` are a server's own, seen only by the node that asked it.
+
+    `calls` names what the destination answered: the RPC method and the calls inside of it.
+    """
+
+    status: int
+    body: Bytes = field(repr=False)
+    headers: CIMultiDict[str] | None = None
+    reason: str | None = None
+    calls: tuple[str, ...] = ()

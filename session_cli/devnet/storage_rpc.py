@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import sqlite3
 import struct
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,10 +15,13 @@ from ..protocol.swarm import NO_SWARM
 from . import account_requests as parsing
 from .account_calls import InternalFailure, Refused
 from .account_requests import AccountRequest, Delete, GetExpiries, Retrieve, Store
-from .directory import Directory, Member
+from .conduct import Conduct
+from .directory import Directory, Member, swarm_body
+from .faults import WrongSwarm
 from .fields import Fields, ParseError, required
 from .http_server import Bytes
 from .ledger import DaemonError, Ledger
+from .listing import Listed
 from .options import HARD_FORK, STORAGE_VERSION
 from .replies import Reply, parse_json
 
@@ -45,14 +48,20 @@ class Answered:
     method: str
     parts: tuple[str, ...] = ()
 
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The method and its parts."""
+        return (self.method, *self.parts)
+
 
 class StorageRpc:
     """The methods of one node."""
 
-    def __init__(self, member: Member, directory: Directory, ledger: Ledger) -> None:
+    def __init__(self, member: Member, directory: Directory, ledger: Ledger, conduct: Conduct) -> None:
         self._member = member
         self._directory = directory
         self._ledger = ledger
+        self._conduct = conduct
         self._methods: dict[str, Callable[[str, Mapping[str, Any]], Prepared]] = {
             "active_nodes_bin": self._prepare_active_nodes,
             "batch": self._prepare_batch,
@@ -97,15 +106,21 @@ class StorageRpc:
             prepared = prepare(method, params)
         except ParseError as error:
             return Answered(Reply(400, f"invalid request: {error}"), method)
-        return Answered(await self._run(prepared), method, prepared.parts)
+        return Answered(await self._run(prepared, outermost=True), method, prepared.parts)
 
-    async def _run(self, prepared: Prepared) -> Reply:
+    async def _run(self, prepared: Prepared, *, outermost: bool = False) -> Reply:
         try:
+            if self._conduct.faulty:
+                return await self._conduct.at_call(prepared.method, prepared.parts, prepared.run, outermost=outermost)
             return await prepared.run()
         except Refused as refusal:
             return refusal.reply
         except (InternalFailure, sqlite3.Error):
             return Reply(500, "request failed")
+
+    def _stamped(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body with the node's time and the hard fork."""
+        return body | {"t": self._member.calls.now_ms(), "hf": list(HARD_FORK)}
 
     # Calls on accounts.
 
@@ -115,9 +130,12 @@ class StorageRpc:
         """A method that only the swarm of the account answers."""
 
         async def guarded(request: R) -> Reply:
+            lie = self._conduct.wrong_swarm(request.method) if self._conduct.faulty else None
+            if lie is not None:
+                return self._misdirected(request.account, lie)
             swarm_id, _ = self._directory.swarm_of(request.account)
             if swarm_id != self._member.swarm_id:
-                return Reply(421, self._directory.swarm_body(request.account))
+                return Reply(421, self._stamped(self._directory.swarm_body(request.account)))
             return await run(request)
 
         def prepare(method: str, params: Mapping[str, Any]) -> Prepared:
@@ -126,8 +144,22 @@ class StorageRpc:
 
         return prepare
 
+    def _misdirected(self, account: str, lie: WrongSwarm) -> Reply:
+        """421, whoever the account belongs to."""
+        swarm_id, real = self._directory.swarm_of(account)
+        others = [m for m in self._directory if m.swarm_id not in (None, swarm_id)]
+        if lie.members:
+            shown = [self._directory.members[index] for index in lie.members]
+        elif lie.shows == "rubbish":
+            return Reply(421, "Misdirected Request\n")
+        else:
+            other = [m for m in others if m.swarm_id == others[0].swarm_id]
+            shown = {"real": real, "other": other, "nobody": []}[lie.shows]
+        shown_id = shown[0].swarm_id if shown else None
+        return Reply(421, self._stamped(swarm_body(NO_SWARM if shown_id is None else shown_id, shown)))
+
     async def _retrieve(self, request: Retrieve) -> Reply:
-        return Reply(200, self._directory.stamped(self._member.calls.retrieve(request)))
+        return Reply(200, self._stamped(self._member.calls.retrieve(request)))
 
     async def _get_expiries(self, request: GetExpiries) -> Reply:
         return Reply(200, self._member.calls.get_expiries(request))
@@ -141,26 +173,33 @@ class StorageRpc:
         except InternalFailure as error:
             # The real server has passed the call on by the time it stumbles.
             failure = error
-        peers = [m for m in self._directory.swarm_of(request.account)[1] if m is not self._member]
-        results = await asyncio.gather(*(self._directory.forward(peer, request) for peer in peers))
+        told = await self._ask_peers(request, own)
         if failure is not None:
             raise failure
-        body = self._directory.stamped({})
+        body = self._stamped({})
         if isinstance(request, Store):
             body["hash"] = own["hash"]
             own = own | {"t": body["t"]}
-        swarm = {self._member.ed25519.hex(): own}
-        swarm.update({peer.ed25519.hex(): result for peer, result in zip(peers, results, strict=True)})
-        body["swarm"] = swarm
+        body["swarm"] = swarm = {self._member.ed25519.hex(): own} | told
         if isinstance(request, Delete) and request.required and not any(r.get("deleted") for r in swarm.values()):
             return Reply(404, body)
         return Reply(200, body)
+
+    async def _ask_peers(self, request: AccountRequest, own: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """What the other members of the swarm say to a call, by identity."""
+        peers = {m.ed25519.hex(): m for m in self._directory.swarm_of(request.account)[1] if m is not self._member}
+        if self._conduct.faulty:
+            instead = self._conduct.instead_of_peers(request.method, list(peers), own)
+            if instead is not None:
+                return instead
+        results = await asyncio.gather(*(self._directory.forward(peer, request) for peer in peers.values()))
+        return dict(zip(peers, results, strict=True))
 
     # Calls on the network.
 
     def _prepare_info(self, method: str, _params: Mapping[str, Any]) -> Prepared:
         async def run() -> Reply:
-            body = self._directory.stamped({"version": list(STORAGE_VERSION)})
+            body = self._stamped({"version": list(STORAGE_VERSION)})
             return Reply(200, body | {"timestamp": body["t"]})
 
         return Prepared(method, run)
@@ -169,13 +208,17 @@ class StorageRpc:
         account = parsing.parse_get_swarm(params)
 
         async def run() -> Reply:
-            return Reply(200, self._directory.swarm_body(account))
+            return Reply(200, self._stamped(self._directory.swarm_body(account)))
 
         return Prepared(method, run)
 
+    def _listed(self, method: str) -> Sequence[Listed]:
+        members = self._directory.members
+        return self._conduct.listed(method, members) if self._conduct.faulty else members
+
     def _prepare_active_nodes(self, method: str, _params: Mapping[str, Any]) -> Prepared:
         async def run() -> Reply:
-            return Reply(200, b"".join(map(_node_record, self._directory)))
+            return Reply(200, b"".join(map(_node_record, self._listed(method))))
 
         return Prepared(method, run)
 
@@ -185,11 +228,12 @@ class StorageRpc:
             raise ParseError(f"Invalid oxend endpoint '{endpoint}'")
 
         async def run() -> Reply:
+            nodes = self._listed(method) if endpoint == "get_service_nodes" else ()
             try:
-                result = self._ledger.call(endpoint, params.get("params"))
+                result = self._ledger.call(endpoint, params.get("params"), nodes)
             except DaemonError as error:
                 return Reply(400, str(error))
-            return Reply(200, self._directory.stamped({"result": result}))
+            return Reply(200, self._stamped({"result": result}))
 
         return Prepared(method, run)
 
@@ -292,7 +336,7 @@ def _result(reply: Reply) -> dict[str, Any]:
     return {"body": reply.embedded, "code": reply.status}
 
 
-def _node_record(member: Member) -> bytes:
+def _node_record(member: Listed) -> bytes:
     """51 bytes: Ed25519 key, swarm id, IPv4, HTTPS port, OMQ port, version."""
     swarm_id = NO_SWARM if member.swarm_id is None else member.swarm_id
     address = ipaddress.IPv4Address(member.ip).packed

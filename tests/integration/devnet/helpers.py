@@ -115,3 +115,23 @@ class PathClient:
 
     def _hops(self) -> list[Hop]:
         return [Hop(node.ed25519, node.x25519) for node in self.path]
+
+
+INFO = {"method": "info", "params": {}}
+HOP_S = 0.3
+"""How long a node of the networks with faults waits for the next."""
+
+
+def ask(node: NodeHandle, call: dict[str, Any] = INFO, *, seconds: float = 5.0) -> requests.Response:
+    with new_session() as session:
+        return session.post(f"https://{node.ip}:{node.port}/storage_rpc/v1", json=call, timeout=seconds)
+
+
+def ask_seed(net: Devnet, *, seconds: float = 5.0) -> requests.Response:
+    call = {"method": "get_service_nodes", "params": {"fields": ["public_ip"]}}
+    with new_session() as session:
+        return session.post(f"{net.seed_url}/json_rpc", json=call, timeout=seconds)
+
+
+def healthy(node: NodeHandle) -> bool:
+    return bool(ask(node).json()["version"])

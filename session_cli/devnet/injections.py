@@ -1,0 +1,231 @@
+"""Faults at work: what each is aimed at, whom it befalls, and how often it struck."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, TypeVar
+
+from .faults import ROLES, Drop, Fault, InvalidFault, Status
+from .fields import is_hex
+from .listing import ListedNode
+from .request_log import Role
+
+F = TypeVar("F", bound=Fault)
+Place = int | Literal["seed", "file_server"]
+"""A part of the network: a service node's index, or one of the two servers."""
+
+RPC_METHODS = frozenset(
+    {
+        "active_nodes_bin",
+        "batch",
+        "delete",
+        "delete_all",
+        "delete_before",
+        "expire",
+        "expire_all",
+        "get_expiries",
+        "get_snodes_for_pubkey",
+        "get_swarm",
+        "ifelse",
+        "info",
+        "oxend_request",
+        "retrieve",
+        "revoke_subaccount",
+        "sequence",
+        "store",
+        "unrevoke_subaccount",
+    }
+)
+SEED_METHODS = frozenset({"get_n_service_nodes", "get_service_nodes", "get_all_service_nodes", "ons_resolve"})
+FILE_METHODS = frozenset(
+    {
+        "GET /file/<id>",
+        "GET /file/<id>/info",
+        "GET /files/<id>",
+        "GET /session_version",
+        "GET /token_info",
+        "POST /file",
+        "POST /file/<id>/extend",
+        "POST /files",
+    }
+)
+METHODS = RPC_METHODS | SEED_METHODS | FILE_METHODS
+"""What a fault can be aimed at: RPC methods, the seed node's, and the file server's routes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where and when a fault strikes. Raises InvalidFault if it makes no sense.
+
+    `nodes` are indices, or a share such as "30%"; `swarm` is the place of a swarm among their ids in ascending order,
+    or an account id whose swarm it is. With neither, and neither server, a fault is aimed at all nodes. `roles` and
+    `methods` None are all; `probability` is that of each occasion.
+    """
+
+    nodes: tuple[int, ...] | str | None = None
+    swarm: int | str | None = None
+    seed: bool = False
+    file_server: bool = False
+    roles: frozenset[Role] | None = None
+    methods: frozenset[str] | None = None
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.nodes, str):
+            share(self.nodes)
+        if isinstance(self.swarm, str) and not (len(self.swarm) == 66 and is_hex(self.swarm)):
+            raise InvalidFault("swarm", "must be a number from 0, or an account id of 66 hex digits")
+        if self.nodes is not None and self.swarm is not None:
+            raise InvalidFault("swarm", "can't be given together with 'nodes'")
+        if not 0 < self.probability <= 1:
+            raise InvalidFault("probability", "must be more than 0 and at most 1")
+        for key, values, known in (("roles", self.roles, ROLES), ("methods", self.methods, METHODS)):
+            if values is not None and not values:
+                raise InvalidFault(key, "must not be empty")
+            for value in sorted(values or ()):
+                if value not in known:
+                    raise InvalidFault(key, f"knows no {value!r}")
+
+    @property
+    def at_nodes(self) -> bool:
+        """Whether it is aimed at service nodes at all."""
+        return self.nodes is not None or self.swarm is not None or not (self.seed or self.file_server)
+
+    def check(self, fault: Fault) -> None:
+        """Refuse what this fault can't be aimed at. Raises InvalidFault."""
+        kind = fault.kind
+        for key, aimed in (("nodes", self.at_nodes), ("seed", self.seed), ("file_server", self.file_server)):
+            if aimed and key not in fault.places:
+                raise InvalidFault(key, f"can't suffer from {kind!r}")
+        if self.roles is not None:
+            if self.seed or self.file_server:
+                raise InvalidFault("roles", "are those of service nodes, not of servers")
+            for role in sorted(self.roles - fault.roles):
+                raise InvalidFault("roles", f"{role!r} can't suffer from {kind!r}")
+        if self.methods is not None:
+            if not fault.by_method:
+                raise InvalidFault("methods", f"are nothing that {kind!r} can be aimed at")
+            if (
+                isinstance(fault, Drop | Status)
+                and not fault.after
+                and (not self.at_nodes or self.seed or self.file_server or self.roles not in (None, {"destination"}))
+            ):
+                raise InvalidFault(
+                    "methods", "are known to the destination alone until they are answered; set 'after', or aim there"
+                )
+        if self.probability < 1 and not fault.by_chance:
+            raise InvalidFault("probability", f"is nothing that {kind!r} can have")
+
+
+def share(text: str) -> float:
+    """A share such as "30%" as a number between 0 and 1. Raises InvalidFault."""
+    number = text.removesuffix("%")
+    if number == text or not number.isdigit() or not 0 < int(number) <= 100:
+        raise InvalidFault("nodes", 'must be a list of indices, or a share from "1%" to "100%"')
+    return int(number) / 100
+
+
+class Injection:
+    """A fault at work. Remove it with `remove`, or use it as a context manager; `hits` counts how often it struck."""
+
+    def __init__(
+        self,
+        fault: Fault,
+        aim: Aim,
+        places: Iterable[Place],
+        seed: int,
+        remove: Callable[[Injection], None],
+    ) -> None:
+        self.fault = fault
+        self.aim = aim
+        self.places = frozenset(places)
+        self.hits = 0
+        self.random = random.Random(seed)  # noqa: S311 - to be repeatable, not unpredictable
+        """Its own, so that what one fault does can't depend on how often another was asked."""
+        self.nodes: tuple[ListedNode, ...] = ()
+        """What a fault in the lists remembers or made up."""
+        self.removed = asyncio.Event()
+        """For the network's thread: whoever hangs in this fault waits for it."""
+        self._remove = remove
+
+    def __repr__(self) -> str:
+        return f"Injection({self.fault!r} {self.described_aim}, {self.hits} hits)"
+
+    @property
+    def described_aim(self) -> str:
+        """Where and when it strikes, in words."""
+        nodes = sorted(place for place in self.places if isinstance(place, int))
+        words = [f"at nodes {', '.join(map(str, nodes))}"] if nodes else []
+        words += [f"at the {place.replace('_', ' ')}" for place in ("seed", "file_server") if place in self.places]
+        if self.aim.roles is not None:
+            words.append(f"as {' or '.join(sorted(self.aim.roles))}")
+        if self.aim.methods is not None:
+            words.append(f"in {' or '.join(sorted(self.aim.methods))}")
+        if self.aim.probability < 1:
+            words.append(f"with probability {self.aim.probability:g}")
+        return " ".join(words)
+
+    def remove(self) -> None:
+        """Take the fault out of the network. Does nothing if it is out already."""
+        self._remove(self)
+
+    def __enter__(self) -> Injection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def concerns(self, place: Place, role: Role | None, calls: tuple[str, ...]) -> bool:
+        """Whether it is aimed at this place in this role, while it answers these calls."""
+        aim = self.aim
+        return (
+            place in self.places
+            and (aim.roles is None or role in aim.roles)
+            and (aim.methods is None or not aim.methods.isdisjoint(calls))
+        )
+
+    def happens(self) -> bool:
+        """Whether it strikes on this occasion, by its probability."""
+        probability = self.aim.probability
+        return probability >= 1 or self.random.random() < probability
+
+
+class Injections:
+    """All faults at work in one network. `live` is replaced as a whole, so that it can be read from any thread."""
+
+    def __init__(self) -> None:
+        self.live: tuple[Injection, ...] = ()
+
+    def striking(
+        self,
+        kinds: type[F] | tuple[type[F], ...],
+        place: Place,
+        role: Role | None = None,
+        calls: tuple[str, ...] = (),
+        *,
+        when: Callable[[Injection], bool] | None = None,
+    ) -> Iterator[tuple[F, Injection]]:
+        """The faults of these kinds that strike now, the longest at work first; each is counted.
+
+        `when` chooses among them before chance does.
+        """
+        for injection in self.live:
+            fault = injection.fault
+            if (
+                isinstance(fault, kinds)
+                and injection.concerns(place, role, calls)
+                and (when is None or when(injection))
+                and injection.happens()
+            ):
+                injection.hits += 1
+                yield fault, injection
+
+    def first(self, kind: type[F], place: Place, role: Role | None = None, calls: tuple[str, ...] = ()) -> F | None:
+        """The first fault of this kind that strikes now, if any."""
+        return next((fault for fault, _ in self.striking(kind, place, role, calls)), None)
