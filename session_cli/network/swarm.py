@@ -36,9 +36,10 @@ from ..protocol.storage_rpc import (
     size_fractions,
 )
 from .clock import Deadline
-from .onion import OnionClient, WrongSwarm, raise_for_status
+from .onion import OnionClient
 from .parallel import run_parallel
 from .pool_cache import State
+from .replies import WrongSwarm, raise_for_status
 from .trial import NodeFailed
 
 LOG = logging.getLogger(__name__)

@@ -40,7 +40,7 @@ class NodeFailed(NetworkError):
 
 
 class NoPath(PathFailed):
-    """No path could be built behind a guard."""
+    """Nothing gets through behind a guard, although many nodes were tried there: it is the guard that blocks."""
 
     slug = "no_path"
 
@@ -67,7 +67,7 @@ class _Failure:
 
     @property
     def is_the_guards(self) -> bool:
-        return isinstance(self.error, NetworkUnreachable) or not self.reached
+        return isinstance(self.error, NetworkUnreachable | NoPath) or not self.reached
 
     @property
     def is_the_targets(self) -> bool:
@@ -93,7 +93,7 @@ class _Failure:
             return set(self.path.keys[:1]) or target
         if self.is_the_targets:
             return target
-        if isinstance(self.error, NetworkError | OnionError) and not isinstance(self.error, RateLimited | NoPath):
+        if isinstance(self.error, NetworkError | OnionError) and not isinstance(self.error, RateLimited):
             return set(self.path.keys[1:]) | target
         return set()
 
