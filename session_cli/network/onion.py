@@ -36,7 +36,7 @@ from .parallel import first_success
 from .path import Path, PathBook
 from .path_builder import PathBuilder
 from .pool import NodePool
-from .replies import accept, check_guard
+from .replies import WrongSwarm, accept, check_guard
 from .transport import Cancellation, Reply, Transport
 from .trial import NodeFailed, OnionAttempt, Trial
 

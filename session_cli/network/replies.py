@@ -36,6 +36,7 @@ def check_guard(status: int, body: bytes) -> None:
 
 
 def accept(reply: SnodeReply) -> Any:
+    """The JSON of a node's answer. Raises what `raise_for_status` raises, OnionError."""
     if reply.status == 200:
         return reply.json()
     text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
