@@ -15,7 +15,7 @@ from session_cli.errors import NetworkError, NetworkUnreachable, PathFailed
 from session_cli.network.clock import TOLERANCE_MS, Deadline, NetworkClock
 from session_cli.network.definition import MAINNET
 from session_cli.network.onion import OnionClient
-from session_cli.network.path import LIFETIME_S, PATHS, PathBook
+from session_cli.network.path import LIFETIME_S, PATHS, Path, PathBook
 from session_cli.network.pool import NodePool, subnet_of
 from session_cli.network.pool_cache import MOST_STRIKES, STRIKE_LIFETIME_S, KnownPath, PoolCache, State
 from session_cli.network.transport import Reply, Transport
@@ -134,6 +134,11 @@ def test_a_hop_that_fails_twice_is_replaced_behind_its_guard(book: PathBook, poo
     assert path.hops[1] not in later.hops
 
 
+def path_as_standing(path: Path) -> Path:
+    """The same path, once it has worked."""
+    return replace(path, fresh=False, latency_ms=100)
+
+
 def test_destinations_on_the_standing_path_are_gone_around(book: PathBook) -> None:
     path = book.choose(())
     assert path is not None
@@ -141,6 +146,8 @@ def test_destinations_on_the_standing_path_are_gone_around(book: PathBook) -> No
     around = book.choose({path.hops[1].ed25519})
     assert around is not None
     assert path.hops[1] not in around.hops
+    book.succeeded(around, 100)
+    assert book.choose(()) == path_as_standing(path), "for once only"
     other = book.choose({path.hops[0].ed25519})
     assert other is not None
     assert other.guard != path.guard, "and so is a guard that shall be asked itself"
