@@ -277,7 +277,8 @@ def test_a_member_that_failed_is_asked_last(private_net: Devnet, tmp_path: Path)
     members = members_of(private_net, ME.account_id)
     with network_of(private_net, tmp_path) as network:
         for lane in range(2):
-            network.swarm.store(ME.account_id, b"%d" % lane, DAY_MS, Deadline(20), lane=lane)
+            network.onion.call_anybody(storage_rpc.info(), lambda body, _: body, Deadline(20), lane=lane)
+        assert len(network.onion.paths.standing()) == 2
         # One that also is a hop of ours would be forgiven for doing that well.
         relaying = {key for path in network.onion.paths.standing() for key in path.keys}
         failing = next(node for node in members if node.ed25519 not in relaying)
