@@ -190,6 +190,9 @@ class Trial:
         if not self._failures:
             return
         struck = {key: 1 for failure in self._failures for key in failure.suspects - innocent}
+        # Who fails as a destination is not excused by doing well as a hop.
+        failed_targets = {f.target.ed25519 for f in self._failures if f.is_the_targets and f.target is not None}
+        struck |= dict.fromkeys(failed_targets - {target.ed25519 if target else b""}, 1)
         # Two silent attempts over one guard: perhaps it is the guard that swallows them.
         tries = [failure.path.keys[0] for failure in self._failures if failure.path.keys]
         struck |= {key: 1 for key in tries if tries.count(key) > 1 and key not in innocent}
