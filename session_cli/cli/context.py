@@ -108,8 +108,7 @@ class App:
         proxy = self.proxy_url
         if online:
             self.listen()
-            self.warn_of_directness()
-        return Client.open(
+        client = Client.open(
             self.profile_name,
             network=self.network_name,
             prompt=self.passphrase_prompt(),
@@ -118,6 +117,9 @@ class App:
             direct=self.direct,
             timeout=self.timeout,
         )
+        if online:
+            self.warn_of_directness()
+        return client
 
     def warn_of_directness(self) -> None:
         """Say what --direct does, if it was given."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import NotConfigured, UsageError
+from ..errors import NetworkUnreachable, NotConfigured, UsageError
 from .context import App
-from .exit_codes import ExitCode
 from .output import Painter, iso_time, json_object
 from .text import counted, harmless, human_time, short_id
 from .typer_app import PlainTyper
@@ -32,7 +31,7 @@ _KNOWS = {
 
 
 @app.plain_command()
-def path(ctx: typer.Context) -> int:
+def path(ctx: typer.Context) -> None:
     """Show the onion paths in use, and how long each hop takes to answer.
 
     The guards stay the same from run to run, as far as they work; the hops behind them change every ten minutes. The
@@ -51,8 +50,8 @@ def path(ctx: typer.Context) -> int:
             context.emit_json(_path_json(number, standing))
         else:
             context.emit(("\n" if number > 1 else "") + _path_text(number, standing, context.painter()))
-    works = any(all(hop.problem is None for hop in standing.hops) for standing in paths)
-    return ExitCode.OK if works else ExitCode.TEMPORARY
+    if not any(all(hop.problem is None for hop in standing.hops) for standing in paths):
+        raise NetworkUnreachable(f"No path into the network {network.definition.name!r} works at the moment.")
 
 
 @app.plain_command()

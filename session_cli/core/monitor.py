@@ -136,7 +136,13 @@ def measure_paths(network: Network, deadline: Deadline) -> list[StandingPath]:
 def _measure_path(network: Network, path: Path, deadline: Deadline) -> tuple[Hop, ...]:
     # The first question opens the connection, which takes several times as long as an answer.
     _measure(network, path, 0, deadline)
-    return tuple(_measure(network, path, length, deadline) for length in range(len(path.hops)))
+    hops: list[Hop] = []
+    for length, node in enumerate(path.hops):
+        if hops and hops[-1].problem is not None:
+            hops.append(Hop(_node(network, node), None, "Nothing gets that far."))
+        else:
+            hops.append(_measure(network, path, length, deadline))
+    return tuple(hops)
 
 
 def _measure(network: Network, path: Path, length: int, deadline: Deadline) -> Hop:
