@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from ..errors import (
     ClockOutOfSync,
+    NodeFailed,
     OnionError,
     PathFailed,
     RateLimited,
@@ -36,9 +37,9 @@ from .parallel import first_success
 from .path import Path, PathBook
 from .path_builder import PathBuilder
 from .pool import NodePool
-from .replies import WrongSwarm, accept, check_guard
+from .replies import GuardBusy, WrongSwarm, accept, check_guard
 from .transport import Cancellation, Reply, Transport
-from .trial import NodeFailed, OnionAttempt, Trial
+from .trial import NoPath, OnionAttempt, Trial
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -158,7 +159,8 @@ class OnionClient:
         """
 
         def final(node: ServiceNode, error: SessionError) -> None:
-            if isinstance(error, WrongSwarm | ClockOutOfSync | ServiceRefused | RateLimited | NodeFailed):
+            said = WrongSwarm | ClockOutOfSync | ServiceRefused | RateLimited | NodeFailed
+            if isinstance(error, said) and not isinstance(error, GuardBusy):
                 raise error
 
         return self.ask(
@@ -273,12 +275,19 @@ class OnionClient:
         transfer_s: float | None = None,
     ) -> V4Response:
         """Attempts at a server, one after the other: a large transfer is never made twice at a time."""
+        one_at_a_time = threading.Lock()
+
+        def run_alone(path: Path, cancellation: Cancellation) -> V4Response:
+            # One that was given up on may still be about to read or write the file that both share.
+            with one_at_a_time:
+                return run(path, cancellation)
 
         def attempts() -> Iterator[OnionAttempt]:
             for _ in range(SERVER_ATTEMPTS):
                 path = trial.path(())
                 limit = transfer_s or self.pace.server
-                yield OnionAttempt(partial(self._timed, what, path, None, partial(run, path)), limit, limit, path=path)
+                attempt = partial(self._timed, what, path, None, partial(run_alone, path))
+                yield OnionAttempt(attempt, limit, limit, path=path)
 
         self.prepare(deadline)
         if transfer_s is not None:
@@ -319,7 +328,7 @@ class OnionClient:
         except BaseException as error:
             trial.gave_up()
             self.pool.save()
-            if isinstance(error, OnionError):
+            if isinstance(error, OnionError | NoPath):
                 raise PathFailed(error.message) from None
             if isinstance(error, RpcError):
                 raise NodeFailed(error.message) from None

@@ -6,9 +6,8 @@ import json
 import re
 from typing import Any
 
-from ..errors import ClockOutOfSync, PathFailed, RateLimited, ServiceRefused, SessionError
+from ..errors import ClockOutOfSync, NodeFailed, PathFailed, RateLimited, ServiceRefused, SessionError
 from ..protocol.onion import SnodeReply
-from .trial import NodeFailed
 
 _NAMED = re.compile(r"(?:Next node not found|Next node is currently unreachable|Snode not ready): ([0-9a-f]{64})")
 
@@ -31,8 +30,12 @@ def check_guard(status: int, body: bytes) -> None:
     if named:
         raise PathFailed("A hop of the path is gone.", node=named[1])
     if status == 429:
-        raise RateLimited("The guard asks to slow down.")
+        raise GuardBusy("The guard asks to slow down.")
     raise PathFailed(f"The path failed with status {status}.")
+
+
+class GuardBusy(RateLimited):
+    """The guard, or a server behind the path, asks to slow down: another guard may not."""
 
 
 def accept(reply: SnodeReply) -> Any:

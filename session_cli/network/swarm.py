@@ -17,6 +17,7 @@ from ..errors import (
     ClockOutOfSync,
     NetworkError,
     NetworkUnreachable,
+    NodeFailed,
     PathFailed,
     RequestTimeout,
     RpcError,
@@ -40,7 +41,6 @@ from .onion import OnionClient
 from .parallel import run_parallel
 from .pool_cache import State
 from .replies import WrongSwarm, raise_for_status
-from .trial import NodeFailed
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")

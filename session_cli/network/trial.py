@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import (
     NetworkError,
     NetworkUnreachable,
+    NodeFailed,
     OnionError,
     PathFailed,
     RateLimited,
@@ -31,12 +32,6 @@ from .pool_cache import MOST_STRIKES, State, Trouble
 LOG = logging.getLogger(__name__)
 
 BLIND_ATTEMPTS = 2
-
-
-class NodeFailed(NetworkError):
-    """The destination node answered, but with trouble of its own; another member of the swarm may do better."""
-
-    slug = "node_failed"
 
 
 class NoPath(PathFailed):

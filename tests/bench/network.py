@@ -13,7 +13,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from session_cli.devnet.network import Devnet, DevnetOptions
@@ -24,7 +23,7 @@ from session_cli.network.swarm import Poll
 from session_cli.protocol.account import Identity
 from tests.support.devnet import Person
 
-from .measuring import SESSION, ratio
+from .measuring import network, ratio
 
 PEER_TIMEOUT_S = 0.1
 RUNS = 200
@@ -108,37 +107,29 @@ def _dead_guards() -> Iterator[str]:
 
 
 def _many_swarms() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as name, _slow_network(Path(name)) as definition:
-        people = [Identity.generate() for _ in range(SWARMS)]
-        with Network(load_definition(str(definition)), Path(name) / "cache") as network:
-            network.swarm.poll([Poll(person, {0: {}}) for person in people], Deadline(60))  # opens the connections
-            one = min(_poll(network, people[:1]) for _ in range(5))
-            many = min(_poll(network, people) for _ in range(3))
+    with tempfile.TemporaryDirectory() as name:
+        chaos = Path(name) / "chaos.toml"
+        chaos.write_text(f'[[fault]]\nkind = "delay"\nseconds = {HOP_DELAY_S}\n')
+        with network("--chaos", str(chaos)) as definition:
+            one, many = _compare_polls(definition, Path(name) / "cache")
     yield f"poll of one swarm, {HOP_DELAY_S * 1000:.0f} ms a hop: {one * 1000:.0f} ms"
     yield ratio(f"poll of {SWARMS} swarms to that of one", many, one, "6")
 
 
-def _poll(network: Network, people: list[Identity]) -> float:
+def _compare_polls(definition: Path, cache: Path) -> tuple[float, float]:
+    """Seconds that a poll of one swarm takes, and one of all."""
+    people = [Identity.generate() for _ in range(SWARMS)]
+    with Network(load_definition(str(definition)), cache) as client:
+        _poll(client, people)  # opens the connections
+        return min(_poll(client, people[:1]) for _ in range(5)), min(_poll(client, people) for _ in range(3))
+
+
+def _poll(client: Network, people: list[Identity]) -> float:
     started = time.perf_counter()
-    pages = network.swarm.poll([Poll(person, {0: {}}) for person in people], Deadline(60))
+    pages = client.swarm.poll([Poll(person, {0: {}}) for person in people], Deadline(60))
     if any(isinstance(page, Exception) for page in pages):
         raise RuntimeError("a poll failed")
     return time.perf_counter() - started
-
-
-@contextmanager
-def _slow_network(folder: Path) -> Iterator[Path]:
-    """A network in a process of its own, in which each hop takes a while."""
-    chaos = folder / "chaos.toml"
-    chaos.write_text(f'[[fault]]\nkind = "delay"\nseconds = {HOP_DELAY_S}\n')
-    command = [SESSION, "devnet", "run", "--quiet", "--chaos", str(chaos)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        if process.stdout is None:
-            raise RuntimeError("the network's output is lost")
-        try:
-            yield Path(process.stdout.readline().strip())
-        finally:
-            process.terminate()
 
 
 def _many_sends() -> Iterator[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from session_cli.errors import (
     ClockOutOfSync,
+    NodeFailed,
     OnionError,
     PathFailed,
     RateLimited,
@@ -18,7 +19,6 @@ from session_cli.errors import (
     SessionError,
 )
 from session_cli.network.replies import WrongSwarm, check_guard, raise_for_status
-from session_cli.network.trial import NodeFailed
 from session_cli.protocol import onion, storage_rpc
 from session_cli.protocol.onion import EncType, LayerKey
 from session_cli.protocol.storage_rpc import MessageHash
