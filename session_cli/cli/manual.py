@@ -59,7 +59,7 @@ FILES = {
     "CONFIG/keys/NAME.key": "The key file, for profiles that use one. Whoever has it and the data can read both.",
     "CONFIG/config.toml": "Defaults for profile, network and proxy.",
     "CACHE/NETWORK.json": "The public list of service nodes.",
-    "CACHE/NETWORK.state.json": "Guards and paths in use, strikes of nodes, the clock's offset, what went wrong lately.",
+    "CACHE/NETWORK.state.json": "Guards and paths in use, strikes, the clock's offset, what went wrong lately.",
 }
 
 
