@@ -32,7 +32,7 @@ class Network:
             self.pool, self._transport, self.clock, ready=self._ready, refresh=self._refresh, direct=direct
         )
         self.list = NodeListSource(self.pool, self._transport, self.onion)
-        self.swarm = SwarmClient(self.onion)
+        self.swarm = SwarmClient(self.onion, self.list.refresh)
         self.files = FileServerClient(self.onion, definition.file_server)
 
     def prepare(self, deadline: Deadline) -> None:

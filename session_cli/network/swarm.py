@@ -101,11 +101,15 @@ class Poll:
 
 
 class SwarmClient:
-    """Storage RPC by account: finds the swarm, a member that answers, and the truth in the answer."""
+    """Storage RPC by account: finds the swarm, a member that answers, and the truth in the answer.
 
-    def __init__(self, onion: OnionClient) -> None:
+    `renew_list` fetches the list of nodes anew, when it turns out to be older than a swarm.
+    """
+
+    def __init__(self, onion: OnionClient, renew_list: Callable[[Deadline], None]) -> None:
         self._onion = onion
         self._pool = onion.pool
+        self._renew_list = renew_list
 
     def store(
         self,
@@ -213,7 +217,7 @@ class SwarmClient:
 
     def _members(self, account_id: str, deadline: Deadline) -> _Members:
         self._onion.prepare(deadline)
-        return _Members(self._onion, account_id)
+        return _Members(self._onion, account_id, self._renew_list)
 
 
 def _read_part(part: storage_rpc.BatchPart, account_id: str, namespace: int) -> RetrieveResult | SessionError:
@@ -232,9 +236,11 @@ def _read_part(part: storage_rpc.BatchPart, account_id: str, namespace: int) -> 
 class _Members:
     """The members of one account's swarm, asked in turn, and what they say about the account's place and the time."""
 
-    def __init__(self, onion: OnionClient, account_id: str) -> None:
+    def __init__(self, onion: OnionClient, account_id: str, renew_list: Callable[[Deadline], None]) -> None:
         self._onion = onion
         self._pool = onion.pool
+        self._account_id = account_id
+        self._renew_list = renew_list
         listed = onion.pool.swarm(account_id)
         if not listed:
             raise NetworkUnreachable("The list of service nodes names no swarm for this account.")
@@ -348,8 +354,13 @@ class _Members:
         except RpcError:
             members = []
         members = [node for node in members if node.ed25519 not in self._elsewhere]
+        if members:
+            self._pool.change(_mark_stale)
+        else:
+            # They name nobody whom we know: our list is older than the swarm, or they lie together.
+            self._renew_list(deadline)
+            members = self._pool.swarm(self._account_id)
         LOG.info("the swarm has moved: %d known members", len(members))
-        self._pool.change(_mark_stale)
         self.names = frozenset(node.ed25519.hex() for node in members)
         self._waiting = self._pool.by_trust(members)
 

@@ -305,3 +305,19 @@ def test_a_dead_member_costs_the_wait_once(private_net: Devnet, tmp_path: Path) 
         for _ in range(10):
             network.swarm.retrieve(ME, INBOX, Deadline(20))
         assert fault.hits == missed, "nobody waits for it again"
+
+
+def test_a_swarm_of_nodes_that_we_do_not_know_yet(private_net: Devnet, tmp_path: Path) -> None:
+    """All members were replaced since our list was made: those we know name strangers, and the list is fetched anew."""
+    right = {node.ed25519 for node in members_of(private_net, ME.account_id)}
+    with network_of(private_net, tmp_path) as network:
+        network.prepare(Deadline(10))
+        own = next(node.swarm_id for node in network.pool.swarm(ME.account_id))
+        rest = [node for key, node in network.pool.nodes.items() if key not in right]
+        other = rest[0].swarm_id
+        network.pool.replace(
+            [replace(node, swarm_id=own if node.swarm_id == other else node.swarm_id) for node in rest]
+        )
+        page = network.swarm.retrieve(ME, INBOX, Deadline(20))
+        assert bytes.fromhex(page.node) in right
+        assert len(network.pool.nodes) == 12
