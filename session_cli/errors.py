@@ -12,7 +12,7 @@
     │   └── AttachmentCorrupt
     ├── NetworkError                   temporary: trying again later may help
     │   ├── NetworkUnreachable         RequestTimeout         ClockOutOfSync
-    │   ├── RateLimited                PathFailed
+    │   ├── RateLimited                PathFailed             ProxyUnreachable
     │   └── NodeFailed
     ├── ServiceRefused                 permanent: the other side understood, and said no
     │   └── FileGone                   FileTooLargeForServer
@@ -182,6 +182,12 @@ class PathFailed(NetworkError):
     def __init__(self, message: str, *, node: str | None = None) -> None:
         super().__init__(message)
         self.node = node
+
+
+class ProxyUnreachable(NetworkUnreachable):
+    """The proxy through which everything has to go can't be reached, so that nothing else needs to be tried."""
+
+    slug = "proxy_unreachable"
 
 
 class NodeFailed(NetworkError):

@@ -103,7 +103,7 @@ def _global_options() -> list[TyperOption]:
         ),
         option(
             "--timeout",
-            help="Give up after so many seconds.",
+            help="Give up after so many seconds (default: when every way has failed).",
             type=click.types.FloatRange(min=0, min_open=True, max=1e9),
             metavar="SECONDS",
         ),

@@ -77,6 +77,11 @@ class App:
         return self._config
 
     @property
+    def names_profile(self) -> bool:
+        """Whether a certain profile was asked for."""
+        return self.setting("profile", "SESSION_PROFILE") is not None
+
+    @property
     def profile_name(self) -> str:
         """The profile asked for."""
         return self.setting("profile", "SESSION_PROFILE") or "default"
@@ -124,7 +129,8 @@ class App:
     def warn_of_directness(self) -> None:
         """Say what --direct does, if it was given."""
         if self.direct:
-            self.note("session: --direct shows this machine's address to every node and server that is asked.")
+            whose = "the proxy's" if self.proxy_url else "this machine's"
+            self.note(f"session: --direct shows {whose} address to every node and server that is asked.")
 
     def listen(self) -> None:
         """Send what the floors below have to say to stderr: warnings, and every request with -v."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from ..core.client import Client
     from ..core.monitor import NetworkStatus, Node, StandingPath
     from ..network.network import Network
+    from ..network.pool_cache import Trouble
 
 app = PlainTyper(help="Show the way into the network.", no_args_is_help=True)
 
 _TROUBLES_SHOWN = 5
+_TROUBLE_WIDTH = 64
 _KNOWS = {
     "guard": "sees your address, not where it goes",
     "middle": "sees its neighbours, nothing else",
@@ -72,7 +75,7 @@ def status(
     from ..core import monitor
     from ..network.clock import Deadline
 
-    with _network(context) as (network, client):
+    with _network(context, online=refresh) as (network, client):
         accounts = [_account(context, client, name) for name in who or ()]
         if client is not None and not accounts:
             accounts = [client.account_id]
@@ -87,11 +90,16 @@ def status(
 
 
 @contextmanager
-def _network(context: App) -> Iterator[tuple[Network, Client | None]]:
+def _network(context: App, *, online: bool = True) -> Iterator[tuple[Network, Client | None]]:
     """The network of the profile, or where there is none, the one that was asked for."""
     try:
-        client = context.open_client()
+        client = context.open_client(online=online)
     except NotConfigured:
+        if context.names_profile:
+            raise
+        if online:
+            context.listen()
+            context.warn_of_directness()
         from ..core.monitor import open_network
 
         reference = context.network_name or "mainnet"
@@ -169,6 +177,7 @@ def _status_json(known: NetworkStatus) -> dict[str, Any]:
                 "request": trouble.request,
                 "error": trouble.error,
                 "guard": trouble.guard,
+                "message": trouble.message,
             }
             for trouble in known.troubles
         ],
@@ -194,15 +203,30 @@ def _status_text(known: NetworkStatus, painter: Painter, own: str | None) -> str
     for swarm in known.shown_swarms:
         whose = "Own swarm" if swarm.account_id == own else f"Swarm of {short_id(swarm.account_id)}"
         rows.append((whose, [_node_text(node, painter) for node in swarm.members] or ["not known yet"]))
-    troubles = [
-        f"{_moment(trouble.at_s)}  {trouble.request}: {trouble.error}"
-        + (f" over {trouble.guard}" if trouble.guard else "")
-        for trouble in known.troubles[-_TROUBLES_SHOWN:]
-    ]
-    rows.append(("Troubles", list(map(harmless, troubles)) or ["none lately"]))
+    rows.append(("Troubles", _troubles_text(known.troubles) or ["none lately"]))
     width = max(len(title) for title, _ in rows)
     indented = "\n" + " " * (width + 2)
     return "\n".join(f"{painter.bold(title.ljust(width))}  {indented.join(lines)}" for title, lines in rows)
+
+
+def _troubles_text(troubles: Sequence[Trouble]) -> list[str]:
+    """The latest of them, a line each; the same again and again in one line."""
+    folded: list[tuple[Trouble, int]] = []
+    for trouble in troubles:
+        for index, (earlier, count) in enumerate(folded):
+            if (earlier.request, earlier.message) == (trouble.request, trouble.message):
+                del folded[index]
+                folded.append((trouble, count + 1))
+                break
+        else:
+            folded.append((trouble, 1))
+    lines = []
+    for trouble, count in folded[-_TROUBLES_SHOWN:]:
+        times = f", {count} times" if count > 1 else ""
+        guard = f" over {trouble.guard}" if trouble.guard and trouble.guard not in trouble.message else ""
+        lines.append(harmless(f"{trouble.request}{guard}, {_ago(trouble.at_s)}{times}:"))
+        lines += ["  " + line for line in wrap(harmless(trouble.message), _TROUBLE_WIDTH)]
+    return lines
 
 
 def _nodes_text(known: NetworkStatus, painter: Painter) -> str:
@@ -217,7 +241,9 @@ def _node_text(node: Node, painter: Painter) -> str:
     return f"{node.ip}:{node.port}{strikes}"
 
 
-def _clock_text(offset_ms: int) -> str:
+def _clock_text(offset_ms: int | None) -> str:
+    if offset_ms is None:
+        return "not known yet"
     if not offset_ms:
         return "in step with the network"
     return f"this machine is {human_time(abs(offset_ms) / 1000)} {'behind' if offset_ms > 0 else 'ahead'}"
@@ -226,10 +252,6 @@ def _clock_text(offset_ms: int) -> str:
 def _ago(moment_s: float) -> str:
     seconds = time.time() - moment_s
     return "just now" if seconds < 2 else f"{human_time(seconds)} ago"
-
-
-def _moment(moment_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment_s))
 
 
 commands = {"network": app}

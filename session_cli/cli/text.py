@@ -43,7 +43,7 @@ def human_time(seconds: float) -> str:
     """A length of time as people say it, in its largest unit: 3 seconds, 2 hours."""
     for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
         if seconds >= 2 * length or (seconds >= length and unit == "day"):
-            return counted(int(seconds // length), unit)
+            return counted(round(seconds / length), unit)
     return counted(max(0, round(seconds)), "second")
 
 

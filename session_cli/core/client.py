@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CannotCreate, InvalidInput, UsageError
+from ..errors import CannotCreate, InvalidInput, NetworkError, UsageError
 from ..file_lock import FileLock
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DEFAULT_READER = "default"
 TOR_PROXY = "socks5h://127.0.0.1:9050"
 """Where Tor listens for other programs of this machine."""
+_TOR_PORTS = (9050, 9150)
 POLL_INTERVAL_S = 1.5
 _LOCK_TIMEOUT_S = 60.0
 _BATCH = 200
@@ -43,6 +44,17 @@ def choose_network(reference: str) -> NetworkChoice:
     definition = load_definition(reference)
     is_file = definition.name != reference or Path(reference).exists()
     return NetworkChoice(str(Path(reference).absolute()) if is_file else reference, definition)
+
+
+def check_direct(proxy: str | None, *, direct: bool) -> None:
+    """Raise UsageError where requests shall go without onion paths, and through Tor."""
+    if direct and proxy is not None:
+        from urllib.parse import urlsplit
+
+        with suppress(ValueError):
+            place = urlsplit(proxy)
+            if place.port in _TOR_PORTS and place.hostname in ("127.0.0.1", "localhost", "::1"):
+                raise UsageError("Without onion paths nodes see what Tor is there to hide; --direct excludes --tor.")
 
 
 class Client:
@@ -62,8 +74,7 @@ class Client:
         direct: bool = False,
         timeout: float | None = None,
     ) -> None:
-        if direct and proxy == TOR_PROXY:
-            raise UsageError("Without onion paths every node sees what Tor is there to hide; --direct excludes --tor.")
+        check_direct(proxy, direct=direct)
         self._profile = profile
         self._store = profile.store
         self._network_reference = network
@@ -289,12 +300,19 @@ class Client:
         there is something. `polled` is told what each poll brought. Other processes that receive wait meanwhile.
         """
         from ..network.clock import Deadline
+        from .receiving import PollResult
 
         end = time.monotonic() + wait
         while True:
             deadline = Deadline(self._timeout)
             with self._receiving(deadline):
-                result = self._poll(deadline)
+                try:
+                    result = self._poll(deadline)
+                except NetworkError:
+                    # Who waits, waits for the network as well.
+                    if end - time.monotonic() <= POLL_INTERVAL_S:
+                        raise
+                    result = PollResult()
                 if polled is not None:
                     polled(result)
                 left = end - time.monotonic()

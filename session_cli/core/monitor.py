@@ -18,9 +18,14 @@ from ..network.path import Path
 from ..network.pool_cache import Trouble
 from ..protocol import storage_rpc
 from ..store.locations import locate
+from .client import check_direct
 
 if TYPE_CHECKING:
     from ..protocol.storage_rpc import ServiceNode
+
+
+ASKED = 2
+"""How often a hop is asked, at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ class NetworkStatus:
     """What is known without asking anybody. `fetched_s` (Unix time) is None if there is no list of nodes yet.
 
     `stale`: the list was found wrong since, and will be fetched anew. `clock_offset_ms` is what has to be added to
-    this machine's time. `struck` are all nodes with strikes; `troubles` what went wrong lately, oldest first.
+    this machine's time (None: no node has told the time). `struck` are all nodes with strikes; `troubles` what went
+    wrong lately, oldest first.
     """
 
     network: str
@@ -74,7 +80,7 @@ class NetworkStatus:
     stale: bool
     guards: tuple[Node, ...]
     struck: tuple[Node, ...]
-    clock_offset_ms: int
+    clock_offset_ms: int | None
     troubles: tuple[Trouble, ...]
     shown_swarms: tuple[Swarm, ...]
 
@@ -82,7 +88,8 @@ class NetworkStatus:
 def open_network(
     reference: str, environ: Mapping[str, str] = os.environ, *, proxy: str | None = None, direct: bool = False
 ) -> Network:
-    """A network without an account, by name or path of a definition. Raises InvalidNetworkDefinition."""
+    """A network without an account, by name or path of a definition. Raises InvalidNetworkDefinition, UsageError."""
+    check_direct(proxy, direct=direct)
     return Network(load_definition(reference), locate(environ).cache, proxy=proxy, direct=direct)
 
 
@@ -104,10 +111,11 @@ def status(network: Network, accounts: Sequence[str] = ()) -> NetworkStatus:
                 key=lambda node: (-node.strikes, node.ip),
             )
         ),
-        clock_offset_ms=network.clock.offset_ms,
+        clock_offset_ms=network.clock.offset_ms if network.clock.samples else None,
         troubles=tuple(pool.state.troubles),
         shown_swarms=tuple(
-            Swarm(account, tuple(_node(network, member) for member in pool.swarm(account))) for account in accounts
+            Swarm(account, tuple(sorted((_node(network, member) for member in pool.swarm(account)), key=_by_address)))
+            for account in accounts
         ),
     )
 
@@ -126,6 +134,8 @@ def measure_paths(network: Network, deadline: Deadline) -> list[StandingPath]:
     paths = network.onion.paths.standing()
     built = {known.hops: known.built_s for known in network.pool.state.paths}
     measured = run_parallel([partial(_measure_path, network, path, deadline) for path in paths])
+    if measured and all(isinstance(hops, SessionError) for hops in measured):
+        raise next(hops for hops in measured if isinstance(hops, SessionError))
     return [
         StandingPath(hops, built[path.keys])
         for path, hops in zip(paths, measured, strict=True)
@@ -148,11 +158,19 @@ def _measure_path(network: Network, path: Path, deadline: Deadline) -> tuple[Hop
 def _measure(network: Network, path: Path, length: int, deadline: Deadline) -> Hop:
     node = path.hops[length]
     limit = network.onion.pace.guard
-    attempt = Attempt(partial(network.onion.probe, node, Path(path.hops[:length])), limit, limit)
+    question = partial(network.onion.probe, node, Path(path.hops[:length]))
     try:
-        return Hop(_node(network, node), first_success(iter([attempt]), deadline), None)
+        # One that fails once may do better the next time, as it would for a message.
+        latency_ms = first_success((Attempt(question, limit, limit) for _ in range(ASKED)), deadline)
+        return Hop(_node(network, node), latency_ms, None)
     except SessionError as error:
+        if deadline.left() == 0.0:
+            raise
         return Hop(_node(network, node), None, error.message)
+
+
+def _by_address(node: Node) -> tuple[str, int]:
+    return node.ip, node.port
 
 
 def _node(network: Network, node: ServiceNode) -> Node:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import MalformedMessage, ProtocolError
+from ..errors import MalformedMessage, NetworkError, ProtocolError, ServiceRefused
 from ..network.clock import Deadline
 from ..network.swarm import Page, Poll
 from ..protocol import content as contents
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 MAX_PAGES = 200
 """Pages in one poll: more than two weeks of mail, and an end to what a member could make up."""
+SECOND_OPINION_MS = 10 * 60 * 1000
+"""How long the word of one member of our swarm is enough."""
+SECOND_OPINION_S = 10.0
 _HASH_KEPT_MS = 24 * 3600 * 1000
 """How long a hash is remembered after its message has expired, for members whose clocks or sweeps are late."""
 
@@ -50,25 +53,44 @@ class Receiver:
         self._network = network
 
     def poll(self, deadline: Deadline) -> PollResult:
-        """Fetch everything that is new, page by page; each page is stored before the next is asked for.
+        """Fetch everything that is new from a member of our swarm, and now and then from a second one.
 
-        The next page is asked of the same member; should it fail half way, another one goes on from where we stood with
-        that one, and what came already is known by its hash. To be called by one process at a time.
-        Raises NetworkError, ServiceRefused, StoreError.
+        Members pass on to each other what they store. Where they fail to, one of them alone would keep messages from us
+        for as long as we ask nobody else. To be called by one process at a time. Raises NetworkError, ServiceRefused,
+        StoreError.
+        """
+        network = self._network()
+        asked = self._store.swarm.asked(self._account, Namespace.MESSAGES)
+        result, node = self._poll_member(None, deadline)
+        now_ms = network.clock.now_ms()
+        others = {member: asked.get(member, 0) for member in network.swarm.members(self._account) if member != node}
+        if others and max(others.values()) < now_ms - SECOND_OPINION_MS:
+            longest_unasked = min(others, key=lambda member: others[member])
+            try:
+                result += self._poll_member(longest_unasked, deadline.within(SECOND_OPINION_S))[0]
+            except (NetworkError, ServiceRefused) as error:
+                LOG.info("no second member answers: %s", error.message)
+        return result
+
+    def _poll_member(self, member: str | None, deadline: Deadline) -> tuple[PollResult, str]:
+        """Fetch page by page, each stored before the next is asked for, from one member (None: the usual one).
+
+        Should it fail half way, another one goes on from where we stood with that one, and what came already is known
+        by its hash. Returns who answered last.
         """
         network = self._network()
         result = PollResult()
-        member, stay = None, False
+        stay = member is not None
         for _ in range(MAX_PAGES):
             now_ms = network.clock.now_ms()
             positions, last_used = self._store.swarm.positions(self._account, Namespace.MESSAGES, now_ms)
             poll = Poll(self._profile.identity, {Namespace.MESSAGES: positions}, member or last_used, stay)
             page = network.swarm.poll_one(poll, deadline)
             result += self._take_page(page, network.clock.now_ms())
+            member, stay = page.node, True
             if not page.more:
                 break
-            member, stay = page.node, True
-        return result
+        return result, page.node
 
     @property
     def _account(self) -> AccountId:

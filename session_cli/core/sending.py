@@ -76,6 +76,7 @@ class Sender:
         outcomes = self._deliver(deliveries, deadline, dated_ms=sent_ms)
         if sent_ms > network.clock.now_ms() + CLOCK_AHEAD_MS and isinstance(outcomes[0], ClockOutOfSync):
             # No swarm takes it, and our clock has been put right meanwhile.
+            self._take_back(deliveries[1:], outcomes[1:], deadline)
             deliveries = self._redate(message_id, recipient, message, deliveries)
             outcomes = self._deliver(deliveries, deadline)
         self._conclude(message_id, deliveries, outcomes, deadline)

@@ -10,15 +10,16 @@ from ..errors import RequestTimeout
 
 TOLERANCE_MS = 2_000
 """A clock this close to the network's is left alone: signatures are accepted within 60 s."""
+AGREEMENT_MS = 10_000
 SAMPLES_KEPT = 5
-SAMPLES_NEEDED = 3
 
 
 class NetworkClock:
     """The local clock plus what the network's answers showed it to be wrong by.
 
     Every answer of a service node carries the node's time. No single node is believed, since it could send our
-    messages into the far future: the offset is the median over the last answers of several different nodes.
+    messages into the far future: our clock is left alone until the last five nodes that answered agree that it is
+    wrong.
     `samples` maps a node (Ed25519 hex) to how many ms its clock was ahead of ours, oldest first.
     """
 
@@ -54,20 +55,30 @@ class NetworkClock:
             self.samples[node] = ahead_ms
             while len(self.samples) > SAMPLES_KEPT:
                 del self.samples[next(iter(self.samples))]
-            if len(self.samples) >= SAMPLES_NEEDED:
-                self._follow(list(self.samples.values()))
+            if len(self.samples) >= SAMPLES_KEPT:
+                self._follow(list(self.samples.values()), SAMPLES_KEPT)
             return told
 
-    def settle(self, ahead_ms: dict[str, int]) -> None:
-        """Take over what several nodes answered when they were asked for the time; forgets what was known before."""
-        with self._lock:
-            self.samples = dict(ahead_ms)
-            self._follow(list(ahead_ms.values()))
+    def settle(self, ahead_ms: dict[str, int]) -> bool:
+        """Take over what several nodes answered when they were asked for the time, if four of five agree.
 
-    def _follow(self, ahead_ms: list[int]) -> None:
-        middle = sorted(ahead_ms)[len(ahead_ms) // 2]
+        Of fewer, all must, and at least three. Returns whether they do; what was known before is forgotten then.
+        """
+        with self._lock:
+            needed = max(3, len(ahead_ms) - len(ahead_ms) // 5)
+            if not self._follow(list(ahead_ms.values()), needed):
+                return False
+            self.samples = dict(ahead_ms)
+            return True
+
+    def _follow(self, ahead_ms: list[int], needed: int) -> bool:
+        """Follow the middle of several nodes' clocks, if so many of them are close to it."""
+        middle = sorted(ahead_ms)[len(ahead_ms) // 2] if ahead_ms else 0
+        if sum(abs(ahead - middle) <= AGREEMENT_MS for ahead in ahead_ms) < needed:
+            return False
         if abs(middle - self.offset_ms) > TOLERANCE_MS:
             self.offset_ms = 0 if abs(middle) <= TOLERANCE_MS else middle
+        return True
 
 
 class Deadline:

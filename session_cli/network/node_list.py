@@ -18,7 +18,16 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..errors import InvalidInput, NetworkError, NetworkUnreachable, NodeFailed, RpcError, ServiceRefused, SessionError
+from ..errors import (
+    InvalidInput,
+    NetworkError,
+    NetworkUnreachable,
+    NodeFailed,
+    ProxyUnreachable,
+    RpcError,
+    ServiceRefused,
+    SessionError,
+)
 from ..protocol import storage_rpc
 from ..protocol.account import x25519_from_ed25519
 from ..protocol.storage_rpc import ServiceNode
@@ -28,6 +37,7 @@ from .definition import Seed
 from .onion import OnionClient
 from .parallel import Attempt, first_success, run_parallel
 from .pool import NodePool, subnet_of
+from .pool_cache import Trouble
 from .transport import Cancellation, Transport
 
 LOG = logging.getLogger(__name__)
@@ -37,8 +47,10 @@ MAX_AGE_S = 2 * 3600
 NODES_ASKED = 3
 NODES_AGREEING = 2
 PAUSE_AFTER_FAILURE_S = 300
+LEAST_AGE_S = 600
+"""A list that was found wrong is not fetched more often: a node that lies could keep us at it."""
 _REFRESH_S = 15.0
-"""Nobody waits longer for a fresh list who has an old one."""
+"""Nobody waits longer for a fresh list who has an old one, nor for more than a third of the time that is left."""
 
 
 class NodeListSource:
@@ -64,14 +76,15 @@ class NodeListSource:
                     self.refresh_from_seeds(deadline)
             return
         age_s, state = pool.age_s, pool.state
-        fresh = age_s is not None and 0 <= age_s < MAX_AGE_S and not state.stale
+        fresh = age_s is not None and 0 <= age_s < (LEAST_AGE_S if state.stale else MAX_AGE_S)
         tried_lately = 0 <= time.time() - state.refresh_failed_s < PAUSE_AFTER_FAILURE_S
         if fresh or tried_lately or self._refreshing:
             return
         # Asking the nodes needs the list itself: what goes on meanwhile makes do with the old one.
         self._refreshing = True
         try:
-            self.refresh(deadline.within(_REFRESH_S))
+            left = deadline.left()
+            self.refresh(deadline.within(_REFRESH_S if left is None else min(_REFRESH_S, left / 3)))
         except NetworkError as error:
             LOG.info("the list of nodes stays as it is: %s", error.message)
             pool.change(_note_failure)
@@ -120,7 +133,7 @@ class NodeListSource:
             (part,) = storage_rpc.parse_batch(answer, 1)
             if part.code == 200:
                 return storage_rpc.parse_active_nodes(part.body)
-        except (NodeFailed, RpcError, ServiceRefused) as error:
+        except (NodeFailed, ProxyUnreachable, RpcError, ServiceRefused) as error:
             LOG.info("a node does not give the compact list: %s", error.message)
         answer = self._onion.call(node, storage_rpc.service_nodes(), deadline, lane=lane)
         try:
@@ -143,11 +156,17 @@ class NodeListSource:
                 yield Attempt(partial(self._ask_seed, seed, limits.seed), limits.seed, limits.most_patience)
 
         def note(attempt: Attempt[list[ServiceNode]], error: SessionError) -> None:
+            if isinstance(error, ProxyUnreachable):
+                raise error
             LOG.info("a seed gave no list: %s", error.message)
             problems[error.message] = None
+            trouble = Trouble(time.time(), "list of nodes", error.slug, None, error.message)
+            self._pool.change(lambda state: state.note(trouble))
 
         try:
             nodes: list[ServiceNode] = first_success(attempts(), deadline, note)
+        except ProxyUnreachable:
+            raise
         except (NetworkError, RpcError) as error:
             if definition.fallback_nodes and self._refresh_from_fallback(deadline):
                 return

@@ -16,13 +16,11 @@ from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from ..errors import (
-    ClockOutOfSync,
+    NetworkUnreachable,
     NodeFailed,
     OnionError,
     PathFailed,
-    RateLimited,
     RpcError,
-    ServiceRefused,
     SessionError,
 )
 from ..protocol import onion as layers
@@ -37,9 +35,9 @@ from .parallel import first_success
 from .path import Path, PathBook
 from .path_builder import PathBuilder
 from .pool import NodePool
-from .replies import GuardBusy, WrongSwarm, accept, check_guard
+from .replies import accept, check_guard, target_spoke
 from .transport import Cancellation, Reply, Transport
-from .trial import NoPath, OnionAttempt, Trial
+from .trial import NoPath, OnionAttempt, PathUnfinished, Trial
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -49,15 +47,6 @@ SERVER_ATTEMPTS = 3
 SHORT_ANSWER_BYTES = 1_000_000
 Progress = Callable[[int], None]
 """Told the number of body bytes that have passed so far."""
-
-
-@dataclass(slots=True)
-class PathUsed:
-    """The hops of the last successful request, and how long it took; for those who want to see."""
-
-    hops: list[ServiceNode] = field(default_factory=list)
-    destination: str = ""
-    milliseconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +88,11 @@ class OnionClient:
         self.pool = pool
         self.clock = clock
         self.paths = PathBook(pool)
-        self.last_path = PathUsed()
         self.pace = pace.PROXIED if transport.proxied else pace.DIRECT
         self._transport = transport
         self._ready = ready
         self._refresh = refresh
-        self._direct = direct
+        self.direct = direct
         self._builder = PathBuilder(pool, self.paths, self.pace, self.probe, refresh)
 
     # Requests.
@@ -134,12 +122,15 @@ class OnionClient:
                 if trial.needs_building and path.guard is not None:
                     run = partial(self._call_surely, what, node, request, parse, path.guard, built, deadline)
                     # Its hops are found later; for now it is only known to go over that guard.
-                    yield self._attempt(run, Path(path.hops[:1]), node)
+                    yield self._attempt(run, Path(path.hops[:1]), node, built=True)
                 else:
                     yield self._attempt(partial(self._call, what, node, request, parse, path), path, node)
 
         def note(attempt: OnionAttempt, error: SessionError) -> None:
             trial.failed(attempt, error)
+            if target_spoke(error) and not attempt.built:
+                # Whatever it said came over a path that works.
+                self.paths.succeeded(attempt.path, None)
             if failed is not None and attempt.target is not None:
                 failed(attempt.target, error)
 
@@ -147,7 +138,6 @@ class OnionClient:
         trial = self._trial(what, deadline, lane)
         built = _BuiltPaths()
         answer = self._run(trial, attempts(), deadline, note)
-        self.last_path = PathUsed(list(answer.path.hops), what, answer.elapsed_ms)
         value: T = answer.value
         return value
 
@@ -159,8 +149,7 @@ class OnionClient:
         """
 
         def final(node: ServiceNode, error: SessionError) -> None:
-            said = WrongSwarm | ClockOutOfSync | ServiceRefused | RateLimited | NodeFailed
-            if isinstance(error, said) and not isinstance(error, GuardBusy):
+            if target_spoke(error):
                 raise error
 
         return self.ask(
@@ -213,13 +202,13 @@ class OnionClient:
         progress: Progress,
     ) -> V4Response:
         """Send a large body to a server. `body` is called once an attempt. Raises NetworkError."""
-        limit = transfer_limit(size)
+        limit, idle = transfer_limit(size), self.pace.idle_limit(size)
 
         def run(path: Path, cancellation: Cancellation) -> V4Response:
             onion = StreamedRequest(_hops(path), server, meta, size)
             chunks = onion.chunks(_counted(body(), progress))
             with self._transport.exchange(
-                _entrance(path, server), chunks, size=onion.size, timeout=limit, cancellation=cancellation
+                _entrance(path, server), chunks, size=onion.size, timeout=idle, cancellation=cancellation
             ) as (reply, parts):
                 answer = _bounded(parts)
             check_guard(reply.status, answer)
@@ -242,14 +231,14 @@ class OnionClient:
         `size` is only used to decide how long to wait. Raises NetworkError.
         """
         payload = layers.encode_v4_request(request)
-        limit = transfer_limit(size)
+        limit, idle = transfer_limit(size), self.pace.idle_limit(size)
 
         def run(path: Path, cancellation: Cancellation) -> V4Response:
             sink.seek(0)
             sink.truncate()
             onion = layers.build_request(_hops(path), server, payload)
             with self._transport.exchange(
-                _entrance(path, server), onion.body, timeout=limit, cancellation=cancellation
+                _entrance(path, server), onion.body, timeout=idle, cancellation=cancellation
             ) as (reply, parts):
                 if reply.status != 200:
                     check_guard(reply.status, _bounded(parts))
@@ -280,7 +269,12 @@ class OnionClient:
         def run_alone(path: Path, cancellation: Cancellation) -> V4Response:
             # One that was given up on may still be about to read or write the file that both share.
             with one_at_a_time:
-                return run(path, cancellation)
+                try:
+                    return run(path, cancellation)
+                except PathFailed as error:
+                    if error.node is not None:
+                        raise
+                    raise PathFailed(f"The server, or the way to it: {error.message}") from None
 
         def attempts() -> Iterator[OnionAttempt]:
             for _ in range(SERVER_ATTEMPTS):
@@ -299,7 +293,7 @@ class OnionClient:
 
     def _prove_path(self, deadline: Deadline, lane: int) -> None:
         """Let something small go ahead where the path is not known to work: a file is large, and goes over it once."""
-        path = None if self._direct else self.paths.choose((), lane=lane)
+        path = None if self.direct else self.paths.choose((), lane=lane)
         if path is not None and path.fresh:
             self.call_anybody(storage_rpc.info(), lambda body, _: body, deadline, lane=lane)
 
@@ -308,10 +302,10 @@ class OnionClient:
             what,
             self.pool,
             self.paths,
-            lambda exclude: self._builder.find_guard(set(exclude), deadline),
+            lambda exclude: self._builder.substitute(exclude, deadline),
             lambda: self._refresh(deadline),
             lane=lane,
-            direct=self._direct,
+            direct=self.direct,
         )
 
     def _run(
@@ -328,7 +322,7 @@ class OnionClient:
         except BaseException as error:
             trial.gave_up()
             self.pool.save()
-            if isinstance(error, OnionError | NoPath):
+            if isinstance(error, OnionError | NoPath | PathUnfinished):
                 raise PathFailed(error.message) from None
             if isinstance(error, RpcError):
                 raise NodeFailed(error.message) from None
@@ -352,9 +346,11 @@ class OnionClient:
         LOG.info("%s over %s: %d ms", what, guard.ip if guard else "no guard", elapsed)
         return _Answer(value, path, target, elapsed)
 
-    def _attempt(self, run: Callable[[Cancellation], _Answer], path: Path, node: ServiceNode) -> OnionAttempt:
+    def _attempt(
+        self, run: Callable[[Cancellation], _Answer], path: Path, node: ServiceNode, *, built: bool = False
+    ) -> OnionAttempt:
         patience = self.pace.patience(path.latency_ms)
-        return OnionAttempt(run, self.pace.request, patience, path=path, target=node)
+        return OnionAttempt(run, self.pace.request, patience, path=path, target=node, built=built)
 
     def _call(
         self,
@@ -373,7 +369,11 @@ class OnionClient:
             reply = self._post(_guard_url(path.guard or node), onion, self.pace.request, cancellation)
             body = accept(layers.open_snode_reply(onion.reply_key, reply.body))
             self._watch_clock(node, body)
-            return parse(body, node)
+            try:
+                return parse(body, node)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                # Every field is checked; should a check be missing, one answer is lost and not the command.
+                raise RpcError(f"A node's answer makes no sense ({type(error).__name__}).") from None
 
         return self._timed(what, path, node, run, cancellation)
 
@@ -390,14 +390,20 @@ class OnionClient:
     ) -> _Answer:
         """One attempt over a path that is built first, and shared with the other attempts at the same request."""
         with built.lock:
-            path = next((path for path in built.paths if node.ed25519 not in path.keys), None)
+            path = next((p for p in built.paths if p.guard == guard and node.ed25519 not in p.keys), None)
             if path is None:
-                path = self._builder.build(guard, {node.ed25519}, deadline.within(self.pace.request))
+                limit = deadline.within(self.pace.request)
+                path = self._builder.build(guard, {node.ed25519}, limit, cancellation)
                 built.paths.append(path)
         return self._call(what, node, request, parse, path, cancellation)
 
     def _post(self, url: str, onion: OnionRequest, timeout: float, cancellation: Cancellation) -> Reply:
         reply = self._transport.post(url, onion.body, timeout=timeout, cancellation=cancellation)
+        if reply.headers.get("content-type", "").startswith("text/html"):
+            raise NetworkUnreachable(
+                "A web page came in place of an answer. Something between this machine and the network answers itself; "
+                "is there a login page?"
+            )
         check_guard(reply.status, reply.body)
         return reply
 
@@ -418,12 +424,17 @@ class OnionClient:
     def prepare(self, deadline: Deadline) -> None:
         """Have a list of nodes and guards. Does nothing where both are there. Raises NetworkUnreachable."""
         self._ready(deadline)
-        if not self._direct:
+        if not self.direct:
             self._builder.ensure_guards(deadline)
 
     def probe(self, node: ServiceNode, path: Path, cancellation: Cancellation) -> int:
-        """Whether a node answers over a path: how long it took, in ms. Raises what `ask` knows."""
-        answer = self._call("info", node, storage_rpc.info(), lambda body, _: body, path, cancellation)
+        """Whether a node answers over a path: how long it took, in ms. Raises NetworkError, OnionError."""
+        try:
+            answer = self._call("info", node, storage_rpc.info(), lambda body, _: body, path, cancellation)
+        except SessionError as error:
+            if target_spoke(error):
+                raise NodeFailed(error.message) from None
+            raise
         return answer.elapsed_ms
 
 

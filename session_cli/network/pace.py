@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds. `request` limits one attempt at a request, `server` one at a server; `guard` the test of a guard.
+    """Seconds. `request` limits one attempt at a request, `server` one at a server; `guard` the test of a guard. A
+    transfer may stand still for `idle` seconds, and for longer while the nodes on the way pass a large file on.
 
     Before `patience`, which follows the latency seen lately, no second attempt is made beside a silent one. A second
     one costs little: storing the same bytes twice leaves one copy. (A member that stores waits 5 s for peers that are
@@ -18,6 +19,7 @@ class Pace:
     server: float = 30.0
     guard: float = 5.0
     seed: float = 10.0
+    idle: float = 15.0
     least_patience: float = 1.0
     most_patience: float = 4.0
     unknown_patience: float = 2.0
@@ -28,12 +30,20 @@ class Pace:
             return self.unknown_patience
         return min(self.most_patience, max(self.least_patience, 4 * latency_ms / 1000))
 
+    def idle_limit(self, size: int) -> float:
+        """How long a transfer of so many bytes may stand still."""
+        return self.idle + min(size, _LARGEST) / 2_000_000
+
 
 DIRECT = Pace()
-PROXIED = Pace(30.0, 60.0, 20.0, 30.0, 4.0, 12.0, 8.0)
+PROXIED = Pace(30.0, 60.0, 20.0, 30.0, 45.0, 4.0, 12.0, 8.0)
 """Through Tor everything takes several times as long."""
+
+
+_LARGEST = 200_000_000
+"""No file server takes more; what a message says of a file's size may be anything."""
 
 
 def transfer_limit(size: int) -> float:
     """Seconds for a transfer of so many bytes: a minute, and as long again as it takes at 64 kB/s."""
-    return 60.0 + size / 64_000
+    return 60.0 + min(size, _LARGEST) / 64_000

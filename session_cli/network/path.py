@@ -22,8 +22,6 @@ from .pool_cache import MOST_STRIKES, KnownPath, State
 PATHS = 2
 LIFETIME_S = 600
 """How long the hops behind the guard are kept, as in the apps."""
-_REBUILT_AT = 2
-"""A path whose hop has so many strikes is drawn anew behind its guard."""
 _SMOOTHING = 4
 
 
@@ -89,7 +87,8 @@ class PathBook:
 
         def change(state: State) -> None:
             kept = [path for path in state.paths if path.guard not in failed]
-            worst = sorted((path for path in state.paths if path.guard in failed), key=lambda p: _held(state, p))
+            failing = (path for path in state.paths if path.guard in failed)
+            worst = sorted(failing, key=lambda path: state.strikes_of(path.guard))
             if all(path.guard != working.ed25519 for path in kept):
                 kept.append(KnownPath((working.ed25519,), 0.0))
             state.paths = (kept + worst)[:PATHS]
@@ -137,7 +136,7 @@ class PathBook:
 
         def order(slot: KnownPath) -> tuple[int, int, int]:
             tries = sum(hops[0] == slot.guard for hops in used)
-            return tries, _held(state, slot), (slots.index(slot) - lane) % len(slots)
+            return tries, state.strikes_of(slot.guard), (slots.index(slot) - lane) % len(slots)
 
         slot = min(slots, key=order)
         stands = self._stands(slot) and slot.hops not in used
@@ -159,7 +158,7 @@ class PathBook:
             len(slot.hops) == pool.definition.hops
             and 0 <= time.time() - slot.built_s < LIFETIME_S
             and all(hop in pool.nodes for hop in slot.hops)
-            and all(pool.strikes(hop) < _REBUILT_AT for hop in slot.hops[1:])
+            and not any(pool.strikes(hop) for hop in slot.hops[1:])
         )
 
     def _fresh(
@@ -225,8 +224,3 @@ class PathBook:
 
 def _smoothed(before: int, now: int) -> int:
     return (before * (_SMOOTHING - 1) + now) // _SMOOTHING
-
-
-def _held(state: State, path: KnownPath) -> int:
-    """What is held against a standing path: against its guard above all."""
-    return max(10 * state.strikes_of(path.guard), *(state.strikes_of(hop) for hop in path.hops))

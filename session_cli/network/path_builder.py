@@ -9,37 +9,35 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
-from ..errors import (
-    NetworkError,
-    NetworkUnreachable,
-    ProtocolError,
-    ServiceRefused,
-    SessionError,
-)
+from ..errors import NetworkUnreachable, ProxyUnreachable, SessionError
 from ..protocol.storage_rpc import ServiceNode
 from .clock import Deadline
 from .pace import Pace
 from .parallel import Attempt, first_success, run_parallel
 from .path import DIRECTLY, PATHS, Path, PathBook
 from .pool import NodePool, subnet_of
-from .pool_cache import State
+from .pool_cache import State, Trouble
 from .transport import Cancellation
-from .trial import NoPath, OnionAttempt
+from .trial import NoPath, OnionAttempt, PathUnfinished
 
 LOG = logging.getLogger(__name__)
 
 GUARDS_TRIED = 4
 HOPS_TRIED = 8
+DEAD_ENDS = 3
+PAUSE_AFTER_SEARCH_S = 300
+"""How long one guard has to do when no second one was found."""
 Probe = Callable[[ServiceNode, Path, Cancellation], Any]
 """Asks a node over a path for what no stranger could tell us by: its version, sealed to it alone."""
 
 
 class PathBuilder:
-    """Builds paths for a PathBook out of the nodes of its pool."""
+    """Builds paths for a PathBook out of the nodes of its pool. One serves all requests, also at the same time."""
 
     def __init__(
         self, pool: NodePool, paths: PathBook, pace: Pace, probe: Probe, refresh: Callable[[Deadline], None]
@@ -50,12 +48,17 @@ class PathBuilder:
         self._probe = probe
         self._refresh = refresh
         self._lock = threading.Lock()
+        self._substitutes: list[ServiceNode] = []
         self._problem = ""
+
+    # Guards.
 
     def ensure_guards(self, deadline: Deadline) -> None:
         """Have guards. Does nothing where they are there. Raises NetworkUnreachable if none can be found."""
         self._paths.drop_hopeless()
-        if len(self._paths.guards()) >= PATHS:
+        guards = len(self._paths.guards())
+        searched_s = time.time() - self._pool.state.search_failed_s
+        if guards >= PATHS or (guards and 0 <= searched_s < PAUSE_AFTER_SEARCH_S):
             return
         with self._lock, self._pool.alone(deadline.limit(self._pace.guard)):
             self._find_guards(deadline)
@@ -68,89 +71,155 @@ class PathBuilder:
                 raise NetworkUnreachable(f"No guard of the network {network!r} can be reached. {self._problem}")
 
     def _find_guards(self, deadline: Deadline) -> None:
-        taken = {guard.ed25519 for guard in self._paths.guards()}
-        missing = PATHS - len(taken)
+        guards = self._paths.guards()
+        taken = {guard.ed25519 for guard in guards}
+        missing = PATHS - len(guards)
         lock = threading.Lock()
         # With one guard at hand there is no need to wait long for the other.
         tries = GUARDS_TRIED if missing == PATHS else 1
 
         def find() -> None:
-            guard = self.find_guard(taken, deadline, lock=lock, tries=tries)
+            guard = self._find_guard(taken, deadline, lock, tries)
             if guard is not None:
                 self._paths.add_guard(guard)
 
         run_parallel([find] * missing)
+        if len(self._paths.guards()) == 1:
+            self._pool.change(_note_failed_search)
+            self._pool.save()
 
-    def find_guard(
-        self, taken: set[bytes], deadline: Deadline, *, lock: threading.Lock | None = None, tries: int = GUARDS_TRIED
+    def substitute(self, exclude: Collection[bytes], deadline: Deadline) -> ServiceNode | None:
+        """A node that answers, to stand in for guards that don't; the same for all requests. None if several fail."""
+        with self._lock:
+            for node in self._substitutes:
+                if node.ed25519 not in exclude:
+                    return node
+            taken = {*exclude, *(guard.ed25519 for guard in self._paths.guards())}
+            found = self._find_guard(taken, deadline, threading.Lock(), GUARDS_TRIED)
+            if found is not None:
+                self._substitutes.append(found)
+            return found
+
+    def _find_guard(
+        self, taken: set[bytes], deadline: Deadline, lock: threading.Lock, tries: int
     ) -> ServiceNode | None:
         """A node that answers and proves to have its key; None if several don't. Those tried are added to `taken`.
 
         One after the other is asked, since each of them sees our address.
         """
-        return self._find(DIRECTLY, taken, deadline, tries, self._pace.guard, lock or threading.Lock())
+        diverse = self._pool.definition.subnet_diversity
 
-    def build(self, guard: ServiceNode, exclude: Collection[bytes], deadline: Deadline) -> Path:
-        """A path behind a guard, every hop of which has answered, the guard too. Raises NoPath."""
+        def candidate() -> ServiceNode | None:
+            used = [self._pool.nodes[key] for key in taken if key in self._pool.nodes] if diverse else []
+            return self._pool.draw_guard(taken, {subnet_of(node) for node in used})
+
+        found = self._find(DIRECTLY, candidate, taken, deadline, tries, self._pace.guard, lock)
+        if found is not None:
+            self._pool.note_answer(found)
+        return found
+
+    # Hops.
+
+    def build(
+        self, guard: ServiceNode, exclude: Collection[bytes], deadline: Deadline, cancellation: Cancellation
+    ) -> Path:
+        """A path behind a guard, every hop of which has answered and passed on, the guard too.
+
+        Tells `cancellation` when the guard has answered, and ends early when that is cancelled. Raises NoPath if
+        nothing gets through behind the guard, PathUnfinished if there was no time.
+        """
+        self._ask_guard(guard, deadline)
+        cancellation.reached = True
         definition = self._pool.definition
-        lock = threading.Lock()
+        taken = {guard.ed25519, *exclude}
+        hops, dead_ends = [guard], 0
+        while len(hops) < definition.hops:
+            if cancellation.cancelled or deadline.left() == 0.0:
+                raise PathUnfinished("There was no time to build a path.")
+            via = Path(tuple(hops))
+            subnets = {subnet_of(hop) for hop in hops} if definition.subnet_diversity else set[str]()
+            candidate = partial(self._pool.draw, taken, subnets)
+            patience = self._pace.least_patience
+            node = self._find(via, candidate, taken, deadline, HOPS_TRIED, patience, threading.Lock())
+            if node is not None:
+                hops.append(node)
+            elif deadline.left() == 0.0:
+                continue
+            elif len(hops) == 1:
+                raise NoPath("No node behind the guard answers.")
+            else:
+                # The last hop answers for itself, and swallows what it should pass on.
+                swallower = hops.pop()
+                self._pool.change(partial(_strike, keys=[swallower.ed25519]))
+                dead_ends += 1
+                if dead_ends == DEAD_ENDS:
+                    raise NoPath("Nothing gets through behind the guard.")
+                # Those asked over it may be well.
+                taken = {hop.ed25519 for hop in hops} | {swallower.ed25519, *exclude}
+        return Path(tuple(hops), fresh=True)
+
+    def _ask_guard(self, guard: ServiceNode, deadline: Deadline) -> None:
         itself = Attempt(partial(self._probe, guard, DIRECTLY), self._pace.guard, self._pace.guard)
         try:
             first_success(iter([itself]), deadline)
-        except (NetworkError, ServiceRefused, ProtocolError) as error:
+        except SessionError as error:
+            if deadline.left() == 0.0:
+                raise PathUnfinished("There was no time to build a path.") from None
             raise NoPath(error.message) from None
-        hops = [guard]
-        while len(hops) < definition.hops:
-            taken = {hop.ed25519 for hop in hops} | set(exclude)
-            via = Path(tuple(hops))
-            node = self._find(via, taken, deadline, HOPS_TRIED, self._pace.least_patience, lock)
-            if node is None:
-                raise NoPath("No node behind the guard answers.")
-            hops.append(node)
-        return Path(tuple(hops), fresh=True)
 
     def _find(
         self,
         via: Path,
+        candidate: Callable[[], ServiceNode | None],
         taken: set[bytes],
         deadline: Deadline,
         tries: int,
         patience_s: float,
         lock: threading.Lock,
     ) -> ServiceNode | None:
+        """The first of several candidates that answers over a path; None if none does."""
         failed: list[bytes] = []
-        diverse = self._pool.definition.subnet_diversity
-        subnets = {subnet_of(hop) for hop in via.hops} if diverse else ()
 
         def attempts() -> Iterator[OnionAttempt]:
             for _ in range(tries):
                 with lock:
-                    node = self._pool.draw(taken, subnets)
+                    node = candidate()
                     if node is None:
                         return
                     taken.add(node.ed25519)
-                run = partial(self._ask, node, via)
-                yield OnionAttempt(run, self._pace.guard, patience_s, path=via, target=node)
+                yield OnionAttempt(partial(self._ask, node, via), self._pace.guard, patience_s, path=via, target=node)
 
         def note(attempt: OnionAttempt, error: SessionError) -> None:
+            if isinstance(error, ProxyUnreachable):
+                raise error
             LOG.info("a node did not answer: %s", error.message)
             self._problem = error.message
             if attempt.target is not None:
                 failed.append(attempt.target.ed25519)
+            if not via.hops:
+                ip = attempt.target.ip if attempt.target else None
+                trouble = Trouble(time.time(), "guard", error.slug, ip, error.message)
+                self._pool.change(lambda state: state.note(trouble))
 
         try:
             found: ServiceNode = first_success(attempts(), deadline, note)
-        except (NetworkError, ServiceRefused, ProtocolError):
+        except ProxyUnreachable:
+            raise
+        except SessionError:
             return None
-
-        def change(state: State) -> None:
-            for key in failed:
-                state.strike(key)
-
         if failed:
-            self._pool.change(change)
+            self._pool.change(partial(_strike, keys=failed))
         return found
 
     def _ask(self, node: ServiceNode, via: Path, cancellation: Cancellation) -> ServiceNode:
         self._probe(node, via, cancellation)
         return node
+
+
+def _strike(state: State, keys: Collection[bytes]) -> None:
+    for key in keys:
+        state.strike(key)
+
+
+def _note_failed_search(state: State) -> None:
+    state.search_failed_s = time.time()

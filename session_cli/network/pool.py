@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import StoreError, StoreLocked
 from ..protocol.storage_rpc import ServiceNode
 from ..protocol.swarm import swarm_for
 from .definition import NetworkDefinition
@@ -19,7 +19,11 @@ from .pool_cache import MOST_STRIKES, Change, NodeList, PoolCache, State, discar
 LOG = logging.getLogger(__name__)
 
 _RANDOM = random.SystemRandom()
-_MOST_PENDING = 50
+_SAVED_AFTER = 50
+_MOST_PENDING = 500
+MOST_SHOWN = 12
+"""So many nodes may see our address in a day, guards included, however many of them fail."""
+_SHOWN_LIFETIME_S = 24 * 3600
 
 
 class NodePool:
@@ -94,19 +98,24 @@ class NodePool:
         with self._lock:
             change(self._state)
             self._pending.append(change)
-            if len(self._pending) >= _MOST_PENDING:
+            if len(self._pending) % _SAVED_AFTER == 0:
                 self.save()
+            # What can't be written is of use to this process all the same, as long as it is not too much.
+            del self._pending[:-_MOST_PENDING]
 
     def save(self) -> None:
         """Write what has changed. A cache that can't be written is said once, and is no error."""
         with self._lock:
-            changes, self._pending = self._pending, []
-            if not changes or self._cache is None:
+            if not self._pending or self._cache is None:
                 return
             try:
-                self._state = self._cache.update_state(changes)
+                self._state = self._cache.update_state(self._pending)
+            except StoreLocked as error:
+                LOG.info("what was learnt is written later: %s", error.message)
             except StoreError as error:
                 self._complain(error)
+            else:
+                self._pending = []
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[None]:
@@ -117,10 +126,11 @@ class NodePool:
                     stack.enter_context(self._cache.lock(seconds, "to find guards"))
                 except StoreError as error:
                     LOG.info("going on without the lock: %s", error.message)
-                with self._lock:
-                    self._state = self._cache.load_state()
-                    for change in self._pending:
-                        change(self._state)
+                else:
+                    with self._lock:
+                        self._state = self._cache.load_state()
+                        for change in self._pending:
+                            change(self._state)
             yield
 
     def _complain(self, error: StoreError) -> None:
@@ -153,6 +163,42 @@ class NodePool:
             if candidates:
                 return _RANDOM.choice(candidates)
         return None
+
+    def draw_guard(self, taken: Collection[bytes], subnets: Collection[str] = ()) -> ServiceNode | None:
+        """A node that may see our address: one that has seen it already, while there are any left, else a new one.
+
+        Only so many new ones are drawn in a day. Somebody who lets our connections fail could otherwise walk us through
+        the whole network, and so could a network that is down. None if nobody is left.
+        """
+        with self._lock:
+            now, nodes, shown = time.time(), self.nodes, self._state.shown
+            known = [nodes[key] for key in shown if key in nodes and key not in taken]
+            if known:
+                return min(self.by_trust(known), key=lambda node: not shown[node.ed25519][1])
+            lately = sum(0 <= now - first_s < _SHOWN_LIFETIME_S for first_s, _ in shown.values())
+            node = self.draw(taken, subnets) if lately < MOST_SHOWN else None
+            if node is not None:
+                key = node.ed25519
+                self.change(lambda state: _show(state, key, now))
+            return node
+
+    def note_answer(self, node: ServiceNode) -> None:
+        """Remember that a node which has seen our address is there."""
+        key = node.ed25519
+        first_s, answered = self._state.shown.get(key, (time.time(), False))
+        if not answered:
+            self.change(lambda state: state.shown.update({key: (first_s, True)}))
+
+
+def _show(state: State, key: bytes, now: float) -> None:
+    """Note a node that will see our address. What is older than a day is forgotten, but for the guards in use."""
+    kept = {path.guard for path in state.paths}
+    state.shown = {
+        node: (first_s, answered)
+        for node, (first_s, answered) in state.shown.items()
+        if 0 <= now - first_s < _SHOWN_LIFETIME_S or node in kept
+    }
+    state.shown.setdefault(key, (now, False))
 
 
 def subnet_of(node: ServiceNode) -> str:

@@ -21,9 +21,11 @@ from ..protocol.storage_rpc import ServiceNode
 
 MOST_STRIKES = 3
 """With so many a node is not used for paths any more, as in the official apps."""
-STRIKE_LIFETIME_S = 48 * 3600
+STRIKE_LIFETIMES_S = (3600, 6 * 3600, 48 * 3600)
+"""How long one strike counts, two, three: who failed once may have been unlucky, or slandered."""
 TROUBLES_KEPT = 20
 _FORMAT = 2
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _LOCK_TIMEOUT_S = 2.0
 
 
@@ -43,33 +45,39 @@ class KnownPath:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that went wrong: when (Unix time), in which kind of request, what, and over which guard (address)."""
+    """Something that went wrong: when (Unix time), in which kind of request, what (its name, and in words), and over
+    which guard (address)."""
 
     at_s: float
     request: str
     error: str
     guard: str | None
+    message: str
 
 
 @dataclass(slots=True)
 class State:
     """Our experience with a network. `strikes` maps a node (Ed25519 key) to their number and the last one's time.
 
-    `stale` says that the list was found wrong since it was fetched, `refresh_failed_s` when refreshing it last failed.
+    `shown` are the nodes that have seen our address lately, as guards or because they might have become some: when that
+    was first (Unix time), and whether they answered. `stale` says that the list was found wrong since it was fetched;
+    `refresh_failed_s` when refreshing it failed, `search_failed_s` when no second guard was found.
     """
 
     paths: list[KnownPath] = field(default_factory=list)
     strikes: dict[bytes, tuple[int, float]] = field(default_factory=dict)
+    shown: dict[bytes, tuple[float, bool]] = field(default_factory=dict)
     clock_offset_ms: int = 0
     clock_samples: dict[str, int] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     stale: bool = False
     refresh_failed_s: float = 0.0
+    search_failed_s: float = 0.0
 
     def strikes_of(self, node: bytes) -> int:
         """How often a node has failed us lately."""
         count, last_s = self.strikes.get(node, (0, 0.0))
-        return count if 0 <= time.time() - last_s < STRIKE_LIFETIME_S else 0
+        return count if count and 0 <= time.time() - last_s < STRIKE_LIFETIMES_S[count - 1] else 0
 
     def strike(self, node: bytes, count: int = 1) -> None:
         """Hold something against a node."""
@@ -109,7 +117,7 @@ class PoolCache:
                 for ed25519, x25519, ip, port, swarm_id, version in document["nodes"]
             ]
             return NodeList({node.ed25519: node for node in nodes}, float(document["fetched_s"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except _UNREADABLE:
             return NodeList()
 
     def save_list(self, known: NodeList) -> None:
@@ -124,7 +132,7 @@ class PoolCache:
         """The remembered state; empty if there is none or it is of another format."""
         try:
             return _parse_state(_read(self._state_file))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except _UNREADABLE:
             return State()
 
     def update_state(self, changes: list[Change]) -> State:
@@ -167,11 +175,13 @@ def _state_document(state: State) -> dict[str, Any]:
         "strikes": {
             node.hex(): [count, last_s] for node, (count, last_s) in state.strikes.items() if state.strikes_of(node)
         },
+        "shown": {node.hex(): [first_s, answered] for node, (first_s, answered) in state.shown.items()},
         "clock_offset_ms": state.clock_offset_ms,
         "clock_samples": state.clock_samples,
-        "troubles": [[t.at_s, t.request, t.error, t.guard] for t in state.troubles],
+        "troubles": [[t.at_s, t.request, t.error, t.guard, t.message] for t in state.troubles],
         "stale": state.stale,
         "refresh_failed_s": state.refresh_failed_s,
+        "search_failed_s": state.search_failed_s,
     }
 
 
@@ -183,12 +193,14 @@ def _parse_state(document: Any) -> State:
             if hops
         ],
         strikes={bytes.fromhex(node): (int(count), float(s)) for node, (count, s) in document["strikes"].items()},
+        shown={bytes.fromhex(node): (float(s), answered is True) for node, (s, answered) in document["shown"].items()},
         clock_offset_ms=int(document["clock_offset_ms"]),
         clock_samples={str(node): int(ahead) for node, ahead in document["clock_samples"].items()},
         troubles=[
-            Trouble(float(at_s), str(request), str(error), None if guard is None else str(guard))
-            for at_s, request, error, guard in document["troubles"]
+            Trouble(float(at_s), str(request), str(error), None if guard is None else str(guard), str(message))
+            for at_s, request, error, guard, message in document["troubles"]
         ],
         stale=document["stale"] is True,
         refresh_failed_s=float(document["refresh_failed_s"]),
+        search_failed_s=float(document["search_failed_s"]),
     )

@@ -6,13 +6,24 @@ import json
 import re
 from typing import Any
 
-from ..errors import ClockOutOfSync, NodeFailed, PathFailed, RateLimited, ServiceRefused, SessionError
+from ..errors import (
+    ClockOutOfSync,
+    NetworkError,
+    NetworkUnreachable,
+    NodeFailed,
+    OnionError,
+    PathFailed,
+    RateLimited,
+    RpcError,
+    ServiceRefused,
+    SessionError,
+)
 from ..protocol.onion import SnodeReply
 
 _NAMED = re.compile(r"(?:Next node not found|Next node is currently unreachable|Snode not ready): ([0-9a-f]{64})")
 
 
-class WrongSwarm(SessionError):
+class WrongSwarm(NetworkError):
     """A node says that an account belongs to another swarm. `body` is its answer, which lists that swarm."""
 
     slug = "wrong_swarm"
@@ -26,9 +37,12 @@ def check_guard(status: int, body: bytes) -> None:
     """Whatever is not 200 comes from the path itself, in clear. Raises PathFailed, naming the hop if it is known."""
     if status == 200:
         return
-    named = _NAMED.fullmatch(body[:200].decode("utf-8", "replace").strip())
+    text = body[:200].decode("utf-8", "replace").strip()
+    named = _NAMED.fullmatch(text)
     if named:
         raise PathFailed("A hop of the path is gone.", node=named[1])
+    if status == 503 and text.startswith("Service node is not ready"):
+        raise NetworkUnreachable("The guard is not ready.")
     if status == 429:
         raise GuardBusy("The guard asks to slow down.")
     raise PathFailed(f"The path failed with status {status}.")
@@ -38,10 +52,19 @@ class GuardBusy(RateLimited):
     """The guard, or a server behind the path, asks to slow down: another guard may not."""
 
 
+def target_spoke(error: SessionError) -> bool:
+    """Whether an error is what the destination said, sealed, so that the path has done well."""
+    said = WrongSwarm | ClockOutOfSync | ServiceRefused | RateLimited | NodeFailed | RpcError
+    return isinstance(error, said) and not isinstance(error, GuardBusy)
+
+
 def accept(reply: SnodeReply) -> Any:
-    """The JSON of a node's answer. Raises what `raise_for_status` raises, OnionError."""
+    """The JSON of a node's answer. Raises what `raise_for_status` raises, RpcError."""
     if reply.status == 200:
-        return reply.json()
+        try:
+            return reply.json()
+        except OnionError as error:
+            raise RpcError(error.message) from None
     text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
     return raise_for_status(reply.status, text)
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ from ..errors import (
     NetworkUnreachable,
     NodeFailed,
     PathFailed,
+    RateLimited,
     RequestTimeout,
     RpcError,
     ServiceRefused,
@@ -40,13 +43,13 @@ from .clock import Deadline
 from .onion import OnionClient
 from .parallel import run_parallel
 from .pool_cache import State
-from .replies import WrongSwarm, raise_for_status
+from .replies import GuardBusy, WrongSwarm, raise_for_status
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MEMBERS_TRIED = 12
-CLOCKS_ASKED = 3
+CLOCKS_ASKED = 5
 SWARMS_AT_ONCE = 16
 _REFUSALS_BELIEVED = 2
 _MEMBER_KEPT_POLLS = 6
@@ -111,6 +114,10 @@ class SwarmClient:
         self._pool = onion.pool
         self._renew_list = renew_list
 
+    def members(self, account_id: str) -> list[str]:
+        """The swarm of an account by our list, as Ed25519 keys in hex; nobody is asked."""
+        return [node.ed25519.hex() for node in self._pool.swarm(account_id)]
+
     def store(
         self,
         account_id: str,
@@ -125,7 +132,8 @@ class SwarmClient:
         """Keep `data` in an account's inbox. Returns once a member has proved that it holds it.
 
         Storing the same bytes again is harmless: the swarm keeps one copy. That is done where fewer than half of the
-        members have proved it; see `StoreResult.is_safe` for what came of it. Raises NetworkError, ServiceRefused; and
+        members have proved it, or where they don't seem to tell each other; see `StoreResult.is_safe` for what came of
+        it. Raises NetworkError, ServiceRefused; and
         ClockOutOfSync, where our clock was put right and `dated_ms`, the time inside of `data`, turned out to be in
         the future: the data must be made anew.
         """
@@ -145,20 +153,29 @@ class SwarmClient:
             return members.ask("store", request_for, parse, until, lane=lane)
 
         result = ask(deadline)
-        if not result.is_safe:
+        budget = deadline.within(self._onion.pace.request)
+        unreplicated = False
+        while (unreplicated or not result.is_safe or result.silent_about(members.names)) and members.pass_over(result):
             LOG.info("only %d of %d members confirm; asking another", len(result.confirmed), result.swarm_size)
-            members.pass_over(result.confirmed)
             try:
-                result = result.merged(ask(deadline.within(self._onion.pace.request)))
+                other = ask(budget)
             except (NetworkError, ServiceRefused) as error:
                 LOG.info("no other member confirms: %s", error.message)
                 members.strike_the_silent(result.failed)
+                break
+            # One who is there although a peer called it silent: they don't tell each other, and all must be told.
+            unreplicated |= bool(other.confirmed & set(result.failed))
+            result = result.merged(other)
         return result
 
     def delete(self, identity: Identity, hashes: list[MessageHash], deadline: Deadline) -> None:
-        """Take messages back out of our own swarm. Raises NetworkError, ServiceRefused."""
+        """Take messages back out of our own swarm, as a member proves. Raises NetworkError, ServiceRefused."""
         members = self._members(identity.account_id, deadline)
-        members.ask("delete", lambda node: storage_rpc.delete(identity, hashes), lambda body, node: None, deadline)
+
+        def parse(body: Any, node: ServiceNode) -> frozenset[str]:
+            return storage_rpc.parse_delete(body, identity.account_id, hashes, members.names)
+
+        members.ask("delete", lambda node: storage_rpc.delete(identity, hashes), parse, deadline)
 
     def retrieve(
         self,
@@ -246,6 +263,8 @@ class _Members:
             raise NetworkUnreachable("The list of service nodes names no swarm for this account.")
         self._waiting = onion.pool.by_trust(listed)
         self._elsewhere: list[bytes] = []
+        self._named: Counter[bytes] = Counter()
+        self._busy: set[bytes] = set()
         self._redirected = False
         self._unanswering: set[bytes] = set()
         self._refusals = 0
@@ -264,11 +283,14 @@ class _Members:
                 key=lambda node: node.ed25519.hex() != name or (not certainly and self._pool.strikes(node.ed25519) > 0)
             )
 
-    def pass_over(self, names: frozenset[str]) -> None:
-        """Ask others than these from now on, and none that failed lately."""
+    def pass_over(self, result: StoreResult) -> bool:
+        """Ask others than those that confirm from now on, and none that failed lately. Whether there are any."""
         self._waiting = [
-            node for node in self._waiting if node.ed25519.hex() not in names and not self._pool.strikes(node.ed25519)
+            node
+            for node in self._waiting
+            if node.ed25519.hex() not in result.confirmed and not self._pool.strikes(node.ed25519)
         ]
+        return bool(self._waiting)
 
     def strike_the_silent(self, names: Collection[str]) -> None:
         """Hold it against members that they answered neither us nor the peer which says so (`names`)."""
@@ -320,7 +342,7 @@ class _Members:
             node = self._waiting.pop(0)
             again.append(node)
             yield node
-            if node.ed25519 in self._elsewhere:
+            if node.ed25519 in self._elsewhere or node.ed25519 in self._busy:
                 again.remove(node)
 
     def _failed(self, node: ServiceNode, error: SessionError, deadline: Deadline) -> None:
@@ -330,9 +352,11 @@ class _Members:
             self._redirect(error.body, deadline)
         elif isinstance(error, ClockOutOfSync):
             self._resync(node, deadline)
+        elif isinstance(error, RateLimited) and not isinstance(error, GuardBusy):
+            self._busy.add(node.ed25519)
         elif isinstance(error, RequestTimeout):
             self._unanswering.add(node.ed25519)
-        elif isinstance(error, NetworkUnreachable):
+        elif isinstance(error, NetworkUnreachable) and not self._onion.direct:
             # It did not get past the guard, so that this member has not been asked yet.
             self._waiting.insert(0, node)
         elif isinstance(error, ServiceRefused):
@@ -342,22 +366,21 @@ class _Members:
                 raise error
 
     def _redirect(self, body: Any, deadline: Deadline) -> None:
-        """Follow to where members say the account has gone, once a second one says so or there is nobody else to ask.
+        """Follow to the nodes that two members name as those who have the account now.
 
-        One member alone could otherwise lead our messages to nodes of its own.
+        One member alone could otherwise lead our messages to nodes of its own. Where they agree on nobody whom we know,
+        or there is no second one to ask, our list is fetched anew instead.
         """
+        with suppress(RpcError):
+            self._named.update({node.ed25519 for node in self._pool.known(storage_rpc.parse_swarm(body))})
         if self._redirected or (len(self._elsewhere) < _REFUSALS_BELIEVED and self._waiting):
             return
         self._redirected = True
-        try:
-            members = self._pool.known(storage_rpc.parse_swarm(body))
-        except RpcError:
-            members = []
-        members = [node for node in members if node.ed25519 not in self._elsewhere]
+        agreed = [key for key, votes in self._named.items() if votes >= _REFUSALS_BELIEVED]
+        members = [self._pool.nodes[key] for key in agreed if key in self._pool.nodes and key not in self._elsewhere]
         if members:
             self._pool.change(_mark_stale)
         else:
-            # They name nobody whom we know: our list is older than the swarm, or they lie together.
             self._renew_list(deadline)
             members = self._pool.swarm(self._account_id)
         LOG.info("the swarm has moved: %d known members", len(members))
@@ -365,7 +388,7 @@ class _Members:
         self._waiting = self._pool.by_trust(members)
 
     def _resync(self, node: ServiceNode, deadline: Deadline) -> None:
-        """Ask several other nodes than the one that complained what time it is, and believe the middle one.
+        """Ask several other nodes than the one that complained what time it is, and believe what nearly all say.
 
         No single node is believed: it could send our messages into the far future.
         """
@@ -380,9 +403,9 @@ class _Members:
         offsets = {
             other.ed25519.hex(): answer for other, answer in zip(asked, answers, strict=True) if isinstance(answer, int)
         }
-        if not offsets:
-            raise ClockOutOfSync("The network refuses our signature's time, and no node says what time it is.")
-        clock.settle(offsets)
+        if not clock.settle(offsets):
+            LOG.info("the nodes do not agree what time it is; this machine's clock is left alone")
+            return
         self._onion.remember_clock()
         if self.dated_ms is not None and self.dated_ms > clock.now_ms() + _STORE_TOLERANCE_MS:
             raise ClockOutOfSync("This machine's clock is ahead of the network's.")

@@ -23,7 +23,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
-from ..errors import NetworkUnreachable, RequestTimeout, UsageError
+from ..errors import NetworkUnreachable, ProxyUnreachable, RequestTimeout, UsageError
 
 CONNECT_TIMEOUT_S = 10.0
 PROXIED_CONNECT_TIMEOUT_S = 30.0
@@ -46,9 +46,10 @@ class Reply:
 
 
 class Cancellation:
-    """Ends an exchange from another thread, wherever it is: connecting, shaking hands, writing or reading.
+    """Ends an exchange from another thread, whether it is shaking hands, writing or reading.
 
     The HTTP library's time-outs count from one byte to the next, so that a peer which dribbles could hold us for ever.
+    (Connecting has a limit of its own that counts.)
     """
 
     def __init__(self) -> None:
@@ -63,14 +64,19 @@ class Cancellation:
         with self._lock:
             self._cancelled = True
             if self._connection is not None:
-                self._connection.interrupt()
+                self._connection.interrupt(self)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was ended from outside."""
+        return self._cancelled
 
     def attach(self, connection: _Interruptible) -> None:
         """Note the connection that the exchange now uses."""
         with self._lock:
             self._connection = connection
             if self._cancelled:
-                connection.interrupt()
+                connection.interrupt(self)
 
     def detach(self) -> None:
         """The exchange is over, and its connection may serve another."""
@@ -85,6 +91,7 @@ class _Interruptible:
     """Mixed into the HTTP library's connections: a second handle on the socket, which any thread can shut down."""
 
     _handle: socket.socket | None = None
+    _user: Cancellation | None = None
 
     def _new_conn(self) -> socket.socket:
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
@@ -105,15 +112,16 @@ class _Interruptible:
         if handle is not None:
             handle.close()
 
-    def interrupt(self) -> None:
-        """Make whoever waits for this connection fail at once."""
+    def interrupt(self, user: Cancellation) -> None:
+        """Make the exchange that waits for this connection fail at once, unless it is another's by now."""
         handle = self._handle
-        if handle is not None:
+        if handle is not None and self._user is user:
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
 
     def _attach(self) -> Cancellation | None:
         cancellation: Cancellation | None = getattr(_current, "cancellation", None)
+        self._user = cancellation
         if cancellation is not None:
             cancellation.attach(self)
         return cancellation
@@ -172,6 +180,13 @@ def check_proxy(url: str) -> str:
     if not valid or parts.scheme not in ("socks5h", "http", "https"):
         raise UsageError("A proxy is given as socks5h://HOST:PORT or http://HOST:PORT.")
     return url
+
+
+class _Session(requests.Session):
+    """Follows nobody: the library would read a redirect's address and body even where it is not to follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 class Transport:
@@ -267,7 +282,7 @@ class Transport:
         with self._lock:
             session = self._sessions.get((pin, verify))
             if session is None:
-                session = self._sessions[pin, verify] = requests.Session()
+                session = self._sessions[pin, verify] = _Session()
                 session.trust_env = False  # neither ~/.netrc nor HTTP_PROXY: --proxy alone decides
                 session.headers.clear()
                 session.headers.update(_HEADERS)
@@ -331,8 +346,10 @@ def _network_errors(url: str, *, proxied: bool) -> Iterator[None]:
         yield
     except requests.exceptions.Timeout:
         raise RequestTimeout(f"{_place(url)} did not answer in time{through}.") from None
-    except requests.exceptions.ProxyError:
-        raise NetworkUnreachable(f"The proxy can't be reached, or can't reach {_place(url)}.") from None
+    except requests.exceptions.ProxyError as error:
+        if any(isinstance(inner, urllib3.exceptions.NewConnectionError) for inner in _chain(error)):
+            raise ProxyUnreachable("The proxy can't be reached; is it running?") from None
+        raise NetworkUnreachable(f"The proxy can't reach {_place(url)}.") from None
     except requests.exceptions.SSLError as error:
         known = "ertificate" in str(error) or "ingerprint" in str(error)
         reason = "shows a certificate that can't be trusted" if known else "fails at TLS"
@@ -341,7 +358,7 @@ def _network_errors(url: str, *, proxied: bool) -> Iterator[None]:
         raise RequestTimeout(f"{_place(url)} stopped in the middle of its answer{through}.") from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         if any(type(inner).__name__ == "ProxyConnectionError" for inner in _chain(error)):
-            raise NetworkUnreachable("The proxy can't be reached; is it running?") from None
+            raise ProxyUnreachable("The proxy can't be reached; is it running?") from None
         raise NetworkUnreachable(f"{_place(url)} can't be reached{through} ({_reason(error)}).") from None
 
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import (
-    NetworkError,
     NetworkUnreachable,
     NodeFailed,
-    OnionError,
     PathFailed,
-    RateLimited,
+    ProxyUnreachable,
     RequestTimeout,
     RpcError,
     SessionError,
@@ -27,7 +25,8 @@ from ..protocol.storage_rpc import ServiceNode
 from .parallel import Attempt
 from .path import DIRECTLY, Path, PathBook
 from .pool import NodePool
-from .pool_cache import MOST_STRIKES, State, Trouble
+from .pool_cache import State, Trouble
+from .replies import GuardBusy, target_spoke
 
 LOG = logging.getLogger(__name__)
 
@@ -40,12 +39,19 @@ class NoPath(PathFailed):
     slug = "no_path"
 
 
+class PathUnfinished(PathFailed):
+    """There was no time to build a path, for which nobody is to blame."""
+
+    slug = "path_unfinished"
+
+
 @dataclass(frozen=True)
 class OnionAttempt(Attempt[Any]):
-    """An attempt over one path, at one node (None: a server)."""
+    """An attempt over one path, at one node (None: a server). `built`: the hops behind the guard are found later."""
 
     path: Path = DIRECTLY
     target: ServiceNode | None = None
+    built: bool = False
 
     @property
     def guard(self) -> ServiceNode | None:
@@ -55,14 +61,20 @@ class OnionAttempt(Attempt[Any]):
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
+    """An attempt that failed. `reached`: the guard was there. `built`: its path was to be built hop by hop."""
+
     path: Path
     target: ServiceNode | None
     error: SessionError
     reached: bool
+    built: bool
 
     @property
     def is_the_guards(self) -> bool:
-        return isinstance(self.error, NetworkUnreachable | NoPath) or not self.reached
+        if isinstance(self.error, GuardBusy):
+            # From a server behind the path, it says nothing about the guard.
+            return self.target is not None
+        return isinstance(self.error, NetworkUnreachable | NoPath) or not (self.reached or self.built)
 
     @property
     def is_the_targets(self) -> bool:
@@ -88,9 +100,11 @@ class _Failure:
             return set(self.path.keys[:1]) or target
         if self.is_the_targets:
             return target
-        if isinstance(self.error, NetworkError | OnionError) and not isinstance(self.error, RateLimited):
-            return set(self.path.keys[1:]) | target
-        return set()
+        if target_spoke(self.error) or isinstance(self.error, GuardBusy | PathUnfinished):
+            return set()
+        if self.culprit is not None:
+            return {self.culprit}
+        return set(self.path.keys[1:]) | target
 
 
 class Trial:
@@ -127,7 +141,8 @@ class Trial:
         if self._direct:
             return DIRECTLY
         path = self._standing(exclude) or self._over_a_substitute(exclude)
-        if path is None and self._dead_guards and self._refresh is not None:
+        unreachable = any(isinstance(failure.error, NetworkUnreachable) for failure in self._failures)
+        if path is None and unreachable and self._refresh is not None:
             # Our list may describe a network that is gone.
             refresh, self._refresh = self._refresh, None
             refresh()
@@ -148,6 +163,7 @@ class Trial:
 
     def _over_a_substitute(self, exclude: Collection[bytes]) -> Path | None:
         if self._substitute is None or self._substitute.ed25519 in self._dead_guards | set(exclude):
+            # One that works already, be it for another request, is not looked for again.
             self._substitute = self._find_guard({*exclude, *self._dead_guards})
         return self._paths.over(self._substitute, exclude, self._used) if self._substitute else None
 
@@ -159,10 +175,12 @@ class Trial:
         return f"No guard of the network {network!r} can be reached. {reasons[-1]}"
 
     def failed(self, attempt: OnionAttempt, error: SessionError) -> None:
-        """Take note of an attempt that failed."""
+        """Take note of an attempt that failed. Raises ProxyUnreachable: no other attempt can do better."""
+        if isinstance(error, ProxyUnreachable):
+            raise error
         guard = attempt.guard
         LOG.info("%s over %s: %s", self._what, guard.ip if guard else "no guard", error.message)
-        failure = _Failure(attempt.path, attempt.target, error, attempt.cancellation.reached)
+        failure = _Failure(attempt.path, attempt.target, error, attempt.cancellation.reached, attempt.built)
         self._failures.append(failure)
         if failure.is_the_guards and attempt.path.guard is not None:
             self._dead_guards.add(attempt.path.guard.ed25519)
@@ -170,7 +188,8 @@ class Trial:
     def outrun(self, attempt: OnionAttempt) -> None:
         """Take note of an attempt that was silent for so long that another one, begun later, was answered before."""
         error = RequestTimeout("Another attempt was faster.")
-        self._failures.append(_Failure(attempt.path, attempt.target, error, attempt.cancellation.reached))
+        reached = attempt.cancellation.reached
+        self._failures.append(_Failure(attempt.path, attempt.target, error, reached, attempt.built))
 
     def succeeded(self, path: Path, target: ServiceNode | None, elapsed_ms: int | None) -> None:
         """Take note that one attempt was answered, and hold the failures of the others against whom they come from."""
@@ -189,21 +208,19 @@ class Trial:
         failed_targets = {f.target.ed25519 for f in self._failures if f.is_the_targets and f.target is not None}
         struck |= dict.fromkeys(failed_targets - {target.ed25519 if target else b""}, 1)
         # Two silent attempts over one guard: perhaps it is the guard that swallows them.
-        tries = [failure.path.keys[0] for failure in self._failures if failure.path.keys]
-        struck |= {key: 1 for key in tries if tries.count(key) > 1 and key not in innocent}
-        self._record(struck, innocent)
+        silent = [f.path.keys[0] for f in self._failures if f.path.keys and not target_spoke(f.error)]
+        struck |= {key: 1 for key in silent if silent.count(key) > 1 and key not in innocent}
+        self._record(struck)
 
     def gave_up(self) -> None:
-        """Take note that no attempt succeeded. Only what the network itself said of a node is held against it."""
-        self._record({}, set())
+        """Take note that no attempt succeeded: what went wrong, and nothing against anybody."""
+        self._record({})
 
-    def _record(self, struck: dict[bytes, int], innocent: Collection[bytes]) -> None:
-        for failure in self._failures:
-            if failure.culprit is not None and failure.culprit not in innocent:
-                struck[failure.culprit] = MOST_STRIKES
-        stale = any(failure.culprit is not None for failure in self._failures)
+    def _record(self, struck: Mapping[bytes, int]) -> None:
+        # Nobody's word alone costs a node more than one strike, nor has us fetch the list more often than it is worth.
+        stale = bool(struck) and any(failure.culprit is not None for failure in self._failures)
         troubles = [
-            Trouble(time.time(), self._what, type(failure.error).slug, guard.ip if guard else None)
+            Trouble(time.time(), self._what, failure.error.slug, guard.ip if guard else None, failure.error.message)
             for failure in self._failures
             for guard in (failure.path.guard or failure.target,)
         ]

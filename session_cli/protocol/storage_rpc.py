@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import enum
 import hashlib
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -57,14 +58,6 @@ OWN_NAMESPACES = (
     Namespace.CONVO_INFO_VOLATILE,
 )
 """What a client asks its own swarm for, in the order of Session Desktop."""
-GROUP_NAMESPACES = (
-    Namespace.REVOKED_GROUP_MESSAGES,
-    Namespace.GROUP_MESSAGES,
-    Namespace.GROUP_INFO,
-    Namespace.GROUP_MEMBERS,
-    Namespace.GROUP_KEYS,
-)
-"""What it asks a group's swarm for; keys come last, and are handled first."""
 _FIRST_IN_SIZE = frozenset({Namespace.MESSAGES, Namespace.GROUP_MESSAGES})
 
 
@@ -232,6 +225,10 @@ class StoreResult:
         """Whether half of the swarm holds it, which is what the app for iOS asks for."""
         return 2 * len(self.confirmed) >= self.swarm_size
 
+    def silent_about(self, members: frozenset[str]) -> bool:
+        """Whether there are members of whom the answer does not say how they did."""
+        return bool(members - self.confirmed - set(self.failed))
+
     def merged(self, other: StoreResult) -> StoreResult:
         """What two answers to the same bytes say together."""
         confirmed = self.confirmed | other.confirmed
@@ -338,6 +335,30 @@ def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] |
     return StoreResult(expected_hash, frozenset(confirmed), failed, max(expirations, default=None), size)
 
 
+def parse_delete(body: Any, account_id: str, hashes: Sequence[MessageHash], members: frozenset[str]) -> frozenset[str]:
+    """The members (Ed25519 hex) that prove by their signature that they deleted what they had of our messages.
+
+    Raises RpcError if not one of the swarm does.
+    """
+    swarm = body.get("swarm") if isinstance(body, dict) else None
+    if not isinstance(swarm, dict):
+        raise RpcError("A delete was answered without the swarm's results.")
+    confirmed = set()
+    for member, result in swarm.items():
+        try:
+            deleted = [_text(hash) for hash in result["deleted"]]
+            signed = account_id + "".join(hashes) + "".join(deleted)
+            signature = base64.b64decode(_text(result["signature"]) + "==")
+            verify_signature(bytes.fromhex(member), signed.encode(), signature)
+        except (BadSignature, KeyError, TypeError, ValueError):
+            continue
+        if member in members:
+            confirmed.add(member)
+    if not confirmed:
+        raise RpcError("No member of the swarm proved that it deleted the messages.")
+    return frozenset(confirmed)
+
+
 def _store_failure(member: str, result: Any, expected_hash: MessageHash) -> str | None:
     if not isinstance(result, dict):
         return "malformed result"
@@ -377,7 +398,7 @@ def parse_swarm(body: Any) -> list[ServiceNode]:
                 int(entry["port_https"] if "port_https" in entry else entry["port"]),
                 swarm_id,
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
         if is_usable(node):
             nodes.append(node)
@@ -402,7 +423,7 @@ def parse_service_nodes(body: Any) -> list[ServiceNode]:
                 _text(entry["public_ip"]),
                 _number(entry["storage_port"]),
                 swarm_id if type(swarm_id) is int and swarm_id != NO_SWARM else None,
-                tuple(int(part) for part in entry.get("storage_server_version") or ()),
+                tuple(_number(part) for part in entry.get("storage_server_version") or ()),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
@@ -411,6 +432,7 @@ def parse_service_nodes(body: Any) -> list[ServiceNode]:
     return nodes
 
 
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}")
 _NODE_RECORD = struct.Struct(">32sQ4sHH3B")
 """Ed25519 key, swarm id, IPv4, HTTPS port, OMQ port, version of the storage server."""
 
@@ -444,7 +466,8 @@ def is_usable(node: ServiceNode) -> bool:
     return (
         len(node.ed25519) == 32
         and len(node.x25519) == 32
-        and node.ip not in ("", "0.0.0.0", "255.255.255.255")  # noqa: S104 - compared, not bound
+        and _IPV4.fullmatch(node.ip) is not None
+        and node.ip not in ("0.0.0.0", "255.255.255.255")  # noqa: S104 - compared, not bound
         and 0 < node.port < 65536
     )
 

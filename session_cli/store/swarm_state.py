@@ -68,12 +68,27 @@ class SwarmState:
         )
         return {node: hash for node, hash, expires_ms in rows if expires_ms > now_ms}, rows[0][0] if rows else None
 
+    def asked(self, account: str, namespace: int) -> dict[str, int]:
+        """When each member was last asked for an account's namespace, in ms."""
+        return dict(
+            fetch_all(
+                self._connection,
+                "SELECT node, used_ms FROM swarm_positions WHERE account = ? AND namespace = ?",
+                (account, namespace),
+            )
+        )
+
     def advance(self, node: str, account: str, namespace: int, *, last: tuple[str, int] | None, now_ms: int) -> None:
         """Remember the last message (hash, expiry in ms) that a member gave, or only that it was asked."""
         if last is None:
+            # Without a position: a hash that has expired counts as none.
             self._connection.execute(
-                "UPDATE swarm_positions SET used_ms = ? WHERE node = ? AND account = ? AND namespace = ?",
-                (now_ms, node, account, namespace),
+                """
+                INSERT INTO swarm_positions (node, account, namespace, hash, expires_ms, used_ms)
+                VALUES (?, ?, ?, '', 0, ?)
+                ON CONFLICT (node, account, namespace) DO UPDATE SET used_ms = excluded.used_ms
+                """,
+                (node, account, namespace, now_ms),
             )
             return
         self._connection.execute(

@@ -88,6 +88,8 @@ def test_status_before_anything_was_asked(person: People, shared_net: Devnet) ->
     (status,) = alice.run("network", "status", "--json").objects
     _valid([status])
     assert (status["nodes"], status["fetched"], status["guards"]) == (0, None, [])
+    assert status["clock_offset_ms"] is None
+    assert "not known yet" in done.text
     assert [swarm["members"] for swarm in status["shown_swarms"]] == [[]]
     assert not any(record.kind == "seed" for record in shared_net.request_log[asked:]), "nobody is asked"
 
@@ -96,6 +98,7 @@ def test_status_of_a_network_in_use(person: People, shared_net: Devnet) -> None:
     alice, bob = person("Alice"), person("Bob")
     alice.run("send", bob.id, "hello")
     done = alice.run("network", "status")
+    assert done.stderr == ""
     for words in ("Network", "12 in 3 swarms", "Guards", "in step with the network", "Own swarm", "none lately"):
         assert words in done.text
     assert all(len(line) <= 80 for line in done.text.splitlines())
@@ -125,7 +128,8 @@ def test_status_tells_what_went_wrong(private_net: Devnet, tmp_path: Path) -> No
     assert {(trouble["request"], trouble["error"]) for trouble in status["troubles"]} == {("retrieve", "path_failed")}
     assert 0 < sum(node["strikes"] for node in status["struck"]) <= 3 * MOST_STRIKES
     text = alice.run("network", "status").text
-    assert "retrieve: path_failed over 127." in text
+    assert f"retrieve over {guard['address'].partition(':')[0]}, " in text
+    assert "  The path failed with status 500." in text
     assert "strike" in text
 
 
@@ -144,6 +148,15 @@ def test_without_an_account(shared_definition: Path, tmp_path: Path) -> None:
     assert status["shown_swarms"] == []
     assert status["nodes"] == 12
     check_refusal(nobody.try_run("network", "status", "nobody"), 65)
+    for command in ("path", "status"):
+        check_refusal(nobody.try_run("network", command, "--profile", "other"), 78, "other")
+
+
+def test_direct_without_an_account(shared_definition: Path, tmp_path: Path) -> None:
+    nobody = Person(tmp_path / "nobody", shared_definition)
+    assert "--direct shows this machine's address" in nobody.run("network", "status", "--refresh", "--direct").stderr
+    assert nobody.run("network", "status", "--direct").stderr == "", "nobody is asked"
+    check_refusal(nobody.try_run("network", "status", "--direct", "--proxy", "socks5h://localhost:9150"), 2, "--tor")
 
 
 # Without onion requests.
@@ -168,7 +181,9 @@ def test_direct_asks_no_guard(person: People, shared_net: Devnet) -> None:
     assert alice.run("network", "status", "--json").objects[0]["guards"] == []
 
 
-@pytest.mark.parametrize("tor", [("--tor",), ("--proxy", "socks5h://127.0.0.1:9050")])
+@pytest.mark.parametrize(
+    "tor", [("--tor",), ("--proxy", "socks5h://127.0.0.1:9050"), ("--proxy", "socks5h://localhost:9150")]
+)
 def test_direct_and_tor_exclude_each_other(tor: tuple[str, ...], person: People) -> None:
     alice = person("Alice")
     check_refusal(alice.try_run("recv", "--direct", *tor), 2, "--tor", "--direct")

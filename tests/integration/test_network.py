@@ -163,6 +163,24 @@ def test_packed_answers(encoding: str) -> None:
     transport.close()
 
 
+@pytest.mark.parametrize("location", [b"\xff", b"http://[bad", b"http://127.0.0.1:1/", b"/elsewhere"])
+def test_redirects_are_answers_like_others(location: bytes) -> None:
+    """Whatever they say: nobody follows them, and nobody reads where they lead."""
+    transport = Transport()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 2\r\n\r\nno")
+
+        threading.Thread(target=serve, daemon=True).start()
+        reply = transport.post(f"http://127.0.0.1:{server.getsockname()[1]}/", b"", timeout=10)
+    transport.close()
+    assert (reply.status, reply.body) == (302, b"no")
+
+
 def test_nobody_can_mark_us_with_a_cookie() -> None:
     seen: list[bytes] = []
     transport = Transport()

@@ -6,10 +6,20 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from session_cli.devnet.faults import Clock, Dead, InnerStatus, LyingSignatures, NoReplication, WrongSwarm
+from session_cli.devnet.faults import (
+    Blame,
+    Clock,
+    Dead,
+    InnerStatus,
+    LyingSignatures,
+    NoReplication,
+    Status,
+    WrongSwarm,
+)
 from session_cli.devnet.network import Devnet, NodeHandle
 from session_cli.errors import ClockOutOfSync, NetworkError, NetworkUnreachable, RateLimited, ServiceRefused
 from session_cli.network.clock import Deadline
@@ -321,3 +331,87 @@ def test_a_swarm_of_nodes_that_we_do_not_know_yet(private_net: Devnet, tmp_path:
         page = network.swarm.retrieve(ME, INBOX, Deadline(20))
         assert bytes.fromhex(page.node) in right
         assert len(network.pool.nodes) == 12
+
+
+# What the way does to trust.
+
+
+def test_directly_a_dead_member_is_passed_over(private_net: Devnet, tmp_path: Path) -> None:
+    private_net.chaos.kill(members_of(private_net, ME.account_id)[:2])
+    with network_of(private_net, tmp_path, direct=True) as network:
+        for number in range(10):
+            network.swarm.store(ME.account_id, b"%d" % number, DAY_MS, Deadline(20))
+
+
+def test_a_guard_can_not_speak_for_a_member(private_net: Devnet, tmp_path: Path) -> None:
+    """It answers what we ask the guard itself with a 421, and lets nothing else pass."""
+    with network_of(private_net, tmp_path) as network:
+        network.prepare(Deadline(10))
+        guards = [
+            node for node in private_net.nodes if node.ed25519 in {g.ed25519 for g in network.onion.paths.guards()}
+        ]
+        strangers = tuple(node.index for node in strangers_to(private_net, ME.account_id)[:3])
+        private_net.chaos.inject(WrongSwarm("real", members=strangers), nodes=guards, methods={"info"})
+        private_net.chaos.inject(Status(504, "Request time out"), nodes=guards, roles={"guard"})
+        right = {node.ed25519 for node in members_of(private_net, ME.account_id)}
+        page = network.swarm.retrieve(ME, INBOX, Deadline(30))
+        assert bytes.fromhex(page.node) in right
+
+
+def test_hops_that_swallow_do_not_cost_their_guard_its_place(private_net: Devnet, tmp_path: Path) -> None:
+    """They answer for themselves, and pass nothing on."""
+    with network_of(private_net, tmp_path) as network:
+        network.prepare(Deadline(10))
+        guards = network.onion.paths.guards()
+        keys = {guard.ed25519 for guard in guards}
+        members = members_of(private_net, ME.account_id)
+        others = [n for n in private_net.nodes if n.ed25519 not in keys and n not in members]
+        private_net.chaos.inject(Status(504, "Request time out"), nodes=others[:3], roles={"middle"})
+        for _ in range(15):
+            network.swarm.retrieve(ME, INBOX, Deadline(30))
+        assert network.onion.paths.guards() == guards
+        assert set(network.pool.state.shown) == keys, "and nobody else has seen our address"
+
+
+def test_all_requests_share_the_guards_that_stand_in(private_net: Devnet, tmp_path: Path) -> None:
+    with network_of(private_net, tmp_path) as network:
+        network.swarm.retrieve(ME, INBOX, Deadline(20))
+        guards = {guard.ed25519 for guard in network.onion.paths.guards()}
+        private_net.chaos.kill([node for node in private_net.nodes if node.ed25519 in guards])
+        pages = network.swarm.poll([Poll(Identity.generate(), INBOX) for _ in range(16)], Deadline(60))
+        assert not [page for page in pages if isinstance(page, Exception)]
+        assert len(network.pool.state.shown) <= 5
+
+
+@pytest.mark.parametrize("says", ["nothing", "timeout"])
+def test_members_that_do_not_tell_each_other_are_all_told(
+    says: Literal["nothing", "timeout"], private_net: Devnet, tmp_path: Path
+) -> None:
+    members = members_of(private_net, ME.account_id)
+    private_net.chaos.inject(NoReplication(says), nodes=members)
+    with network_of(private_net, tmp_path) as network:
+        result = network.swarm.store(ME.account_id, b"to all", DAY_MS, Deadline(30))
+    assert result.confirmed == {node.ed25519.hex() for node in members}
+
+
+def test_the_word_of_one_hop_against_another_is_one_strike(private_net: Devnet, tmp_path: Path) -> None:
+    with network_of(private_net, tmp_path) as network:
+        network.swarm.retrieve(ME, INBOX, Deadline(20))
+        path = network.onion.paths.standing()[0]
+        slandered = path.hops[2]
+        liar = next(node for node in private_net.nodes if node.ed25519 == path.hops[1].ed25519)
+        with private_net.chaos.inject(Blame(slandered.ed25519.hex()), nodes=[liar]) as fault:
+            while not fault.hits:
+                network.swarm.retrieve(ME, INBOX, Deadline(20))
+        assert network.pool.strikes(slandered.ed25519) == 1
+        assert len(network.pool.nodes) == 12
+        assert network.pool.state.stale
+
+
+def test_an_answer_of_the_member_is_no_fault_of_the_path(private_net: Devnet, tmp_path: Path) -> None:
+    with network_of(private_net, tmp_path) as network:
+        network.swarm.retrieve(ME, INBOX, Deadline(20))
+        network.clock._local_ms = lambda: time.time_ns() // 1_000_000 + HOUR_MS
+        network.swarm.retrieve(ME, INBOX, Deadline(20))
+        assert network.clock.offset_ms
+        assert not network.pool.state.strikes

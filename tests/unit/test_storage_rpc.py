@@ -279,7 +279,7 @@ def test_an_account_without_an_answer_has_an_empty_list() -> None:
     ("namespaces", "fractions"),
     [
         (storage_rpc.OWN_NAMESPACES, {0: -2, 2: -8, 3: -8, 5: -8, 4: -8}),
-        (storage_rpc.GROUP_NAMESPACES, {-11: -8, 11: -2, 13: -8, 14: -8, 12: -8}),
+        ((-11, 11, 13, 14, 12), {-11: -8, 11: -2, 13: -8, 14: -8, 12: -8}),
         ((0,), {0: -1}),
         ((2, 3), {2: -2, 3: -2}),
         ((0, 11, 2), {0: -3, 11: -3, 2: -3}),
@@ -308,3 +308,56 @@ def test_the_time_of_a_batch_is_that_of_its_parts() -> None:
     assert storage_rpc.network_time({"results": [{"code": 200}, 3]}) is None
     assert storage_rpc.network_time({"t": now}) == now
     assert storage_rpc.network_time({"t": 5}) is None
+
+
+@pytest.mark.parametrize("odd", [float("inf"), 1e400, float("nan"), "x", [], {}, None, True, -1, 10**40])
+def test_odd_numbers_in_lists_of_nodes_cost_their_entry_at_the_most(odd: Any) -> None:
+    identity = Identity.from_seed(b"\1" * 32)
+    keys = {"pubkey_ed25519": identity.ed25519_public.hex(), "pubkey_x25519": identity.x25519_public.hex()}
+    listed = {**keys, "public_ip": "10.0.0.1", "storage_port": 22021}
+    for name in ("storage_port", "swarm_id", "storage_server_version", "public_ip"):
+        storage_rpc.parse_service_nodes({"service_node_states": [{**listed, name: odd}]})
+    storage_rpc.parse_service_nodes({"service_node_states": [{**listed, "storage_server_version": [odd]}]})
+    for name in ("port_https", "ip"):
+        storage_rpc.parse_swarm({"snodes": [{**keys, "ip": "10.0.0.1", "port_https": 1, name: odd}], "swarm": odd})
+
+
+@pytest.mark.parametrize(
+    ("ip", "usable"),
+    [
+        ("10.0.0.1", True),
+        ("255.1.2.249", True),
+        ("0.0.0.0", False),
+        ("255.255.255.255", False),
+        ("256.1.1.1", False),
+        ("evil.example", False),
+        ("1.2.3", False),
+        ("1.2.3.4.5", False),
+        ("1.2.3.4.", False),
+        ("1.2.3.4 ", False),
+        ("::1", False),
+        ("", False),
+    ],
+)
+def test_addresses_are_four_numbers(ip: str, usable: bool) -> None:
+    assert storage_rpc.is_usable(ServiceNode(bytes(32), bytes(32), ip, 1)) is usable
+
+
+def test_a_delete_counts_when_a_member_proves_it() -> None:
+    node = Identity.from_seed(b"\3" * 32)
+    name, hashes = node.ed25519_public.hex(), [storage_rpc.MessageHash("h1"), storage_rpc.MessageHash("h2")]
+    signature = base64.b64encode(node.sign(f"{ACCOUNT}h1h2h1".encode())).decode()
+    body = {"swarm": {name: {"deleted": ["h1"], "signature": signature}, "aa" * 32: {"failed": True, "timeout": True}}}
+    assert storage_rpc.parse_delete(body, ACCOUNT, hashes, frozenset({name})) == {name}
+    wrongs: list[Any] = [
+        {"swarm": {name: {"deleted": ["h2"], "signature": signature}}},
+        {"swarm": {name: {"deleted": ["h1"]}}},
+        {"swarm": {}},
+        {},
+        None,
+    ]
+    for wrong in wrongs:
+        with pytest.raises(RpcError):
+            storage_rpc.parse_delete(wrong, ACCOUNT, hashes, frozenset({name}))
+    with pytest.raises(RpcError):
+        storage_rpc.parse_delete(body, ACCOUNT, hashes, frozenset({"bb" * 32}))

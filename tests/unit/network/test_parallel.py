@@ -119,7 +119,7 @@ def test_the_losers_are_cancelled(silence: _Silence) -> None:
 class _Connection:
     interrupted = False
 
-    def interrupt(self) -> None:
+    def interrupt(self, user: Cancellation) -> None:
         self.interrupted = True
 
 
