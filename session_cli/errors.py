@@ -12,7 +12,8 @@
     │   └── AttachmentCorrupt
     ├── NetworkError                   temporary: trying again later may help
     │   ├── NetworkUnreachable         RequestTimeout         ClockOutOfSync
-    │   └── RateLimited                PathFailed
+    │   ├── RateLimited                PathFailed
+    │   └── NodeFailed
     ├── ServiceRefused                 permanent: the other side understood, and said no
     │   └── FileGone                   FileTooLargeForServer
     └── StoreError
@@ -181,6 +182,12 @@ class PathFailed(NetworkError):
     def __init__(self, message: str, *, node: str | None = None) -> None:
         super().__init__(message)
         self.node = node
+
+
+class NodeFailed(NetworkError):
+    """A service node answered, but with trouble of its own, or with something that can't be true."""
+
+    slug = "node_failed"
 
 
 class ClockOutOfSync(NetworkError):

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "send": ("send", "Send a message."),
     "recv": ("recv", "Receive what is new."),
     "attach": ("attach", "Send, list and save files."),
+    "network": ("network", "Show the way into the network."),
     "devnet": ("devnet", "Run a small Session network on this machine."),
     "demo": ("demo", "Watch two accounts talk over a local network."),
 }
@@ -89,6 +90,7 @@ def _global_options() -> list[TyperOption]:
         option("--network", help="mainnet, testnet or the path of a network definition.", metavar="NETWORK"),
         option("--proxy", help="Send everything through socks5h://HOST:PORT or http://HOST:PORT.", metavar="URL"),
         option("--tor", help="Send everything through Tor on this machine.", is_flag=True),
+        option("--direct", help="Without onion paths: show nodes and servers your address.", is_flag=True),
         option("--json", help="Print one JSON object a line.", is_flag=True),
         option("--quiet", "-q", help="No remarks on stderr, only errors.", is_flag=True),
         option("--verbose", "-v", help="Say on stderr what is going on; twice for more.", count=True, type=int),

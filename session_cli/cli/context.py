@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..core.client import Client
     from ..store.key import PassphrasePrompt
 
-TOR_PROXY = "socks5h://127.0.0.1:9050"
 MAX_STDIN_TEXT = 1_000_000
 
 
@@ -31,6 +30,7 @@ class App:
     network: str | None = None
     proxy: str | None = None
     tor: bool = False
+    direct: bool = False
     json: bool = False
     quiet: bool = False
     verbose: int = 0
@@ -91,7 +91,13 @@ class App:
         """The proxy asked for, if any. Raises UsageError if two are."""
         if self.tor and self.proxy:
             raise UsageError("--tor and --proxy exclude each other.")
-        return TOR_PROXY if self.tor else self.setting("proxy", "SESSION_PROXY")
+        if self.tor and self.direct:
+            raise UsageError("--tor and --direct exclude each other: one hides your address, the other shows it.")
+        if not self.tor:
+            return self.setting("proxy", "SESSION_PROXY")
+        from ..core.client import TOR_PROXY
+
+        return TOR_PROXY
 
     # The client.
 
@@ -99,16 +105,26 @@ class App:
         """Open the profile. Raises what `Client.open` raises. Not `online`: for a command that asks nobody."""
         from ..core.client import Client
 
+        proxy = self.proxy_url
         if online:
             self.listen()
-        return Client.open(
+        client = Client.open(
             self.profile_name,
             network=self.network_name,
             prompt=self.passphrase_prompt(),
             environ=self.environ,
-            proxy=self.proxy_url,
+            proxy=proxy,
+            direct=self.direct,
             timeout=self.timeout,
         )
+        if online:
+            self.warn_of_directness()
+        return client
+
+    def warn_of_directness(self) -> None:
+        """Say what --direct does, if it was given."""
+        if self.direct:
+            self.note("session: --direct shows this machine's address to every node and server that is asked.")
 
     def listen(self) -> None:
         """Send what the floors below have to say to stderr: warnings, and every request with -v."""

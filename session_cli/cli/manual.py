@@ -58,7 +58,8 @@ FILES = {
     "DATA/profiles/NAME/key.json": "How the database's key is found; the key itself only in wrapped form.",
     "CONFIG/keys/NAME.key": "The key file, for profiles that use one. Whoever has it and the data can read both.",
     "CONFIG/config.toml": "Defaults for profile, network and proxy.",
-    "CACHE/NETWORK.json": "The public list of service nodes, and the guards in use.",
+    "CACHE/NETWORK.json": "The public list of service nodes.",
+    "CACHE/NETWORK.state.json": "Guards and paths in use, strikes, the clock's offset, what went wrong lately.",
 }
 
 

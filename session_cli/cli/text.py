@@ -39,6 +39,14 @@ def human_size(size: int) -> str:
     return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
 
 
+def human_time(seconds: float) -> str:
+    """A length of time as people say it, in its largest unit: 3 seconds, 2 hours."""
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= 2 * length or (seconds >= length and unit == "day"):
+            return counted(int(seconds // length), unit)
+    return counted(max(0, round(seconds)), "second")
+
+
 def counted(number: int, noun: str) -> str:
     """`1 message`, `2 messages`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

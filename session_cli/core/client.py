@@ -13,13 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CannotCreate, InvalidInput
+from ..errors import CannotCreate, InvalidInput, UsageError
 from ..file_lock import FileLock
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from .profile import DEFAULT_PROFILE, NetworkChoice, Profile, create_profile, key_sources, open_profile
 
 if TYPE_CHECKING:
+    from ..network.clock import Deadline
     from ..network.network import Network
     from ..store.records import AttachmentRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from .sending import Sender
 
 DEFAULT_READER = "default"
+TOR_PROXY = "socks5h://127.0.0.1:9050"
+"""Where Tor listens for other programs of this machine."""
 POLL_INTERVAL_S = 1.5
 _LOCK_TIMEOUT_S = 60.0
 _BATCH = 200
@@ -46,16 +49,26 @@ class Client:
     """A Session account on this machine.
 
     Made by `create`, `restore` or `open`; a context manager that closes what it opened. `timeout` limits each operation
-    as a whole, in seconds; None leaves only the limits of single requests.
+    as a whole, in seconds; None leaves only the limits of single requests. `proxy` is the URL of one; with `direct`
+    requests go without onion paths to nodes and servers, which then see this machine's address.
     """
 
     def __init__(
-        self, profile: Profile, *, network: str | None = None, proxy: str | None = None, timeout: float | None = None
+        self,
+        profile: Profile,
+        *,
+        network: str | None = None,
+        proxy: str | None = None,
+        direct: bool = False,
+        timeout: float | None = None,
     ) -> None:
+        if direct and proxy == TOR_PROXY:
+            raise UsageError("Without onion paths every node sees what Tor is there to hide; --direct excludes --tor.")
         self._profile = profile
         self._store = profile.store
         self._network_reference = network
         self._proxy = proxy
+        self._direct = direct
         self._timeout = timeout
         self._opened_network: Network | None = None
 
@@ -74,6 +87,7 @@ class Client:
         prompt: PassphrasePrompt | None = None,
         environ: Mapping[str, str] = os.environ,
         proxy: str | None = None,
+        direct: bool = False,
         timeout: float | None = None,
     ) -> Client:
         """Make an account (or bring one back, with its `identity`) and its profile. Offline.
@@ -88,7 +102,7 @@ class Client:
             command=key_command,
             display_name=name,
         )
-        return cls(made, network=network, proxy=proxy, timeout=timeout)
+        return cls(made, network=network, proxy=proxy, direct=direct, timeout=timeout)
 
     @classmethod
     def open(
@@ -99,6 +113,7 @@ class Client:
         prompt: PassphrasePrompt | None = None,
         environ: Mapping[str, str] = os.environ,
         proxy: str | None = None,
+        direct: bool = False,
         timeout: float | None = None,
     ) -> Client:
         """Open a profile. `network` None means the one it was made for; another one is refused when it is needed.
@@ -106,7 +121,7 @@ class Client:
         Raises NotConfigured, WrongKey, KeySourceFailed, StoreDamaged, StoreTooNew, StoreUnwritable.
         """
         opened = open_profile(key_sources(environ, profile, prompt))
-        return cls(opened, network=network, proxy=proxy, timeout=timeout)
+        return cls(opened, network=network, proxy=proxy, direct=direct, timeout=timeout)
 
     def close(self) -> None:
         """Close connections and the store."""
@@ -167,7 +182,9 @@ class Client:
 
             definition = load_definition(self._network_reference or self._profile.network_reference)
             self._profile.check_network(definition)
-            self._opened_network = Network(definition, self._profile.locations.cache, proxy=self._proxy)
+            self._opened_network = Network(
+                definition, self._profile.locations.cache, proxy=self._proxy, direct=self._direct
+            )
         return self._opened_network
 
     # What the use cases need is loaded when they are used: `whoami` must not pay for sending.
@@ -247,13 +264,13 @@ class Client:
 
     def poll(self) -> PollResult:
         """Fetch what is new from our swarm into the store. Another process that polls is waited for."""
-        with self._receiving():
-            return self._poll()
-
-    def _poll(self) -> PollResult:
         from ..network.clock import Deadline
 
         deadline = Deadline(self._timeout)
+        with self._receiving(deadline):
+            return self._poll(deadline)
+
+    def _poll(self, deadline: Deadline) -> PollResult:
         self._sender.resend_own_copies(deadline)
         return self._receiver.poll(deadline)
 
@@ -271,10 +288,13 @@ class Client:
         whoever dies while handling an event is given it again. With `wait`, keeps polling for that many seconds until
         there is something. `polled` is told what each poll brought. Other processes that receive wait meanwhile.
         """
+        from ..network.clock import Deadline
+
         end = time.monotonic() + wait
         while True:
-            with self._receiving():
-                result = self._poll()
+            deadline = Deadline(self._timeout)
+            with self._receiving(deadline):
+                result = self._poll(deadline)
                 if polled is not None:
                     polled(result)
                 left = end - time.monotonic()
@@ -296,9 +316,9 @@ class Client:
             after = rows[-1].seq
 
     @contextmanager
-    def _receiving(self) -> Iterator[None]:
-        lock = FileLock(self._profile.folder / "receive.lock", _LOCK_TIMEOUT_S, purpose="to receive messages")
-        with lock:
+    def _receiving(self, deadline: Deadline) -> Iterator[None]:
+        patience = deadline.limit(_LOCK_TIMEOUT_S)
+        with FileLock(self._profile.folder / "receive.lock", patience, purpose="to receive messages"):
             yield
 
     # Messages and their files.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from types import TracebackType
 
-from ..errors import UsageError
 from .clock import Deadline, NetworkClock
 from .definition import NetworkDefinition
 from .file_server import FileServerClient
@@ -15,20 +14,16 @@ from .pool import NodePool
 from .swarm import SwarmClient
 from .transport import Transport
 
-TOR_PROXY = "socks5h://127.0.0.1:9050"
-
 
 class Network:
     """A network as this machine reaches it. Nothing is sent before the first request; use it as a context manager.
 
-    `direct` leaves out the onion paths: whoever is asked sees our address. Raises UsageError together with Tor.
+    `direct` leaves out the onion paths: whoever is asked sees our address.
     """
 
     def __init__(
         self, definition: NetworkDefinition, cache_folder: Path, *, proxy: str | None = None, direct: bool = False
     ) -> None:
-        if direct and proxy == TOR_PROXY:
-            raise UsageError("--direct shows every node what Tor is there to hide from it; use one of the two.")
         self.definition = definition
         self._transport = Transport(proxy)
         self.pool = NodePool(definition, cache_folder)

@@ -18,7 +18,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..errors import InvalidInput, NetworkError, NetworkUnreachable, RpcError, ServiceRefused, SessionError
+from ..errors import InvalidInput, NetworkError, NetworkUnreachable, NodeFailed, RpcError, ServiceRefused, SessionError
 from ..protocol import storage_rpc
 from ..protocol.account import x25519_from_ed25519
 from ..protocol.storage_rpc import ServiceNode
@@ -29,7 +29,6 @@ from .onion import OnionClient
 from .parallel import Attempt, first_success, run_parallel
 from .pool import NodePool, subnet_of
 from .transport import Cancellation, Transport
-from .trial import NodeFailed
 
 LOG = logging.getLogger(__name__)
 

@@ -7,9 +7,7 @@ deadline. What the destination itself answers is judged by the caller.
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from ..errors import (
     ClockOutOfSync,
+    NodeFailed,
     OnionError,
     PathFailed,
     RateLimited,
@@ -38,8 +37,9 @@ from .parallel import first_success
 from .path import Path, PathBook
 from .path_builder import PathBuilder
 from .pool import NodePool
+from .replies import GuardBusy, WrongSwarm, accept, check_guard
 from .transport import Cancellation, Reply, Transport
-from .trial import NodeFailed, OnionAttempt, Trial
+from .trial import NoPath, OnionAttempt, Trial
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -47,19 +47,8 @@ T = TypeVar("T")
 CALL_ATTEMPTS = 4
 SERVER_ATTEMPTS = 3
 SHORT_ANSWER_BYTES = 1_000_000
-_NAMED = re.compile(r"(?:Next node not found|Next node is currently unreachable|Snode not ready): ([0-9a-f]{64})")
 Progress = Callable[[int], None]
 """Told the number of body bytes that have passed so far."""
-
-
-class WrongSwarm(SessionError):
-    """A node says that an account belongs to another swarm. `body` is its answer, which lists that swarm."""
-
-    slug = "wrong_swarm"
-
-    def __init__(self, body: Any) -> None:
-        super().__init__("The node does not hold this account.")
-        self.body = body
 
 
 @dataclass(slots=True)
@@ -170,7 +159,8 @@ class OnionClient:
         """
 
         def final(node: ServiceNode, error: SessionError) -> None:
-            if isinstance(error, WrongSwarm | ClockOutOfSync | ServiceRefused | RateLimited | NodeFailed):
+            said = WrongSwarm | ClockOutOfSync | ServiceRefused | RateLimited | NodeFailed
+            if isinstance(error, said) and not isinstance(error, GuardBusy):
                 raise error
 
         return self.ask(
@@ -232,7 +222,7 @@ class OnionClient:
                 _entrance(path, server), chunks, size=onion.size, timeout=limit, cancellation=cancellation
             ) as (reply, parts):
                 answer = _bounded(parts)
-            _check_guard(reply.status, answer)
+            check_guard(reply.status, answer)
             return layers.decode_v4_response(onion.reply_key.open(answer))
 
         return self._serve("upload", server, run, deadline, 0, transfer_s=limit)
@@ -262,7 +252,7 @@ class OnionClient:
                 _entrance(path, server), onion.body, timeout=limit, cancellation=cancellation
             ) as (reply, parts):
                 if reply.status != 200:
-                    _check_guard(reply.status, _bounded(parts))
+                    check_guard(reply.status, _bounded(parts))
                 opener = StreamedReply(onion.reply_key)
                 written = 0
                 for part in parts:
@@ -285,12 +275,19 @@ class OnionClient:
         transfer_s: float | None = None,
     ) -> V4Response:
         """Attempts at a server, one after the other: a large transfer is never made twice at a time."""
+        one_at_a_time = threading.Lock()
+
+        def run_alone(path: Path, cancellation: Cancellation) -> V4Response:
+            # One that was given up on may still be about to read or write the file that both share.
+            with one_at_a_time:
+                return run(path, cancellation)
 
         def attempts() -> Iterator[OnionAttempt]:
             for _ in range(SERVER_ATTEMPTS):
                 path = trial.path(())
                 limit = transfer_s or self.pace.server
-                yield OnionAttempt(partial(self._timed, what, path, None, partial(run, path)), limit, limit, path=path)
+                attempt = partial(self._timed, what, path, None, partial(run_alone, path))
+                yield OnionAttempt(attempt, limit, limit, path=path)
 
         self.prepare(deadline)
         if transfer_s is not None:
@@ -331,7 +328,7 @@ class OnionClient:
         except BaseException as error:
             trial.gave_up()
             self.pool.save()
-            if isinstance(error, OnionError):
+            if isinstance(error, OnionError | NoPath):
                 raise PathFailed(error.message) from None
             if isinstance(error, RpcError):
                 raise NodeFailed(error.message) from None
@@ -374,7 +371,7 @@ class OnionClient:
             payload = layers.compact_json(request.to_json())
             onion = layers.build_request(_hops(path), SnodeDestination(node.ed25519, node.x25519), payload)
             reply = self._post(_guard_url(path.guard or node), onion, self.pace.request, cancellation)
-            body = _accept(layers.open_snode_reply(onion.reply_key, reply.body))
+            body = accept(layers.open_snode_reply(onion.reply_key, reply.body))
             self._watch_clock(node, body)
             return parse(body, node)
 
@@ -401,7 +398,7 @@ class OnionClient:
 
     def _post(self, url: str, onion: OnionRequest, timeout: float, cancellation: Cancellation) -> Reply:
         reply = self._transport.post(url, onion.body, timeout=timeout, cancellation=cancellation)
-        _check_guard(reply.status, reply.body)
+        check_guard(reply.status, reply.body)
         return reply
 
     def _watch_clock(self, node: ServiceNode, body: Any) -> None:
@@ -462,43 +459,3 @@ def _bounded(parts: Iterable[bytes]) -> bytes:
         if len(answer) > SHORT_ANSWER_BYTES:
             raise PathFailed("A guard sent more than anybody asked for.")
     return bytes(answer)
-
-
-def _check_guard(status: int, body: bytes) -> None:
-    """Whatever is not 200 comes from the path itself, in clear. Raises PathFailed, naming the hop if it is known."""
-    if status == 200:
-        return
-    named = _NAMED.fullmatch(body[:200].decode("utf-8", "replace").strip())
-    if named:
-        raise PathFailed("A hop of the path is gone.", node=named[1])
-    if status == 429:
-        raise RateLimited("The guard asks to slow down.")
-    raise PathFailed(f"The path failed with status {status}.")
-
-
-def _accept(reply: layers.SnodeReply) -> Any:
-    if reply.status == 200:
-        return reply.json()
-    text = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
-    return raise_for_status(reply.status, text)
-
-
-def raise_for_status(status: int, body: Any) -> Any:
-    """Turn a storage server's refusal, of a whole request or of a part of a batch, into its exception."""
-    text = body.strip() if isinstance(body, str) else ""
-    if status == 421:
-        if isinstance(body, str):
-            try:
-                body = json.loads(body)
-            except (ValueError, RecursionError):
-                body = None
-        raise WrongSwarm(body)
-    if status == 406:
-        raise ClockOutOfSync(
-            "The network refuses our signature's time. Check this machine's clock: it must be right within a minute."
-        )
-    if status == 429:
-        raise RateLimited("The storage server asks to slow down.")
-    if status in (400, 401, 403, 404):
-        raise ServiceRefused(f"The storage server refuses ({status}): {text[:200]}", status=status)
-    raise NodeFailed(f"The storage server failed with status {status}.")

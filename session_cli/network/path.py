@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..protocol.storage_rpc import ServiceNode
 from .pool import NodePool, subnet_of
@@ -31,13 +31,14 @@ _SMOOTHING = 4
 class Path:
     """The way of one request, guard first. Empty where onion requests are off.
 
-    `fresh`: not the standing path of its guard, and not known to work. `latency_ms` is what requests over this guard
-    took lately.
+    `fresh`: not the standing path of its guard, and not known to work. `detour`: it goes around the destination of one
+    request, and is not to become the standing path. `latency_ms` is what requests over this guard took lately.
     """
 
     hops: tuple[ServiceNode, ...]
     fresh: bool = False
     latency_ms: int | None = None
+    detour: bool = False
 
     @property
     def guard(self) -> ServiceNode | None:
@@ -139,9 +140,12 @@ class PathBook:
             return tries, _held(state, slot), (slots.index(slot) - lane) % len(slots)
 
         slot = min(slots, key=order)
-        if self._stands(slot, exclude) and slot.hops not in used:
+        stands = self._stands(slot) and slot.hops not in used
+        detour = stands and any(hop in exclude for hop in slot.hops)
+        if stands and not detour:
             return Path(tuple(nodes[hop] for hop in slot.hops), False, slot.latency_ms)
-        return self._fresh(nodes[slot.guard], exclude, slot.latency_ms, used)
+        path = self._fresh(nodes[slot.guard], exclude, slot.latency_ms, used)
+        return replace(path, detour=True) if path is not None and detour else path
 
     def over(
         self, guard: ServiceNode, exclude: Collection[bytes], used: Collection[tuple[bytes, ...]] = ()
@@ -149,12 +153,12 @@ class PathBook:
         """A path over a guard that has no standing one. None if too few nodes are left."""
         return self._fresh(guard, exclude, None, used)
 
-    def _stands(self, slot: KnownPath, exclude: Collection[bytes]) -> bool:
+    def _stands(self, slot: KnownPath) -> bool:
         pool = self._pool
         return (
             len(slot.hops) == pool.definition.hops
             and 0 <= time.time() - slot.built_s < LIFETIME_S
-            and all(hop in pool.nodes and hop not in exclude for hop in slot.hops)
+            and all(hop in pool.nodes for hop in slot.hops)
             and all(pool.strikes(hop) < _REBUILT_AT for hop in slot.hops[1:])
         )
 
@@ -203,7 +207,8 @@ class PathBook:
         latency = elapsed_ms if before is None or elapsed_ms is None else _smoothed(before, elapsed_ms)
         # Written only when it matters: a warm run that learns nothing new leaves the disk alone.
         tells = elapsed_ms is not None and (before is None or abs(elapsed_ms - before) > before + 100)
-        if not struck and not path.fresh and not tells:
+        stays = path.fresh and not path.detour
+        if not struck and not stays and not tells:
             return
 
         def change(state: State) -> None:
@@ -212,7 +217,7 @@ class PathBook:
             for known in state.paths:
                 if known.guard == guard.ed25519:
                     known.latency_ms = known.latency_ms if latency is None else latency
-                    if path.fresh:
+                    if stays:
                         known.hops, known.built_s = path.keys, time.time()
 
         self._pool.change(change)

@@ -23,7 +23,7 @@ from ..errors import (
 from ..protocol.storage_rpc import ServiceNode
 from .clock import Deadline
 from .pace import Pace
-from .parallel import first_success, run_parallel
+from .parallel import Attempt, first_success, run_parallel
 from .path import DIRECTLY, PATHS, Path, PathBook
 from .pool import NodePool, subnet_of
 from .pool_cache import State
@@ -91,10 +91,15 @@ class PathBuilder:
         return self._find(DIRECTLY, taken, deadline, tries, self._pace.guard, lock or threading.Lock())
 
     def build(self, guard: ServiceNode, exclude: Collection[bytes], deadline: Deadline) -> Path:
-        """A path behind a guard, every hop of which has answered. Raises NoPath."""
+        """A path behind a guard, every hop of which has answered, the guard too. Raises NoPath."""
         definition = self._pool.definition
-        hops = [guard]
         lock = threading.Lock()
+        itself = Attempt(partial(self._probe, guard, DIRECTLY), self._pace.guard, self._pace.guard)
+        try:
+            first_success(iter([itself]), deadline)
+        except (NetworkError, ServiceRefused, ProtocolError) as error:
+            raise NoPath(error.message) from None
+        hops = [guard]
         while len(hops) < definition.hops:
             taken = {hop.ed25519 for hop in hops} | set(exclude)
             via = Path(tuple(hops))

@@ -17,6 +17,7 @@ from ..errors import (
     ClockOutOfSync,
     NetworkError,
     NetworkUnreachable,
+    NodeFailed,
     PathFailed,
     RequestTimeout,
     RpcError,
@@ -36,10 +37,10 @@ from ..protocol.storage_rpc import (
     size_fractions,
 )
 from .clock import Deadline
-from .onion import OnionClient, WrongSwarm, raise_for_status
+from .onion import OnionClient
 from .parallel import run_parallel
 from .pool_cache import State
-from .trial import NodeFailed
+from .replies import WrongSwarm, raise_for_status
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")

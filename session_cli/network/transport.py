@@ -242,7 +242,7 @@ class Transport:
         connecting = min(PROXIED_CONNECT_TIMEOUT_S if self.proxied else CONNECT_TIMEOUT_S, timeout)
         _current.cancellation = cancellation
         try:
-            with _network_errors(url):
+            with _network_errors(url, proxied=self.proxied):
                 response = self._session(pin, verify=verify).post(
                     url,
                     data=data,
@@ -254,7 +254,7 @@ class Transport:
                 )
             try:
                 reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"")
-                yield reply, _read(response, url)
+                yield reply, _read(response, url, proxied=self.proxied)
             finally:
                 if cancellation is not None:
                     cancellation.detach()
@@ -294,8 +294,8 @@ class _SizedStream:
         return iter(self._chunks)
 
 
-def _read(response: requests.Response, url: str) -> Iterator[bytes]:
-    with _network_errors(url):
+def _read(response: requests.Response, url: str, *, proxied: bool) -> Iterator[bytes]:
+    with _network_errors(url, proxied=proxied):
         raw = response.raw.stream(_CHUNK, decode_content=False)
         yield from _unpacked(raw, response.headers.get("Content-Encoding", "identity"), url)
 
@@ -321,24 +321,28 @@ def _unpacked(chunks: Iterable[bytes], encoding: str, url: str) -> Iterator[byte
 
 
 @contextmanager
-def _network_errors(url: str) -> Iterator[None]:
-    """Turns the HTTP library's errors into ours. Their texts name addresses only, never what was sent."""
+def _network_errors(url: str, *, proxied: bool) -> Iterator[None]:
+    """Turns the HTTP library's errors into ours. Their texts name addresses only, never what was sent.
+
+    With a proxy between, nobody can tell whose fault it is, and the proxy is named.
+    """
+    through = " through the proxy" if proxied else ""
     try:
         yield
     except requests.exceptions.Timeout:
-        raise RequestTimeout(f"{_place(url)} did not answer in time.") from None
+        raise RequestTimeout(f"{_place(url)} did not answer in time{through}.") from None
     except requests.exceptions.ProxyError:
         raise NetworkUnreachable(f"The proxy can't be reached, or can't reach {_place(url)}.") from None
     except requests.exceptions.SSLError as error:
         known = "ertificate" in str(error) or "ingerprint" in str(error)
         reason = "shows a certificate that can't be trusted" if known else "fails at TLS"
-        raise NetworkUnreachable(f"{_place(url)} {reason}.") from None
+        raise NetworkUnreachable(f"{_place(url)} {reason}{through}.") from None
     except urllib3.exceptions.ReadTimeoutError:
-        raise RequestTimeout(f"{_place(url)} stopped in the middle of its answer.") from None
+        raise RequestTimeout(f"{_place(url)} stopped in the middle of its answer{through}.") from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         if any(type(inner).__name__ == "ProxyConnectionError" for inner in _chain(error)):
             raise NetworkUnreachable("The proxy can't be reached; is it running?") from None
-        raise NetworkUnreachable(f"{_place(url)} can't be reached ({_reason(error)}).") from None
+        raise NetworkUnreachable(f"{_place(url)} can't be reached{through} ({_reason(error)}).") from None
 
 
 def _place(url: str) -> str:
@@ -355,6 +359,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    """The system's word for what went wrong, without the wrappers' object addresses."""
-    words = [inner.strerror for inner in _chain(error) if isinstance(inner, OSError) and inner.strerror]
-    return words[-1].lower() if words else type(error).__name__
+    """The system's or the library's word for what went wrong, without the wrappers' object addresses."""
+    chain = list(_chain(error))
+    words = [inner.strerror for inner in chain if isinstance(inner, OSError) and inner.strerror]
+    if words:
+        return words[-1].lower()
+    said = [str(inner) for inner in chain if type(inner).__module__ in ("socks", "http.client", "ssl")]
+    return said[-1].rstrip(".") if said and said[-1] else "the connection broke"

@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import (
     NetworkError,
     NetworkUnreachable,
+    NodeFailed,
     OnionError,
     PathFailed,
     RateLimited,
@@ -33,14 +34,8 @@ LOG = logging.getLogger(__name__)
 BLIND_ATTEMPTS = 2
 
 
-class NodeFailed(NetworkError):
-    """The destination node answered, but with trouble of its own; another member of the swarm may do better."""
-
-    slug = "node_failed"
-
-
 class NoPath(PathFailed):
-    """No path could be built behind a guard."""
+    """Nothing gets through behind a guard, although many nodes were tried there: it is the guard that blocks."""
 
     slug = "no_path"
 
@@ -67,7 +62,7 @@ class _Failure:
 
     @property
     def is_the_guards(self) -> bool:
-        return isinstance(self.error, NetworkUnreachable) or not self.reached
+        return isinstance(self.error, NetworkUnreachable | NoPath) or not self.reached
 
     @property
     def is_the_targets(self) -> bool:
@@ -93,7 +88,7 @@ class _Failure:
             return set(self.path.keys[:1]) or target
         if self.is_the_targets:
             return target
-        if isinstance(self.error, NetworkError | OnionError) and not isinstance(self.error, RateLimited | NoPath):
+        if isinstance(self.error, NetworkError | OnionError) and not isinstance(self.error, RateLimited):
             return set(self.path.keys[1:]) | target
         return set()
 
@@ -190,6 +185,9 @@ class Trial:
         if not self._failures:
             return
         struck = {key: 1 for failure in self._failures for key in failure.suspects - innocent}
+        # Who fails as a destination is not excused by doing well as a hop.
+        failed_targets = {f.target.ed25519 for f in self._failures if f.is_the_targets and f.target is not None}
+        struck |= dict.fromkeys(failed_targets - {target.ed25519 if target else b""}, 1)
         # Two silent attempts over one guard: perhaps it is the guard that swallows them.
         tries = [failure.path.keys[0] for failure in self._failures if failure.path.keys]
         struck |= {key: 1 for key in tries if tries.count(key) > 1 and key not in innocent}

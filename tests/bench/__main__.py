@@ -1,6 +1,6 @@
 """Measures what the program costs, as ratios to something plain, taken in the same run.
 
-    python -m tests.bench [startup] [oneshot] [backlog] [attachment]
+    python -m tests.bench [startup] [oneshot] [backlog] [attachment] [network]
 
 Nothing here asserts: clocks are noisy, and a number is to be read with the machine in mind.
 """
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sys
 
-from . import attachment, backlog, oneshot, startup
+from . import attachment, backlog, network, oneshot, startup
 
 PARTS = {
     "startup": startup.measure,
     "oneshot": oneshot.measure,
     "backlog": backlog.measure,
     "attachment": attachment.measure,
+    "network": network.measure,
 }
 
 

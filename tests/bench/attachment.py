@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -15,7 +13,7 @@ import requests
 from session_cli.network.definition import load_definition
 from tests.support.devnet import Person
 
-from .measuring import SESSION, Cost, ratio, run
+from .measuring import SESSION, Cost, network, ratio, run
 
 SIZE = 100_000_000
 SMALL = 1_000
@@ -25,7 +23,7 @@ CHUNK = 1 << 20
 def measure() -> Iterator[str]:
     """Wall time and memory of `attach send` and `attach save`."""
     # The network runs in a process of its own: a child's peak memory begins with that of the process that started it.
-    with tempfile.TemporaryDirectory() as name, _network() as definition:
+    with tempfile.TemporaryDirectory() as name, network() as definition:
         folder = Path(name)
         alice, bob = (Person(folder / who, definition).init() for who in ("alice", "bob"))
         for size in (SMALL, SIZE):
@@ -40,17 +38,6 @@ def measure() -> Iterator[str]:
         yield ratio("100 MB up and down, wall", up.wall + down.wall, copy, "4")
         yield f"memory beyond that for 1 kB: up {(up.peak - small_up.peak) / 1e6:.1f} MB (aim: 64)"
         yield f"memory beyond that for 1 kB: down {(down.peak - small_down.peak) / 1e6:.1f} MB (aim: 64)"
-
-
-@contextmanager
-def _network() -> Iterator[Path]:
-    with subprocess.Popen([SESSION, "devnet", "run", "--quiet"], stdout=subprocess.PIPE, text=True) as process:
-        if process.stdout is None:
-            raise RuntimeError("the network's output is lost")
-        try:
-            yield Path(process.stdout.readline().strip())
-        finally:
-            process.terminate()
 
 
 def _transfer(alice: Person, bob: Person, folder: Path, size: int) -> tuple[Cost, Cost]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def best(command: Sequence[str], environment: Mapping[str, str], times: int = 9)
     """The least of each cost over several runs."""
     costs = [run(command, environment) for _ in range(times)]
     return Cost(min(c.cpu for c in costs), min(c.wall for c in costs), min(c.peak for c in costs))
+
+
+@contextmanager
+def network(*options: str) -> Iterator[Path]:
+    """A local network in a process of its own, so that its work is nobody else's; gives its definition."""
+    command = [SESSION, "devnet", "run", "--quiet", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout is None:
+            raise RuntimeError("the network's output is lost")
+        try:
+            yield Path(process.stdout.readline().strip())
+        finally:
+            process.terminate()
 
 
 def ratio(name: str, value: float, base: float, limit: str) -> str:

@@ -113,7 +113,7 @@ def test_all_guards_are_gone(breakable: tuple[Devnet, Path], tmp_path: Path) -> 
 
     net, definition = breakable
     alice, bob = couple(definition, tmp_path)
-    (cache,) = (alice.home / "cache").glob("*.json")
+    (cache,) = (alice.home / "cache").glob("*.state.json")
     guards = {bytes.fromhex(key) for key in json.loads(cache.read_text())["guards"]}
     for node in net.nodes:
         if node.ed25519 in guards:
@@ -128,15 +128,17 @@ def test_all_guards_are_gone(breakable: tuple[Devnet, Path], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"null", b"[]", b'{"format":1}', b"\xff", b'{"format":1,"nodes":[[1]]}']
+    "content", [b"", b"{}", b"null", b"[]", b'{"format":2}', b"\xff", b'{"format":2,"nodes":[[1]],"paths":[[1]]}']
 )
 def test_a_broken_cache_is_made_anew(content: bytes, shared_definition: Path, tmp_path: Path) -> None:
     alice = Person(tmp_path / "alice", shared_definition).init()
     alice.run("recv")
-    (cache,) = (alice.home / "cache").glob("*.json")
-    cache.write_bytes(content)
+    caches = list((alice.home / "cache").glob("*.json"))
+    assert len(caches) == 2
+    for cache in caches:
+        cache.write_bytes(content)
     assert alice.run("recv").stderr == ""
-    assert len(cache.read_bytes()) > 100
+    assert all(len(cache.read_bytes()) > 100 for cache in caches)
 
 
 def test_a_seed_with_another_certificate(shared_definition: Path, tmp_path: Path) -> None:

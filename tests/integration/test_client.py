@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,8 +30,10 @@ from session_cli.protocol.account import AccountId, Identity
 from session_cli.protocol.payload import Content, VisibleMessage
 from session_cli.protocol.swarm import swarm_for
 from tests.support.swarm import put_messages
+from tests.support.waiting import wait_until
 
 Maker = Callable[[str], Client]
+HOUR_MS = 3_600_000
 
 
 @pytest.fixture
@@ -298,3 +301,51 @@ def test_several_files_in_one_message(make: Maker, tmp_path: Path) -> None:
         assert bob.fetch_attachment(event.message.id, number, parts.append) == 1000 * (number + 1)
         assert b"".join(parts) == paths[number].read_bytes()
     assert steps == {"encrypting", "uploading"}
+
+
+# Clocks, and the long run.
+
+
+def test_a_message_from_a_clock_that_is_ahead_is_dated_anew(make: Maker) -> None:
+    """Swarms refuse what is dated in the future; what goes out then has the right time, and so has what follows."""
+    alice, bob = make("alice"), make("bob")
+    alice.network.clock._local_ms = lambda: time.time_ns() // 1_000_000 + HOUR_MS
+    first, second = alice.send(bob.account_id, "first"), alice.send(bob.account_id, "second")
+    now = time.time_ns() // 1_000_000
+    assert first.status == second.status == "sent"
+    assert now - 60_000 < first.timestamp_ms < second.timestamp_ms < now + 10_000
+    assert [alice.message(sent.id).timestamp_ms for sent in (first, second)] == [
+        first.timestamp_ms,
+        second.timestamp_ms,
+    ]
+    received = [event.message for event in bob.receive()]
+    assert [(message.body, message.timestamp_ms) for message in received] == [
+        ("first", first.timestamp_ms),
+        ("second", second.timestamp_ms),
+    ]
+    assert not alice._store.deliveries.own_copies_left()
+
+
+def test_a_message_from_a_clock_that_is_behind_goes_out(make: Maker) -> None:
+    """Nobody refuses it; the next one is dated better, when several nodes have told the time."""
+    alice, bob = make("alice"), make("bob")
+    alice.network.clock._local_ms = lambda: time.time_ns() // 1_000_000 - HOUR_MS
+    for number in range(8):
+        alice.send(bob.account_id, str(number))
+    last = alice.send(bob.account_id, "last")
+    assert abs(last.timestamp_ms - time.time_ns() // 1_000_000) < 60_000
+
+
+def test_a_client_that_runs_for_long_keeps_no_connection_and_no_thread(make: Maker) -> None:
+    alice = make("alice")
+
+    def kept() -> tuple[int, int]:
+        descriptors = Path("/proc/self/fd")
+        return len(list(descriptors.iterdir())) if descriptors.exists() else 0, threading.active_count()
+
+    for number in range(20):
+        alice.send("me", f"warm {number}")
+    before = kept()
+    for number in range(100):
+        alice.send("me", f"message {number}")
+    wait_until(lambda: kept() <= before)

@@ -140,7 +140,7 @@ def test_without_hops_a_request_is_sealed_to_its_destination() -> None:
     request = onion.build_request([], SnodeDestination(identity.ed25519_public, identity.x25519_public), b"question")
     opened = onion.open_request(request.body, identity.x25519_public, identity.x25519_secret)
     payload, control = onion.unframe(opened.plaintext)
-    assert payload == b"question"
+    assert bytes(payload) == b"question"
     assert json.loads(control) == {"body": None, "headers": {"Content-Type": "application/json"}}
     assert request.reply_key.open(opened.key.seal(b"answer")) == b"answer"
 

@@ -13,6 +13,7 @@ from nacl import bindings as sodium
 from session_cli.errors import RpcError
 from session_cli.protocol import storage_rpc, swarm
 from session_cli.protocol.account import Identity
+from session_cli.protocol.storage_rpc import ServiceNode, StoreResult
 
 ACCOUNT = "05ffba630924aa1224bb930dde21c0d11bf004608f2812217f8ac812d6c7e3ad48"
 ME = Identity.from_seed(b"\x07" * 16)
@@ -240,3 +241,70 @@ def test_any_json_is_parsed_or_refused(body: Any) -> None:
             parse(body)
         except RpcError:
             continue
+
+
+# Lists of nodes, and sizes.
+
+
+def _record(number: int, *, ip: bytes = b"\x0a\0\0\x01", port: int = 22021, swarm_id: int = 7) -> bytes:
+    key = Identity.from_seed(bytes([number]) * 32).ed25519_public
+    return key + swarm_id.to_bytes(8, "big") + ip + port.to_bytes(2, "big") + (22020).to_bytes(2, "big") + b"\2\x0b\3"
+
+
+def test_compact_lists_keep_what_is_usable() -> None:
+    records = [
+        _record(1),
+        _record(2, swarm_id=2**64 - 1),
+        _record(3, ip=bytes(4)),
+        _record(4, port=0),
+        b"\xff" * 32 + _record(5)[32:],
+    ]
+    first, second = storage_rpc.parse_active_nodes(base64.b64encode(b"".join(records)).decode())
+    identity = Identity.from_seed(b"\1" * 32)
+    assert first == ServiceNode(identity.ed25519_public, identity.x25519_public, "10.0.0.1", 22021, 7, (2, 11, 3))
+    assert second.swarm_id is None
+
+
+@pytest.mark.parametrize("body", [None, 3, {}, "=", "AAAA", base64.b64encode(bytes(52)).decode()])
+def test_malformed_compact_lists(body: Any) -> None:
+    with pytest.raises(RpcError):
+        storage_rpc.parse_active_nodes(body)
+
+
+def test_an_account_without_an_answer_has_an_empty_list() -> None:
+    assert storage_rpc.parse_active_nodes("") == []
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "fractions"),
+    [
+        (storage_rpc.OWN_NAMESPACES, {0: -2, 2: -8, 3: -8, 5: -8, 4: -8}),
+        (storage_rpc.GROUP_NAMESPACES, {-11: -8, 11: -2, 13: -8, 14: -8, 12: -8}),
+        ((0,), {0: -1}),
+        ((2, 3), {2: -2, 3: -2}),
+        ((0, 11, 2), {0: -3, 11: -3, 2: -3}),
+        ((), {}),
+    ],
+)
+def test_shares_of_an_answer(namespaces: tuple[int, ...], fractions: dict[int, int]) -> None:
+    assert storage_rpc.size_fractions(namespaces) == fractions
+
+
+def test_two_answers_to_the_same_bytes_add_up() -> None:
+    hash = storage_rpc.MessageHash("h")
+    first = StoreResult(hash, frozenset({"a"}), {"b": "timeout", "c": "failed"}, 10, 4)
+    second = StoreResult(hash, frozenset({"b"}), {"c": "timeout"}, None, 3)
+    both = first.merged(second)
+    assert both == StoreResult(hash, frozenset({"a", "b"}), {"c": "timeout"}, 10, 4)
+    assert not first.is_safe
+    assert both.is_safe
+
+
+def test_the_time_of_a_batch_is_that_of_its_parts() -> None:
+    now = 1_795_397_225_612
+    assert (
+        storage_rpc.network_time({"results": [{"code": 401, "body": "no"}, {"code": 200, "body": {"t": now}}]}) == now
+    )
+    assert storage_rpc.network_time({"results": [{"code": 200}, 3]}) is None
+    assert storage_rpc.network_time({"t": now}) == now
+    assert storage_rpc.network_time({"t": 5}) is None

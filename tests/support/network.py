@@ -1,0 +1,32 @@
+"""The client's network floor on a local network, without a profile around it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from session_cli.devnet.network import Devnet
+from session_cli.network.definition import FallbackNode, load_definition
+from session_cli.network.network import Network
+from session_cli.protocol.account import Identity
+
+ME = Identity.from_seed(b"\x01" * 16)
+DAY_MS = 24 * 3600 * 1000
+INBOX: dict[int, dict[str, str]] = {0: {}}
+"""What to ask for who has never asked."""
+
+
+def network_of(net: Devnet, folder: Path, *, direct: bool = False, **changes: Any) -> Network:
+    """A client of a local network; the same `folder` keeps what the client before has learnt.
+
+    `changes` are made to its definition.
+    """
+    path = folder / "network.toml"
+    net.write_definition(path)
+    return Network(replace(load_definition(str(path)), **changes), folder / "cache", direct=direct)
+
+
+def fallback_nodes(net: Devnet) -> tuple[FallbackNode, ...]:
+    """All nodes as a definition could name them."""
+    return tuple(FallbackNode(node.ed25519, node.ip, node.port) for node in net.nodes)
