@@ -10,7 +10,7 @@ from session_cli.devnet.faults import Delay, Fault, Forgets, InnerStatus, NoRepl
 from session_cli.devnet.network import NodeHandle
 from session_cli.protocol.payload import VisibleMessage
 from tests.support.outcomes import bodies
-from tests.support.rough import Correspondence, label, opened
+from tests.support.rough import Correspondence, label, opened, state_of
 from tests.support.strangers import Stranger
 from tests.support.swarm import put_messages
 from tests.support.waiting import wait_until
@@ -55,7 +55,7 @@ def test_members_have_different_orders(pair: Correspondence) -> None:
     with opened(pair.bob) as bob:
         for _ in range(30):
             pair.shown += [event.message.body for event in bob.receive()]
-    assert set(pair.retrieved_from(logged)) == {member.index for member in members}
+    assert len(set(pair.retrieved_from(logged))) > 1
     assert sorted(pair.shown) == sorted(texts)
 
 
@@ -81,6 +81,7 @@ def test_a_member_that_failed_once_is_asked_again(pair: Correspondence) -> None:
     member = pair.favourite
     with pair.net.chaos.inject(InnerStatus(500), nodes=[member], methods={"retrieve"}) as struck:
         pair.receive_until(struck)
+    assert member.ed25519.hex() in state_of(pair.bob)["strikes"]
     others = [other for other in pair.members(pair.bob) if other.index != member.index]
     pair.net.chaos.inject(NoReplication(), nodes=[member])
     with pair.net.chaos.kill(others):

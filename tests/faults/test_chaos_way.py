@@ -102,6 +102,6 @@ def test_at_most_of_a_swarm(fault: Fault, pair: Correspondence) -> None:
 @pytest.mark.parametrize("fault", [Drop(), Drop(after=True), Status(503), Garble()], ids=label)
 def test_at_a_whole_swarm(fault: Fault, pair: Correspondence) -> None:
     struck = pair.net.chaos.inject(fault, swarm=pair.bob.id, roles={"destination"}, methods={"store"})
-    pair.send_in_vain("lost")
+    pair.send_in_vain("lost", timeout=4)
     assert struck.hits
     pair.settle(taken=taken(fault))
