@@ -163,6 +163,12 @@ class Correspondence:
         state_file(self.bob).write_text(json.dumps(state_of(self.bob) | {"strikes": {}}))
         return self.net.nodes[self.retrieved_from()[-1]]
 
+    def let_ask_first(self, who: Person, node: NodeHandle) -> None:
+        """Let a person hold something against all other members of Bob's swarm, so that this one is asked first."""
+        others = {other.ed25519.hex() for other in self.members(self.bob)} - {node.ed25519.hex()}
+        strikes = {other: [1, time.time()] for other in others}
+        state_file(who).write_text(json.dumps(state_of(who) | {"strikes": strikes}))
+
     def retrieved_from(self, since: int = 0) -> list[int]:
         """The members that have answered polls since so many records of the log, in this order."""
         answered = [r for r in self.net.request_log[since:] if "retrieve" in r.parts and r.status == 200]
