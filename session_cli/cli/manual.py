@@ -23,7 +23,8 @@ from ..errors import SessionError
 from .app import COMMANDS, root_command
 from .exit_codes import ExitCode, exit_code_of
 
-HELP_WIDTH = 80
+HELP_WIDTH = 78
+"""What the help has to itself on a terminal of 80 columns."""
 
 EXIT_CODES = {
     ExitCode.OK: "Done.",

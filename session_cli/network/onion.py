@@ -10,7 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, BinaryIO, TypeVar
@@ -61,7 +63,7 @@ class _Answer:
 
 @dataclass(slots=True)
 class _BuiltPaths:
-    """Paths that were built hop by hop for one request; whoever needs one waits for it."""
+    """Paths that were built hop by hop behind one guard, for one request; whoever needs one waits for it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     paths: list[Path] = field(default_factory=list)
@@ -120,7 +122,8 @@ class OnionClient:
             for node in nodes:
                 path, request = trial.path({node.ed25519}), request_for(node)
                 if trial.needs_building and path.guard is not None:
-                    run = partial(self._call_surely, what, node, request, parse, path.guard, built, deadline)
+                    behind = built[path.guard.ed25519]
+                    run = partial(self._call_surely, what, node, request, parse, path.guard, behind, deadline)
                     # Its hops are found later; for now it is only known to go over that guard.
                     yield self._attempt(run, Path(path.hops[:1]), node, built=True)
                 else:
@@ -136,7 +139,7 @@ class OnionClient:
 
         self.prepare(deadline)
         trial = self._trial(what, deadline, lane)
-        built = _BuiltPaths()
+        built: defaultdict[bytes, _BuiltPaths] = defaultdict(_BuiltPaths)
         answer = self._run(trial, attempts(), deadline, note)
         value: T = answer.value
         return value
@@ -329,6 +332,8 @@ class OnionClient:
             raise
         # How long a file takes says nothing about how long a request may be silent.
         trial.succeeded(answer.path, answer.target, None if transfer else answer.elapsed_ms)
+        if answer.path.guard is not None:
+            self._builder.retest_guards(answer.path.guard)
         return answer
 
     @staticmethod
@@ -388,14 +393,20 @@ class OnionClient:
         deadline: Deadline,
         cancellation: Cancellation,
     ) -> _Answer:
-        """One attempt over a path that is built first, and shared with the other attempts at the same request."""
+        """One attempt over a path that is built first, and shared with the other attempts while it does well."""
         with built.lock:
-            path = next((p for p in built.paths if p.guard == guard and node.ed25519 not in p.keys), None)
+            path = next((path for path in built.paths if node.ed25519 not in path.keys), None)
             if path is None:
                 limit = deadline.within(self.pace.request)
                 path = self._builder.build(guard, {node.ed25519}, limit, cancellation)
                 built.paths.append(path)
-        return self._call(what, node, request, parse, path, cancellation)
+        try:
+            return self._call(what, node, request, parse, path, cancellation)
+        except SessionError as error:
+            if not target_spoke(error):
+                with built.lock, suppress(ValueError):
+                    built.paths.remove(path)
+            raise
 
     def _post(self, url: str, onion: OnionRequest, timeout: float, cancellation: Cancellation) -> Reply:
         reply = self._transport.post(url, onion.body, timeout=timeout, cancellation=cancellation)

@@ -83,9 +83,11 @@ class PathBook:
         self._pool.save()
 
     def replace_guards(self, failed: Collection[bytes], working: ServiceNode) -> None:
-        """Put a node that works in the place of a guard that failed while it did not."""
+        """Put a node that works in the place of a guard that failed while it did not, and strike those that failed."""
 
         def change(state: State) -> None:
+            for key in failed:
+                state.strike(key)
             kept = [path for path in state.paths if path.guard not in failed]
             failing = (path for path in state.paths if path.guard in failed)
             worst = sorted(failing, key=lambda path: state.strikes_of(path.guard))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -49,6 +49,7 @@ class PathBuilder:
         self._refresh = refresh
         self._lock = threading.Lock()
         self._substitutes: list[ServiceNode] = []
+        self._retested = False
         self._problem = ""
 
     # Guards.
@@ -100,6 +101,25 @@ class PathBuilder:
                 self._substitutes.append(found)
             return found
 
+    def retest_guards(self, working: ServiceNode) -> None:
+        """Once in a run, ask guards with a strike whether they are there, now that another one works.
+
+        Since the better guard is preferred, a dead one would never be tried again, and never be replaced.
+        """
+        if self._retested:
+            return
+        self._retested = True
+        limit = 2 * self._pace.least_patience
+        for guard in self._paths.guards():
+            if guard == working or not self._pool.strikes(guard.ed25519):
+                continue
+            try:
+                first_success(iter([Attempt(partial(self._probe, guard, DIRECTLY), limit, limit)]), Deadline(limit))
+            except SessionError:
+                self._pool.change(partial(_strike, keys=[guard.ed25519]))
+            else:
+                self._pool.change(partial(_forgive, key=guard.ed25519))
+
     def _find_guard(
         self, taken: set[bytes], deadline: Deadline, lock: threading.Lock, tries: int
     ) -> ServiceNode | None:
@@ -133,14 +153,16 @@ class PathBuilder:
         definition = self._pool.definition
         taken = {guard.ed25519, *exclude}
         hops, dead_ends = [guard], 0
-        while len(hops) < definition.hops:
+        while not (len(hops) == definition.hops and self._passes_on(hops, exclude, deadline)):
             if cancellation.cancelled or deadline.left() == 0.0:
                 raise PathUnfinished("There was no time to build a path.")
             via = Path(tuple(hops))
             subnets = {subnet_of(hop) for hop in hops} if definition.subnet_diversity else set[str]()
             candidate = partial(self._pool.draw, taken, subnets)
             patience = self._pace.least_patience
-            node = self._find(via, candidate, taken, deadline, HOPS_TRIED, patience, threading.Lock())
+            node = None
+            if len(hops) < definition.hops:
+                node = self._find(via, candidate, taken, deadline, HOPS_TRIED, patience, threading.Lock())
             if node is not None:
                 hops.append(node)
             elif deadline.left() == 0.0:
@@ -157,6 +179,20 @@ class PathBuilder:
                 # Those asked over it may be well.
                 taken = {hop.ed25519 for hop in hops} | {swallower.ed25519, *exclude}
         return Path(tuple(hops), fresh=True)
+
+    def _passes_on(self, hops: Sequence[ServiceNode], exclude: Collection[bytes], deadline: Deadline) -> bool:
+        """Whether the last hop carries a question to somebody who is known to be there, if there is anybody."""
+        keys = {hop.ed25519 for hop in hops} | set(exclude)
+        others = [guard for guard in self._paths.guards() if guard.ed25519 not in keys]
+        known = [node for node in others if not self._pool.strikes(node.ed25519)]
+        if not known:
+            return True
+        question = partial(self._probe, known[0], Path(tuple(hops)))
+        try:
+            first_success(iter([Attempt(question, self._pace.guard, self._pace.guard)]), deadline)
+        except SessionError:
+            return False
+        return True
 
     def _ask_guard(self, guard: ServiceNode, deadline: Deadline) -> None:
         itself = Attempt(partial(self._probe, guard, DIRECTLY), self._pace.guard, self._pace.guard)
@@ -219,6 +255,10 @@ class PathBuilder:
 def _strike(state: State, keys: Collection[bytes]) -> None:
     for key in keys:
         state.strike(key)
+
+
+def _forgive(state: State, key: bytes) -> None:
+    state.strikes.pop(key, None)
 
 
 def _note_failed_search(state: State) -> None:

@@ -27,6 +27,7 @@ TROUBLES_KEPT = 20
 _FORMAT = 2
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _LOCK_TIMEOUT_S = 2.0
+_LARGEST_OFFSET_MS = 50 * 365 * 24 * 3600 * 1000
 
 
 @dataclass(slots=True)
@@ -186,6 +187,8 @@ def _state_document(state: State) -> dict[str, Any]:
 
 
 def _parse_state(document: Any) -> State:
+    if abs(int(document["clock_offset_ms"])) > _LARGEST_OFFSET_MS:
+        raise ValueError("no clock is that wrong")
     return State(
         paths=[
             KnownPath(tuple(map(bytes.fromhex, hops)), float(built_s), None if latency is None else int(latency))

@@ -165,6 +165,10 @@ class Trial:
         if self._substitute is None or self._substitute.ed25519 in self._dead_guards | set(exclude):
             # One that works already, be it for another request, is not looked for again.
             self._substitute = self._find_guard({*exclude, *self._dead_guards})
+            standing = {guard.ed25519 for guard in self._paths.guards()}
+            if self._substitute is not None and standing <= self._dead_guards:
+                # It answers while all of ours are silent: the network is there, and they are not.
+                self._paths.replace_guards(self._dead_guards, self._substitute)
         return self._paths.over(self._substitute, exclude, self._used) if self._substitute else None
 
     def _why_not(self) -> str:
@@ -193,9 +197,6 @@ class Trial:
 
     def succeeded(self, path: Path, target: ServiceNode | None, elapsed_ms: int | None) -> None:
         """Take note that one attempt was answered, and hold the failures of the others against whom they come from."""
-        guard = path.guard
-        if guard is not None and guard == self._substitute:
-            self._paths.replace_guards(self._dead_guards, guard)
         self._paths.succeeded(path, elapsed_ms)
         innocent = {*path.keys, *((target.ed25519,) if target else ())}
         if target is not None and self._pool.strikes(target.ed25519):
