@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import MISSING
 from inspect import getdoc
 from typing import Any
 
 from ..devnet.chaos_file import default_of, describe, parameters
-from ..devnet.faults import FAULTS, ROLES, Fault
+from ..devnet.faults import FAULTS, ROLES, Fault, is_short, written
 from ..devnet.injections import FILE_METHODS, RPC_METHODS, SEED_METHODS
 
 INTRODUCTION = """
@@ -104,8 +103,6 @@ def _key(kind: type[Fault], name: str, hint: Any) -> str:
     default = default_of(kind, name)
     if default is MISSING:
         return f"{name}, {describe(hint)}, must be given"
-    if default is None or default == () or "\n" in str(default):
+    if not is_short(default):
         return f"{name}, {describe(hint)}"
-    # JSON and TOML write texts, numbers and truth alike.
-    shown = f"{default:g}" if isinstance(default, float) else json.dumps(default)
-    return f"{name}, {describe(hint)}, {shown} if not given"
+    return f"{name}, {describe(hint)}, {written(default)} if not given"

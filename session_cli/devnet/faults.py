@@ -11,8 +11,9 @@ between 0 and 1. A value that makes no sense raises InvalidFault.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, get_args
 
 from ..errors import InvalidInput
 from .fields import is_hex
@@ -38,6 +39,19 @@ def _check(holds: bool, key: str, reason: str) -> None:
         raise InvalidFault(key, reason)
 
 
+def is_short(value: object) -> bool:
+    """Whether it is worth a place on a line: something is given, and it has but one line."""
+    return value is not None and value != () and "\n" not in str(value)
+
+
+def written(value: Any) -> str:
+    """A value as a file of faults has it."""
+    if isinstance(value, float):
+        return str(int(value) if value.is_integer() else value)
+    # JSON and TOML write texts, whole numbers, lists of them and truth alike.
+    return json.dumps(value, ensure_ascii=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Any fault. `places` are what it can befall, `roles` those at which it can strike a node (empty: it has none).
@@ -50,6 +64,14 @@ class Fault:
     roles: ClassVar[frozenset[Role]] = frozenset()
     by_method: ClassVar[bool] = True
     by_chance: ClassVar[bool] = True
+
+    @property
+    def words(self) -> str:
+        """Its kind and its keys, as a file has them; without those that are not given, and texts of many lines."""
+        keys = [one for one in fields(self) if one.metadata.get("in_files", True)]
+        values = {one.name: getattr(self, one.name) for one in keys}
+        shown = [f"{key} = {written(value)}" for key, value in values.items() if is_short(value)]
+        return ", ".join([self.kind, *shown])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -154,6 +155,43 @@ def test_errors_of_reading(tmp_path: Path) -> None:
 # Plans at work.
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (
+            'kind = "dead"\nnodes = "100%"\nseed = true\nfile_server = true',
+            'dead, how = "refuse", at all nodes, the seed and the file server',
+        ),
+        ('kind = "dead"\nhow = "silent"\nnodes = [3]', 'dead, how = "silent", at node 3'),
+        ('kind = "empty"\nnodes = [7, 0, 3, 2, 1, 8]\nseed = true', "empty, at nodes 0-3, 7, 8 and the seed"),
+        (
+            'kind = "delay"\nseconds = 1\nroles = ["guard", "exit"]\nmethods = ["store"]\nprobability = 0.5',
+            "delay, seconds = 1, jitter = 0, at all nodes as exit or guard, in store, with probability 0.5",
+        ),
+        ('kind = "endless"\nfile_server = true', "endless, bytes_per_second = 1000000, at the file server"),
+        ('kind = "wrong_swarm"\nmembers = [1, 2]', 'wrong_swarm, shows = "real", members = [1, 2], at all nodes'),
+        ('kind = "page"\nseed = true', "page, code = 200, at the seed"),
+        ('kind = "stale_list"\nnodes = [0, 1]', "stale_list, at nodes 0 and 1"),
+    ],
+)
+def test_faults_are_told_in_the_words_of_the_file(
+    table: str, words: str, net: Devnet, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "session_cli"):
+        net.chaos.follow(one(table))
+        (injection,) = net.chaos.active
+        injection.hits = 1
+        net.chaos.clear()
+    assert caplog.messages == [f"fault begins: {words}", f"fault ends after 1 hit: {words}"]
+
+
+def test_what_was_revived_is_told_as_it_began(net: Devnet, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "session_cli"):
+        net.chaos.kill([3])
+        net.chaos.revive()
+    assert caplog.messages[-1] == 'fault ends after 0 hits: dead, how = "refuse", at node 3'
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_profiles(name: str, net: Devnet) -> None:
     """They load, fit a network of the usual size, and leave somebody alive in each swarm."""
@@ -210,7 +248,7 @@ def test_a_command_on_a_failing_network(nobody: Person, tmp_path: Path) -> None:
     )
     done = nobody.run("devnet", "exec", "-v", "--chaos", str(file), "--", sys.executable, "-c", script)
     assert done.text == "418 tea\n"
-    assert "fault begins: Status(code=418, body='tea', after=False) at the file server" in done.stderr
+    assert 'fault begins: status, code = 418, body = "tea", after = false, at the file server\n' in done.stderr
 
 
 def test_a_network_that_fails_until_interrupted(nobody: Person) -> None:
