@@ -100,6 +100,7 @@ class Delay(WireFault):
     def __post_init__(self) -> None:
         _check(self.seconds >= 0, "seconds", "must not be negative")
         _check(self.jitter >= 0, "jitter", "must not be negative")
+        _check(self.seconds + self.jitter > 0, "seconds", "must be positive where there is no 'jitter'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +155,7 @@ class ContentType(WireFault):
     """The answer claims to be of another type. Only HTTP has types, so hops behind the guard don't show it."""
 
     kind = "content_type"
+    roles = frozenset[Role]({"guard", "destination"})
     value: str = "text/html"
 
 
@@ -295,6 +297,9 @@ class Clock(Fault):
     by_method = False
     seconds: float = 3600.0
 
+    def __post_init__(self) -> None:
+        _check(self.seconds != 0, "seconds", "must not be 0")
+
 
 @dataclass(frozen=True, slots=True)
 class Forgets(Fault):
@@ -364,6 +369,8 @@ class AlteredList(ListFault):
 
     def __post_init__(self) -> None:
         _check(0 <= self.add <= 10_000, "add", "must be from 0 to 10000")
+        altered = self.add or self.omit or self.move or self.rekey
+        _check(bool(altered), "add", "must be positive where nothing stands in 'omit', 'move' or 'rekey'")
 
 
 FAULTS: dict[str, type[Fault]] = {

@@ -57,6 +57,9 @@ FILE_METHODS = frozenset(
 METHODS = RPC_METHODS | SEED_METHODS | FILE_METHODS
 """What a fault can be aimed at: RPC methods, the seed node's, and the file server's routes."""
 
+_METHODS_AT = {"nodes": RPC_METHODS, "seed": SEED_METHODS, "file_server": FILE_METHODS}
+_ANSWERERS = {"nodes": "nodes answer", "seed": "the seed node answers", "file_server": "the file server answers"}
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -84,12 +87,25 @@ class Aim:
             raise InvalidFault("swarm", "can't be given together with 'nodes'")
         if not 0 < self.probability <= 1:
             raise InvalidFault("probability", "must be more than 0 and at most 1")
-        for key, values, known in (("roles", self.roles, ROLES), ("methods", self.methods, METHODS)):
-            if values is not None and not values:
-                raise InvalidFault(key, "must not be empty")
-            for value in sorted(values or ()):
-                if value not in known:
-                    raise InvalidFault(key, f"knows no {value!r}")
+        self._check_names("roles", self.roles, ROLES)
+        answered = frozenset[str]().union(*(_METHODS_AT[place] for place in self._aimed_at))
+        for place, elsewhere in _METHODS_AT.items():
+            for method in sorted((self.methods or frozenset()) & elsewhere - answered):
+                raise InvalidFault("methods", f"names {method!r}, which only {_ANSWERERS[place]}: set {place!r}")
+        self._check_names("methods", self.methods, answered)
+
+    @staticmethod
+    def _check_names(key: str, names: frozenset[str] | None, known: frozenset[str]) -> None:
+        if names is not None and not names:
+            raise InvalidFault(key, "must not be empty")
+        for name in sorted(names or ()):
+            if name not in known:
+                raise InvalidFault(key, f"knows no {name!r}; it knows {', '.join(sorted(known))}")
+
+    @property
+    def _aimed_at(self) -> list[str]:
+        aimed = {"nodes": self.at_nodes, "seed": self.seed, "file_server": self.file_server}
+        return [place for place, is_aimed in aimed.items() if is_aimed]
 
     @property
     def at_nodes(self) -> bool:
@@ -110,6 +126,8 @@ class Aim:
         if self.methods is not None:
             if not fault.by_method:
                 raise InvalidFault("methods", f"are nothing that {kind!r} can be aimed at")
+            if self.roles == {"exit"}:
+                raise InvalidFault("methods", "are not known to the exit, which can't read what it passes on")
             if (
                 isinstance(fault, Drop | Status)
                 and not fault.after

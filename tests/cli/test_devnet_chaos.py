@@ -86,14 +86,19 @@ def test_values_of_several_types() -> None:
     ("table", "complaint"),
     [
         ("", "f.toml, fault 1: 'kind' is missing; it is one of delay, drop,"),
-        ('kind = "dely"', "f.toml, fault 1: 'kind' must be one of delay, drop,"),
-        ("kind = 1", "f.toml, fault 1: 'kind' must be one of"),
+        ('kind = "dely"', "f.toml, fault 1: 'kind' is \"dely\", but must be one of delay, drop,"),
+        ("kind = 1", "f.toml, fault 1: 'kind' is no text, but must be one of"),
         ('kind = "throttle"', "f.toml, fault 1 (throttle): 'bytes_per_second' is missing."),
         ('kind = "delay"\nsecond = 1', "f.toml, fault 1 (delay): 'second' is no key of it; its keys are seconds,"),
         ('kind = "delay"\nseconds = "1"', "'seconds' must be a number."),
         ('kind = "delay"\nseconds = true', "'seconds' must be a number."),
         ('kind = "delay"\nseconds = nan', "'seconds' must be a number."),
         ('kind = "delay"\nseconds = -1', "f.toml, fault 1 (delay): 'seconds' must not be negative."),
+        ('kind = "delay"', "'seconds' must be positive where there is no 'jitter'."),
+        ('kind = "delay"\nseconds = 0\njitter = 0', "'seconds' must be positive where there is no 'jitter'."),
+        ('kind = "clock"\nseconds = 0', "'seconds' must not be 0."),
+        ('kind = "altered_list"', "'add' must be positive where nothing stands in 'omit', 'move' or 'rekey'."),
+        ('kind = "altered_list"\nadd = 0\nomit = []', "'add' must be positive where nothing stands in"),
         ('kind = "garble"\ncount = 1.5', "'count' must be a whole number."),
         ('kind = "drop"\nhow = "slowly"', """'how' must be one of "close", "hang"."""),
         ('kind = "drop"\nafter = 1', "'after' must be true or false."),
@@ -102,9 +107,35 @@ def test_values_of_several_types() -> None:
         ('kind = "stale_list"\nsnapshot = []', "'snapshot' is no key of it"),
         ('kind = "empty"\nnodes = 1', "'nodes' must be a list of whole numbers or a text."),
         ('kind = "empty"\nnodes = "some"', "'nodes' must be a list of indices, or a share from"),
-        ('kind = "empty"\nroles = ["king"]', "'roles' knows no 'king'."),
+        ('kind = "empty"\nnodes = []', "'nodes' must not be empty."),
+        ('kind = "empty"\nroles = ["king"]', "'roles' knows no 'king'; it knows destination, exit, guard, middle."),
+        ('kind = "content_type"\nroles = ["middle"]', "'roles' 'middle' can't suffer from 'content_type'."),
         ('kind = "empty"\nroles = []', "'roles' must not be empty."),
-        ('kind = "empty"\nmethods = ["steal"]', "'methods' knows no 'steal'."),
+        ('kind = "empty"\nmethods = ["steal"]', "'methods' knows no 'steal'; it knows active_nodes_bin, batch,"),
+        (
+            'kind = "empty"\nseed = true\nmethods = ["steal"]',
+            "'methods' knows no 'steal'; it knows get_all_service_nodes, get_n_service_nodes,",
+        ),
+        (
+            'kind = "empty"\nmethods = ["GET /file/<id>"]',
+            "'methods' names 'GET /file/<id>', which only the file server answers: set 'file_server'.",
+        ),
+        (
+            'kind = "empty"\nnodes = [1]\nmethods = ["store", "POST /file"]',
+            "'methods' names 'POST /file', which only the file server answers: set 'file_server'.",
+        ),
+        (
+            'kind = "empty"\nmethods = ["get_service_nodes"]',
+            "'methods' names 'get_service_nodes', which only the seed node answers: set 'seed'.",
+        ),
+        (
+            'kind = "empty"\nseed = true\nmethods = ["store"]',
+            "'methods' names 'store', which only nodes answer: set 'nodes'.",
+        ),
+        (
+            'kind = "empty"\nroles = ["exit"]\nmethods = ["store"]',
+            "'methods' are not known to the exit, which can't read what it passes on.",
+        ),
         ('kind = "empty"\nprobability = 2', "'probability' must be more than 0 and at most 1."),
         ('kind = "empty"\nswarm = 1\nnodes = [1]', "'swarm' can't be given together with 'nodes'."),
         ('kind = "clock"\nseed = true', "'seed' can't suffer from 'clock'."),
@@ -147,6 +178,11 @@ def test_errors_of_reading(tmp_path: Path) -> None:
         load_plan("nothing")
     with pytest.raises(UnreadableInput):
         load_plan(str(tmp_path))
+    for missing in ("nosuch.toml", "./nothing", "no/such/file"):
+        with pytest.raises(UnreadableInput, match="No such file or directory"):
+            load_plan(missing)
+    with pytest.raises(UsageError, match="empty; give a file, or one of half-gone, hostile"):
+        load_plan("")
     (tmp_path / "f.toml").write_bytes(b"\xff")
     with pytest.raises(InvalidInput, match="UTF-8"):
         load_plan(str(tmp_path / "f.toml"))
@@ -276,7 +312,9 @@ def test_a_network_that_fails_until_interrupted(nobody: Person) -> None:
     ("chaos", "code", "words"),
     [
         ("nothing", 2, ("'nothing'", "half-gone")),
+        ("", 2, ("empty", "half-gone")),
         (".", 66, ("Can't read .",)),
+        ("nosuch.toml", 66, ("Can't read nosuch.toml: No such file or directory.",)),
         ("bad.toml", 65, ("bad.toml, fault 1 (delay)", "'seconds'")),
         ("unfit.toml", 65, ("unfit.toml, fault 1 (delay)", "node 40")),
     ],
@@ -285,7 +323,7 @@ def test_refusals(
     nobody: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chaos: str, code: int, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "bad.toml").write_text('[[fault]]\nkind = "delay"\nseconds = "x"')
-    (tmp_path / "unfit.toml").write_text('[[fault]]\nkind = "delay"\nnodes = [40]')
+    (tmp_path / "unfit.toml").write_text('[[fault]]\nkind = "delay"\nseconds = 1\nnodes = [40]')
     monkeypatch.chdir(tmp_path)
     check_refusal(nobody.try_run("devnet", "run", "--chaos", chaos), code, *words)
 
