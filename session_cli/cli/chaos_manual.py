@@ -16,7 +16,10 @@ session devnet run and session devnet exec take with --chaos a TOML file that sa
 
 The file has a table headed [[fault]] for each fault. Its kind is one of those below; its other keys are those of the
 kind, and those that say where and when it strikes. A key that is not known is an error, as is one that makes no sense
-for the kind. Faults that strike at once do so one after the other, in the order of the file.
+for the kind or can never strike. Faults that strike at once do so one after the other, in the order of the file.
+
+Instead of a file --chaos takes the name of a ready-made profile. A file of the same name is meant if a path leads to
+it, as in ./slow.
 
 What is drawn by chance differs each time, unless random_seed (a whole number) stands at the top of the file.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from session_cli.cli.chaos_manual import EXAMPLE, kinds
+from session_cli.cli.chaos_manual import EXAMPLE, INTRODUCTION, kinds
 from session_cli.devnet.chaos_file import Plan, load_plan, parse_plan
 from session_cli.devnet.faults import FAULTS, Blame, Dead, Delay, Drop, WrongSwarm
 from session_cli.devnet.injections import Aim
@@ -19,7 +19,7 @@ from session_cli.devnet.network import Devnet, DevnetOptions
 from session_cli.devnet.profiles import PROFILES
 from session_cli.errors import InvalidInput, UnreadableInput, UsageError
 from tests.support.devnet import Person
-from tests.support.outcomes import check_refusal
+from tests.support.outcomes import check_json_refusal, check_refusal
 from tests.support.waiting import wait_until
 
 
@@ -326,6 +326,37 @@ def test_refusals(
     (tmp_path / "unfit.toml").write_text('[[fault]]\nkind = "delay"\nseconds = 1\nnodes = [40]')
     monkeypatch.chdir(tmp_path)
     check_refusal(nobody.try_run("devnet", "run", "--chaos", chaos), code, *words)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "reason"),
+    [
+        ("nosuchcmd", 127, "No such file or directory"),
+        ("./nosuchcmd", 127, "No such file or directory"),
+        ("./plain.txt", 126, "Permission denied"),
+        (".", 126, "Permission denied"),
+        ("./plain.txt/below", 126, "Not a directory"),
+    ],
+)
+def test_commands_that_can_not_be_run(
+    nobody: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int, reason: str
+) -> None:
+    """The codes are those of env, nice and timeout."""
+    (tmp_path / "plain.txt").write_text("#!/bin/sh\n")
+    monkeypatch.chdir(tmp_path)
+    run = ("devnet", "exec", "--nodes", "4", "--swarms", "1", "--", command)
+    check_refusal(nobody.try_run(*run), code, f"session: Can't run {command!r}: {reason}.\n")
+    error = check_json_refusal(nobody.try_run("--json", *run), code, "unreadable_input")
+    assert error["message"] == f"Can't run {command!r}: {reason}."
+
+
+def test_a_path_leads_past_the_profiles(nobody: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow").write_text('[[fault]]\nkind = "mine"')
+    monkeypatch.chdir(tmp_path)
+    assert load_plan("slow").faults[0].fault == Delay(0.1, 0.3)
+    check_refusal(nobody.try_run("devnet", "run", "--chaos", "./slow"), 65, "'kind' is \"mine\"")
+    assert "./slow" in INTRODUCTION
+    assert "./slow" in nobody.run("devnet", "run", "--help").text
 
 
 def test_help_names_the_profiles(nobody: Person) -> None:
