@@ -126,7 +126,7 @@ class Aim:
         if self.methods is not None:
             if not fault.by_method:
                 raise InvalidFault("methods", f"are nothing that {kind!r} can be aimed at")
-            if self.roles == {"exit"}:
+            if self.roles is not None and self.roles <= {"exit"}:
                 raise InvalidFault("methods", "are not known to the exit, which can't read what it passes on")
             if (
                 isinstance(fault, Drop | Status)
