@@ -23,6 +23,26 @@ from .request_log import Role
 ROLES: frozenset[Role] = frozenset(get_args(Role))
 Death = Literal["refuse", "silent", "unreachable"]
 
+SWARM_METHODS = frozenset(
+    {
+        "delete",
+        "delete_all",
+        "delete_before",
+        "expire",
+        "expire_all",
+        "revoke_subaccount",
+        "store",
+        "unrevoke_subaccount",
+    }
+)
+"""What a node passes on to its swarm."""
+ACCOUNT_METHODS = SWARM_METHODS | {"get_expiries", "retrieve"}
+"""What only the swarm of an account answers."""
+LIST_METHODS = frozenset(
+    {"active_nodes_bin", "get_all_service_nodes", "get_n_service_nodes", "get_service_nodes", "oxend_request"}
+)
+"""What is answered with a list of nodes."""
+
 _CAPTIVE_PORTAL = "<!doctype html>\n<html lang=en>\n<title>Sign in</title>\n<h1>Sign in to use this network</h1>\n"
 
 
@@ -56,13 +76,15 @@ def written(value: Any) -> str:
 class Fault:
     """Any fault. `places` are what it can befall, `roles` those at which it can strike a node (empty: it has none).
 
-    `by_method` says whether it can be aimed at methods, `by_chance` whether it can have a probability.
+    `by_method` says whether it can be aimed at methods, `methods` at which alone it can strike (None: any), `by_chance`
+    whether it can have a probability.
     """
 
     kind: ClassVar[str]
     places: ClassVar[frozenset[str]] = frozenset({"nodes"})
     roles: ClassVar[frozenset[Role]] = frozenset()
     by_method: ClassVar[bool] = True
+    methods: ClassVar[frozenset[str] | None] = None
     by_chance: ClassVar[bool] = True
 
     @property
@@ -252,6 +274,7 @@ class WrongSwarm(CallFault):
     """
 
     kind = "wrong_swarm"
+    methods = ACCOUNT_METHODS
     shows: Literal["real", "other", "nobody", "rubbish"] = "real"
     members: tuple[int, ...] = ()
 
@@ -265,6 +288,7 @@ class LyingSignatures(CallFault):
     """
 
     kind = "lying_signatures"
+    methods = SWARM_METHODS
     how: Literal["wrong", "alone", "invented"] = "wrong"
 
 
@@ -314,6 +338,7 @@ class NoReplication(Fault):
     """The node passes nothing on to its swarm. It tells of itself alone, or that the others did not answer."""
 
     kind = "no_replication"
+    methods = SWARM_METHODS
     says: Literal["nothing", "timeout"] = "nothing"
 
 
@@ -343,6 +368,7 @@ class ListFault(Fault):
     """A wrong list of nodes: `get_service_nodes` of the seed node or of service nodes, and `active_nodes_bin`."""
 
     places = frozenset({"nodes", "seed"})
+    methods = LIST_METHODS
 
 
 @dataclass(frozen=True, slots=True)

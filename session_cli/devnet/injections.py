@@ -126,6 +126,8 @@ class Aim:
         if self.methods is not None:
             if not fault.by_method:
                 raise InvalidFault("methods", f"are nothing that {kind!r} can be aimed at")
+            for method in sorted(self.methods - (self.methods if fault.methods is None else fault.methods)):
+                raise InvalidFault("methods", f"{method!r} can't suffer from {kind!r}")
             if self.roles is not None and self.roles <= {"exit"}:
                 raise InvalidFault("methods", "are not known to the exit, which can't read what it passes on")
             if (
