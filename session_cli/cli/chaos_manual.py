@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import MISSING
 from inspect import getdoc
 from typing import Any
 
 from ..devnet.chaos_file import default_of, describe, parameters
-from ..devnet.faults import FAULTS, ROLES, Fault
+from ..devnet.faults import FAULTS, ROLES, Fault, is_short, written
 from ..devnet.injections import FILE_METHODS, RPC_METHODS, SEED_METHODS
 
 INTRODUCTION = """
@@ -17,7 +16,10 @@ session devnet run and session devnet exec take with --chaos a TOML file that sa
 
 The file has a table headed [[fault]] for each fault. Its kind is one of those below; its other keys are those of the
 kind, and those that say where and when it strikes. A key that is not known is an error, as is one that makes no sense
-for the kind. Faults that strike at once do so one after the other, in the order of the file.
+for the kind or can never strike. Faults that strike at once do so one after the other, in the order of the file.
+
+Instead of a file --chaos takes the name of a ready-made profile. A file of the same name is meant if a path leads to
+it, as in ./slow.
 
 What is drawn by chance differs each time, unless random_seed (a whole number) stands at the top of the file.
 """
@@ -104,8 +106,6 @@ def _key(kind: type[Fault], name: str, hint: Any) -> str:
     default = default_of(kind, name)
     if default is MISSING:
         return f"{name}, {describe(hint)}, must be given"
-    if default is None or default == () or "\n" in str(default):
+    if not is_short(default):
         return f"{name}, {describe(hint)}"
-    # JSON and TOML write texts, numbers and truth alike.
-    shown = f"{default:g}" if isinstance(default, float) else json.dumps(default)
-    return f"{name}, {describe(hint)}, {shown} if not given"
+    return f"{name}, {describe(hint)}, {written(default)} if not given"

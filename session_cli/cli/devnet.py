@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from dataclasses import replace
@@ -19,11 +20,15 @@ from ..errors import UnreadableInput, UsageError
 from .context import App
 from .exit_codes import ExitCode
 from .output import json_object
+from .text import harmless
 from .typer_app import PlainTyper
 
 if TYPE_CHECKING:
     from ..devnet.chaos_file import Plan
     from ..devnet.network import Devnet
+
+# As with env, nice and timeout, so that scripts can tell them from what the command itself says.
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 
 app = PlainTyper(help="Run a small Session network on this machine.", no_args_is_help=True)
 
@@ -78,7 +83,8 @@ def run(
     With --chaos it misbehaves, so that you can see how a script stands that. The profiles are examples to begin with:
     half-gone (half of the nodes are dead), hostile (a third of them lie and spoil), lossy (a tenth of the requests get
     lost), outage (all is dead from the 10th second to the 20th), skewed (clocks are wrong), slow (every hop takes 100
-    to 400 ms) and storm (servers refuse what they are asked). With -v you see which faults begin and end.
+    to 400 ms) and storm (servers refuse what they are asked). A file that has the name of a profile is meant if a path
+    leads to it, as in ./slow. With -v you see which faults begin and end.
 
     A file of faults is TOML: a table headed [[fault]] for each, with its kind and the keys of that kind, what it is
     aimed at (nodes, swarm, seed, file_server, roles, methods), a probability, and in at and for the seconds after
@@ -119,6 +125,8 @@ def exec_(
 ) -> int:
     """Run a command against a local network of its own, and pass on its exit code.
 
+    Where there is no such command the exit code is 127; where it can't be run, 126.
+
     The command finds SESSION_NETWORK set and, unless SESSION_HOME is set already, a SESSION_HOME that is thrown away
     afterwards, so that it can't touch your real profiles.
 
@@ -134,7 +142,7 @@ def exec_(
         environment.setdefault("SESSION_HOME", str(Path(temporary) / "home"))
         if plan is not None:
             network.chaos.follow(plan)
-        return _run_command(command, environment)
+        return _run_command(ctx.obj, command, environment)
 
 
 def _make(
@@ -165,11 +173,12 @@ def _load_plan(context: App, name_or_path: str | None) -> Plan | None:
     return load_plan(name_or_path)
 
 
-def _run_command(command: list[str], environment: dict[str, str]) -> int:
+def _run_command(context: App, command: list[str], environment: dict[str, str]) -> int:
     try:
         child = subprocess.Popen(command, env=environment)
     except OSError as error:
-        raise UnreadableInput(f"Can't run {command[0]}: {error.strerror}.") from None
+        code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
+        return _cannot_run(context, code, UnreadableInput(f"Can't run {command[0]!r}: {error.strerror}."))
     with child:
         while True:
             try:
@@ -181,6 +190,14 @@ def _run_command(command: list[str], environment: dict[str, str]) -> int:
                 child.terminate()
                 raise
     return code if code >= 0 else ExitCode.INTERRUPTED - signal.SIGINT - code
+
+
+def _cannot_run(context: App, code: int, error: UnreadableInput) -> int:
+    """Report an error with a code that it has here alone."""
+    if context.json:
+        context.emit_json(json_object("error", code=code, error=error.slug, message=error.message))
+    context.say(f"{context.painter(sys.stderr).error('session:')} {harmless(error.message)}")
+    return code
 
 
 commands = {"devnet": app}

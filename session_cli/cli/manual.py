@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from .. import __version__
 from ..errors import SessionError
 from .app import COMMANDS, root_command
 from .exit_codes import ExitCode, exit_code_of
+from .typer_app import summary
 
 HELP_WIDTH = 78
 """What the help has to itself on a terminal of 80 columns."""
@@ -124,22 +125,21 @@ def _definitions(rows: dict[str, str]) -> list[str]:
 
 def _man_page(path: tuple[str, ...], command: click.Command) -> str:
     root = root_command()
-    context = click.Context(root, info_name="session")
+    context = click.Context(root, info_name="session", **root.context_settings)
     for part in path:
         context = click.Context(command, info_name=part, parent=context)
-    one_line, _, rest = (command.help or "").strip().partition("\n")
-    lines = _head(" ".join(("session", *path)), 1, one_line.split(". ")[0])
+    opening, _, rest = (command.help or "").strip().partition("\n\n")
+    lines = _head(" ".join(("session", *path)), 1, summary(command))
     usage = " ".join(command.collect_usage_pieces(context))
     lines += [".SH SYNOPSIS", f"\\fB{_troff(' '.join(('session', *path)))}\\fR {_troff(usage)}"]
-    lines += [".SH DESCRIPTION", _troff(one_line)]
+    lines += [".SH DESCRIPTION", _troff(" ".join(opening.split()))]
     for paragraph in rest.strip().split("\n\n"):
         if paragraph.strip():
             lines += [".PP", _troff(" ".join(paragraph.split()))]
     if not path:
         lines += [".SH COMMANDS", *_definitions({name: summary for name, (_, summary) in COMMANDS.items()})]
     elif isinstance(command, TyperGroup):
-        summaries = {name: (sub.help or "").split("\n")[0] for name, sub in command.commands.items()}
-        lines += [".SH COMMANDS", *_definitions(summaries)]
+        lines += [".SH COMMANDS", *_definitions({name: summary(sub) for name, sub in command.commands.items()})]
     arguments, own, shared = _parameters(command, context, top=not path)
     for title, rows in (("ARGUMENTS", arguments), ("OPTIONS", own)):
         if rows:
@@ -156,12 +156,21 @@ def _man_page(path: tuple[str, ...], command: click.Command) -> str:
             "DATA, CONFIG and CACHE are the system's usual places for a program's data, or folders below SESSION_HOME.",
             *_definitions(FILES),
         ]
-    seen = ["session", *(("session-" + "-".join(path[:1]),) if len(path) > 1 else ()), "session-json"]
-    pages = [
-        f"\\fB{_troff(name)}\\fR({5 if name == 'session-json' else 1})" for name in seen if path or name != "session"
-    ]
-    lines += [".SH SEE ALSO", ", ".join(pages)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_see_also(_neighbours(path, command))]) + "\n"
+
+
+def _neighbours(path: tuple[str, ...], command: click.Command) -> list[str]:
+    """The pages to read next: those above, those below, and the formats of files that matter."""
+    above = ["-".join(("session", *path[:length])) for length in range(len(path))]
+    names: Iterable[str] = COMMANDS if not path else command.commands if isinstance(command, TyperGroup) else ()
+    below = ["-".join(("session", *path, name)) for name in names]
+    formats = ["session-chaos(5)"] if not path or path[0] == "devnet" else []
+    return [*(f"{name}(1)" for name in (*above, *below)), *formats, "session-json(5)"]
+
+
+def _see_also(pages: Iterable[str]) -> list[str]:
+    linked = (f"\\fB{_troff(page[:-3])}\\fR{page[-3:]}" for page in pages)
+    return [".SH SEE ALSO", ", ".join(linked)]
 
 
 def _parameters(
@@ -210,7 +219,7 @@ def _json_page() -> str:
     ]
     lines += [".SH ERRORS", "The names that an error can have, with the exit code of each:"]
     lines += _definitions({error.slug: str(int(_code(error))) for error in _errors(SessionError)})
-    lines += [".SH SEE ALSO", "\\fBsession\\fR(1)"]
+    lines += _see_also(["session(1)"])
     return "\n".join(lines) + "\n"
 
 
@@ -223,7 +232,7 @@ def _chaos_page() -> str:
     lines += [".SH WHERE AND WHEN", *_definitions(WHEN_AND_WHERE)]
     for title, rows in kinds().items():
         lines += [f".SH {title.upper()}", *_definitions(rows)]
-    lines += [".SH SEE ALSO", "\\fBsession\\-devnet\\-run\\fR(1), \\fBsession\\-devnet\\-exec\\fR(1)"]
+    lines += _see_also(["session-devnet-run(1)", "session-devnet-exec(1)"])
     return "\n".join(lines) + "\n"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer import _click as click
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 Function = Callable[..., Any]
 
@@ -18,12 +19,47 @@ class PlainCommand(TyperCommand):
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _blaming(ctx):
+            return super().parse_args(ctx, args)
+
+
+class PlainGroup(TyperGroup):
+    """A group whose help shows the first sentence of each command in full."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _blaming(ctx):
+            return super().parse_args(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary(command)) for name, command in self.commands.items()])
+
+
+@contextmanager
+def _blaming(ctx: click.Context) -> Iterator[None]:
+    """Have every error in the arguments know its command; the parser itself does not tell of an option's."""
+    try:
+        yield
+    except click.exceptions.UsageError as error:
+        error.ctx = error.ctx or ctx
+        raise
+
+
+def summary(command: click.Command) -> str:
+    """The first sentence of a command's help."""
+    paragraph = " ".join((command.help or "").strip().partition("\n\n")[0].split())
+    sentence, stop, _ = paragraph.partition(". ")
+    return sentence + stop.strip()
+
 
 class PlainTyper(typer.Typer):
     """Typer in our style: plain help, our own errors, no options for completion."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **options)
+        super().__init__(
+            cls=PlainGroup, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **options
+        )
 
     def plain_command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
         """As `command`, in our style."""

@@ -194,10 +194,11 @@ class Chaos:
     async def begin(self, fault: Fault, aim: Aim) -> Injection:
         """As `inject`, in the network's thread."""
         self._check(fault, aim)
-        injection = Injection(fault, aim, self._places(aim), self._random.getrandbits(64), self._remove)
+        places, seed = self._places(aim), self._random.getrandbits(64)
+        injection = Injection(fault, aim, places, len(self._nodes), seed, self._remove)
         injection.nodes = self._list_for(fault, injection.random)
         self.injections.live = (*self.injections.live, injection)
-        _log.info("fault begins: %r %s", fault, injection.described_aim)
+        _log.info("fault begins: %s", injection.words)
         await self._bury_or_revive()
         return injection
 
@@ -236,7 +237,8 @@ class Chaos:
     def _forget(self, injection: Injection) -> None:
         self.injections.live = tuple(other for other in self.injections.live if other is not injection)
         injection.removed.set()
-        _log.info("fault ends after %d hits: %r", injection.hits, injection.fault)
+        hits = "1 hit" if injection.hits == 1 else f"{injection.hits} hits"
+        _log.info("fault ends after %s: %s", hits, injection.words)
 
     async def _bury_or_revive(self) -> None:
         """Make those dead, and only those, that a fault wants dead; of several faults the latest counts."""

@@ -21,7 +21,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..errors import InvalidInput, UnreadableInput, UsageError
-from .faults import FAULTS, Fault, InvalidFault
+from .faults import FAULTS, Fault, InvalidFault, written
 from .injections import Aim
 from .profiles import PROFILES
 
@@ -63,14 +63,19 @@ class Plan:
 def load_plan(name_or_path: str) -> Plan:
     """A built-in profile by name, else the TOML file at that path.
 
-    Raises UsageError if there is neither, UnreadableInput, InvalidInput.
+    What has a / in it, or ends in .toml, can only be a file. Raises UsageError if there is neither, UnreadableInput,
+    InvalidInput.
     """
+    if not name_or_path:
+        raise UsageError(f"The name of the chaos is empty; give a file, or one of {', '.join(PROFILES)}.")
     if name_or_path in PROFILES:
         return parse_plan(PROFILES[name_or_path], name_or_path)
     path = Path(name_or_path)
     try:
         return parse_plan(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if "/" in name_or_path or name_or_path.endswith(".toml"):
+            raise UnreadableInput(f"Can't read {path}: {error.strerror}.") from None
         raise UsageError(
             f"There is no chaos {name_or_path!r}: neither a file, nor one of {', '.join(PROFILES)}."
         ) from None
@@ -107,7 +112,8 @@ def _planned(table: object, name: str) -> PlannedFault:
         raise InvalidInput(f"{name}: 'kind' is missing; it is one of {', '.join(FAULTS)}.")
     fault = FAULTS.get(kind) if isinstance(kind, str) else None
     if fault is None:
-        raise InvalidInput(f"{name}: 'kind' must be one of {', '.join(FAULTS)}.")
+        given = written(kind) if isinstance(kind, str) else "no text"
+        raise InvalidInput(f"{name}: 'kind' is {given}, but must be one of {', '.join(FAULTS)}.")
     name = f"{name} ({kind})"
     try:
         return _parsed(fault, {key: value for key, value in table.items() if key != "kind"}, name)
@@ -122,6 +128,8 @@ def _parsed(kind: type[Fault], table: Mapping[str, Any], name: str) -> PlannedFa
         if key not in values and default_of(kind, key) is MISSING:
             raise InvalidFault(key, "is missing")
     fault = kind(**{key: values[key] for key in own if key in values})
+    if values.get("nodes") == ():
+        raise InvalidFault("nodes", "must not be empty")
     aimed = {key: values[key] for key in _AIM_KEYS if key in values}
     for key in ("roles", "methods"):
         if key in aimed:

@@ -11,8 +11,9 @@ between 0 and 1. A value that makes no sense raises InvalidFault.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+import json
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, get_args
 
 from ..errors import InvalidInput
 from .fields import is_hex
@@ -21,6 +22,26 @@ from .request_log import Role
 
 ROLES: frozenset[Role] = frozenset(get_args(Role))
 Death = Literal["refuse", "silent", "unreachable"]
+
+SWARM_METHODS = frozenset(
+    {
+        "delete",
+        "delete_all",
+        "delete_before",
+        "expire",
+        "expire_all",
+        "revoke_subaccount",
+        "store",
+        "unrevoke_subaccount",
+    }
+)
+"""What a node passes on to its swarm."""
+ACCOUNT_METHODS = SWARM_METHODS | {"get_expiries", "retrieve"}
+"""What only the swarm of an account answers."""
+LIST_METHODS = frozenset(
+    {"active_nodes_bin", "get_all_service_nodes", "get_n_service_nodes", "get_service_nodes", "oxend_request"}
+)
+"""What is answered with a list of nodes."""
 
 _CAPTIVE_PORTAL = "<!doctype html>\n<html lang=en>\n<title>Sign in</title>\n<h1>Sign in to use this network</h1>\n"
 
@@ -38,18 +59,41 @@ def _check(holds: bool, key: str, reason: str) -> None:
         raise InvalidFault(key, reason)
 
 
+def is_short(value: object) -> bool:
+    """Whether it is worth a place on a line: something is given, and it has but one line."""
+    return value is not None and value != () and "\n" not in str(value)
+
+
+def written(value: Any) -> str:
+    """A value as a file of faults has it."""
+    if isinstance(value, float):
+        return str(int(value) if value.is_integer() else value)
+    # JSON and TOML write texts, whole numbers, lists of them and truth alike.
+    return json.dumps(value, ensure_ascii=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Any fault. `places` are what it can befall, `roles` those at which it can strike a node (empty: it has none).
 
-    `by_method` says whether it can be aimed at methods, `by_chance` whether it can have a probability.
+    `by_method` says whether it can be aimed at methods, `methods` at which alone it can strike (None: any), `by_chance`
+    whether it can have a probability.
     """
 
     kind: ClassVar[str]
     places: ClassVar[frozenset[str]] = frozenset({"nodes"})
     roles: ClassVar[frozenset[Role]] = frozenset()
     by_method: ClassVar[bool] = True
+    methods: ClassVar[frozenset[str] | None] = None
     by_chance: ClassVar[bool] = True
+
+    @property
+    def words(self) -> str:
+        """Its kind and its keys, as a file has them; without those that are not given, and texts of many lines."""
+        keys = [one for one in fields(self) if one.metadata.get("in_files", True)]
+        values = {one.name: getattr(self, one.name) for one in keys}
+        shown = [f"{key} = {written(value)}" for key, value in values.items() if is_short(value)]
+        return ", ".join([self.kind, *shown])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +122,7 @@ class Delay(WireFault):
     def __post_init__(self) -> None:
         _check(self.seconds >= 0, "seconds", "must not be negative")
         _check(self.jitter >= 0, "jitter", "must not be negative")
+        _check(self.seconds + self.jitter > 0, "seconds", "must be positive where there is no 'jitter'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +177,7 @@ class ContentType(WireFault):
     """The answer claims to be of another type. Only HTTP has types, so hops behind the guard don't show it."""
 
     kind = "content_type"
+    roles = frozenset[Role]({"guard", "destination"})
     value: str = "text/html"
 
 
@@ -228,6 +274,7 @@ class WrongSwarm(CallFault):
     """
 
     kind = "wrong_swarm"
+    methods = ACCOUNT_METHODS
     shows: Literal["real", "other", "nobody", "rubbish"] = "real"
     members: tuple[int, ...] = ()
 
@@ -241,6 +288,7 @@ class LyingSignatures(CallFault):
     """
 
     kind = "lying_signatures"
+    methods = SWARM_METHODS
     how: Literal["wrong", "alone", "invented"] = "wrong"
 
 
@@ -273,6 +321,9 @@ class Clock(Fault):
     by_method = False
     seconds: float = 3600.0
 
+    def __post_init__(self) -> None:
+        _check(self.seconds != 0, "seconds", "must not be 0")
+
 
 @dataclass(frozen=True, slots=True)
 class Forgets(Fault):
@@ -287,6 +338,7 @@ class NoReplication(Fault):
     """The node passes nothing on to its swarm. It tells of itself alone, or that the others did not answer."""
 
     kind = "no_replication"
+    methods = SWARM_METHODS
     says: Literal["nothing", "timeout"] = "nothing"
 
 
@@ -316,6 +368,7 @@ class ListFault(Fault):
     """A wrong list of nodes: `get_service_nodes` of the seed node or of service nodes, and `active_nodes_bin`."""
 
     places = frozenset({"nodes", "seed"})
+    methods = LIST_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +395,8 @@ class AlteredList(ListFault):
 
     def __post_init__(self) -> None:
         _check(0 <= self.add <= 10_000, "add", "must be from 0 to 10000")
+        altered = self.add or self.omit or self.move or self.rekey
+        _check(bool(altered), "add", "must be positive where nothing stands in 'omit', 'move' or 'rekey'")
 
 
 FAULTS: dict[str, type[Fault]] = {

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from types import TracebackType
 from typing import Literal, TypeVar
 
@@ -56,6 +57,9 @@ FILE_METHODS = frozenset(
 METHODS = RPC_METHODS | SEED_METHODS | FILE_METHODS
 """What a fault can be aimed at: RPC methods, the seed node's, and the file server's routes."""
 
+_METHODS_AT = {"nodes": RPC_METHODS, "seed": SEED_METHODS, "file_server": FILE_METHODS}
+_ANSWERERS = {"nodes": "nodes answer", "seed": "the seed node answers", "file_server": "the file server answers"}
+
 
 @dataclass(frozen=True, slots=True)
 class Aim:
@@ -83,12 +87,25 @@ class Aim:
             raise InvalidFault("swarm", "can't be given together with 'nodes'")
         if not 0 < self.probability <= 1:
             raise InvalidFault("probability", "must be more than 0 and at most 1")
-        for key, values, known in (("roles", self.roles, ROLES), ("methods", self.methods, METHODS)):
-            if values is not None and not values:
-                raise InvalidFault(key, "must not be empty")
-            for value in sorted(values or ()):
-                if value not in known:
-                    raise InvalidFault(key, f"knows no {value!r}")
+        self._check_names("roles", self.roles, ROLES)
+        answered = frozenset[str]().union(*(_METHODS_AT[place] for place in self._aimed_at))
+        for place, elsewhere in _METHODS_AT.items():
+            for method in sorted((self.methods or frozenset()) & elsewhere - answered):
+                raise InvalidFault("methods", f"names {method!r}, which only {_ANSWERERS[place]}: set {place!r}")
+        self._check_names("methods", self.methods, answered)
+
+    @staticmethod
+    def _check_names(key: str, names: frozenset[str] | None, known: frozenset[str]) -> None:
+        if names is not None and not names:
+            raise InvalidFault(key, "must not be empty")
+        for name in sorted(names or ()):
+            if name not in known:
+                raise InvalidFault(key, f"knows no {name!r}; it knows {', '.join(sorted(known))}")
+
+    @property
+    def _aimed_at(self) -> list[str]:
+        aimed = {"nodes": self.at_nodes, "seed": self.seed, "file_server": self.file_server}
+        return [place for place, is_aimed in aimed.items() if is_aimed]
 
     @property
     def at_nodes(self) -> bool:
@@ -109,6 +126,10 @@ class Aim:
         if self.methods is not None:
             if not fault.by_method:
                 raise InvalidFault("methods", f"are nothing that {kind!r} can be aimed at")
+            for method in sorted(self.methods - (self.methods if fault.methods is None else fault.methods)):
+                raise InvalidFault("methods", f"{method!r} can't suffer from {kind!r}")
+            if self.roles is not None and self.roles <= {"exit"}:
+                raise InvalidFault("methods", "are not known to the exit, which can't read what it passes on")
             if (
                 isinstance(fault, Drop | Status)
                 and not fault.after
@@ -129,6 +150,35 @@ def share(text: str) -> float:
     return int(number) / 100
 
 
+def _described(aim: Aim, places: frozenset[Place], node_count: int) -> str:
+    """Where and when a fault strikes."""
+    nodes = sorted(place for place in places if isinstance(place, int))
+    where = _folded(nodes)
+    if len(nodes) == node_count:
+        where = ["all nodes"]
+    elif nodes:
+        where[0] = f"{'node' if len(nodes) == 1 else 'nodes'} {where[0]}"
+    where += [f"the {place.replace('_', ' ')}" for place in ("seed", "file_server") if place in places]
+    words = f"at {', '.join(where[:-1])} and {where[-1]}" if len(where) > 1 else f"at {where[0]}" if where else ""
+    if aim.roles is not None:
+        words += f" as {' or '.join(sorted(aim.roles))}"
+    if aim.methods is not None:
+        words += f", in {' or '.join(sorted(aim.methods))}"
+    if aim.probability < 1:
+        words += f", with probability {aim.probability:g}"
+    return words
+
+
+def _folded(numbers: list[int]) -> list[str]:
+    """Numbers in ascending order, three and more in a row as a range."""
+    folded: list[str] = []
+    # Numbers in a row keep the same distance to their places in the list.
+    for _, row in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in row]
+        folded += [f"{run[0]}-{run[-1]}"] if len(run) > 2 else map(str, run)
+    return folded
+
+
 class Injection:
     """A fault at work. Remove it with `remove`, or use it as a context manager; `hits` counts how often it struck."""
 
@@ -137,12 +187,15 @@ class Injection:
         fault: Fault,
         aim: Aim,
         places: Iterable[Place],
+        node_count: int,
         seed: int,
         remove: Callable[[Injection], None],
     ) -> None:
         self.fault = fault
         self.aim = aim
         self.places = frozenset(places)
+        self.words = f"{fault.words}, {_described(aim, self.places, node_count)}"
+        """What it is, and where and when it strikes, in the words of a file; the same from beginning to end."""
         self.hits = 0
         self.random = random.Random(seed)  # noqa: S311 - to be repeatable, not unpredictable
         """Its own, so that what one fault does can't depend on how often another was asked."""
@@ -153,21 +206,7 @@ class Injection:
         self._remove = remove
 
     def __repr__(self) -> str:
-        return f"Injection({self.fault!r} {self.described_aim}, {self.hits} hits)"
-
-    @property
-    def described_aim(self) -> str:
-        """Where and when it strikes, in words."""
-        nodes = sorted(place for place in self.places if isinstance(place, int))
-        words = [f"at nodes {', '.join(map(str, nodes))}"] if nodes else []
-        words += [f"at the {place.replace('_', ' ')}" for place in ("seed", "file_server") if place in self.places]
-        if self.aim.roles is not None:
-            words.append(f"as {' or '.join(sorted(self.aim.roles))}")
-        if self.aim.methods is not None:
-            words.append(f"in {' or '.join(sorted(self.aim.methods))}")
-        if self.aim.probability < 1:
-            words.append(f"with probability {self.aim.probability:g}")
-        return " ".join(words)
+        return f"Injection({self.words}, {self.hits} hits)"
 
     def remove(self) -> None:
         """Take the fault out of the network. Does nothing if it is out already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from session_cli.cli.chaos_manual import EXAMPLE, kinds
+from session_cli.cli.chaos_manual import EXAMPLE, INTRODUCTION, kinds
 from session_cli.devnet.chaos_file import Plan, load_plan, parse_plan
 from session_cli.devnet.faults import FAULTS, Blame, Dead, Delay, Drop, WrongSwarm
 from session_cli.devnet.injections import Aim
@@ -18,7 +19,7 @@ from session_cli.devnet.network import Devnet, DevnetOptions
 from session_cli.devnet.profiles import PROFILES
 from session_cli.errors import InvalidInput, UnreadableInput, UsageError
 from tests.support.devnet import Person
-from tests.support.outcomes import check_refusal
+from tests.support.outcomes import check_json_refusal, check_refusal
 from tests.support.waiting import wait_until
 
 
@@ -85,14 +86,19 @@ def test_values_of_several_types() -> None:
     ("table", "complaint"),
     [
         ("", "f.toml, fault 1: 'kind' is missing; it is one of delay, drop,"),
-        ('kind = "dely"', "f.toml, fault 1: 'kind' must be one of delay, drop,"),
-        ("kind = 1", "f.toml, fault 1: 'kind' must be one of"),
+        ('kind = "dely"', "f.toml, fault 1: 'kind' is \"dely\", but must be one of delay, drop,"),
+        ("kind = 1", "f.toml, fault 1: 'kind' is no text, but must be one of"),
         ('kind = "throttle"', "f.toml, fault 1 (throttle): 'bytes_per_second' is missing."),
         ('kind = "delay"\nsecond = 1', "f.toml, fault 1 (delay): 'second' is no key of it; its keys are seconds,"),
         ('kind = "delay"\nseconds = "1"', "'seconds' must be a number."),
         ('kind = "delay"\nseconds = true', "'seconds' must be a number."),
         ('kind = "delay"\nseconds = nan', "'seconds' must be a number."),
         ('kind = "delay"\nseconds = -1', "f.toml, fault 1 (delay): 'seconds' must not be negative."),
+        ('kind = "delay"', "'seconds' must be positive where there is no 'jitter'."),
+        ('kind = "delay"\nseconds = 0\njitter = 0', "'seconds' must be positive where there is no 'jitter'."),
+        ('kind = "clock"\nseconds = 0', "'seconds' must not be 0."),
+        ('kind = "altered_list"', "'add' must be positive where nothing stands in 'omit', 'move' or 'rekey'."),
+        ('kind = "altered_list"\nadd = 0\nomit = []', "'add' must be positive where nothing stands in"),
         ('kind = "garble"\ncount = 1.5', "'count' must be a whole number."),
         ('kind = "drop"\nhow = "slowly"', """'how' must be one of "close", "hang"."""),
         ('kind = "drop"\nafter = 1', "'after' must be true or false."),
@@ -101,12 +107,46 @@ def test_values_of_several_types() -> None:
         ('kind = "stale_list"\nsnapshot = []', "'snapshot' is no key of it"),
         ('kind = "empty"\nnodes = 1', "'nodes' must be a list of whole numbers or a text."),
         ('kind = "empty"\nnodes = "some"', "'nodes' must be a list of indices, or a share from"),
-        ('kind = "empty"\nroles = ["king"]', "'roles' knows no 'king'."),
+        ('kind = "empty"\nnodes = []', "'nodes' must not be empty."),
+        ('kind = "empty"\nroles = ["king"]', "'roles' knows no 'king'; it knows destination, exit, guard, middle."),
+        ('kind = "content_type"\nroles = ["middle"]', "'roles' 'middle' can't suffer from 'content_type'."),
         ('kind = "empty"\nroles = []', "'roles' must not be empty."),
-        ('kind = "empty"\nmethods = ["steal"]', "'methods' knows no 'steal'."),
+        ('kind = "empty"\nmethods = ["steal"]', "'methods' knows no 'steal'; it knows active_nodes_bin, batch,"),
+        (
+            'kind = "empty"\nseed = true\nmethods = ["steal"]',
+            "'methods' knows no 'steal'; it knows get_all_service_nodes, get_n_service_nodes,",
+        ),
+        (
+            'kind = "empty"\nmethods = ["GET /file/<id>"]',
+            "'methods' names 'GET /file/<id>', which only the file server answers: set 'file_server'.",
+        ),
+        (
+            'kind = "empty"\nnodes = [1]\nmethods = ["store", "POST /file"]',
+            "'methods' names 'POST /file', which only the file server answers: set 'file_server'.",
+        ),
+        (
+            'kind = "empty"\nmethods = ["get_service_nodes"]',
+            "'methods' names 'get_service_nodes', which only the seed node answers: set 'seed'.",
+        ),
+        (
+            'kind = "empty"\nseed = true\nmethods = ["store"]',
+            "'methods' names 'store', which only nodes answer: set 'nodes'.",
+        ),
+        (
+            'kind = "empty"\nroles = ["exit"]\nmethods = ["store"]',
+            "'methods' are not known to the exit, which can't read what it passes on.",
+        ),
         ('kind = "empty"\nprobability = 2', "'probability' must be more than 0 and at most 1."),
         ('kind = "empty"\nswarm = 1\nnodes = [1]', "'swarm' can't be given together with 'nodes'."),
         ('kind = "clock"\nseed = true', "'seed' can't suffer from 'clock'."),
+        ('kind = "wrong_swarm"\nmethods = ["store", "info"]', "'methods' 'info' can't suffer from 'wrong_swarm'."),
+        (
+            'kind = "lying_signatures"\nmethods = ["retrieve"]',
+            "'methods' 'retrieve' can't suffer from 'lying_signatures'.",
+        ),
+        ('kind = "no_replication"\nmethods = ["batch"]', "'methods' 'batch' can't suffer from 'no_replication'."),
+        ('kind = "stale_list"\nmethods = ["store"]', "'methods' 'store' can't suffer from 'stale_list'."),
+        ('kind = "altered_list"\nadd = 1\nseed = true\nmethods = ["ons_resolve"]', "'methods' 'ons_resolve' can't"),
         ('kind = "dead"\nprobability = 0.5', "'probability' is nothing that 'dead' can have."),
         ('kind = "dead"\nmethods = ["store"]', "'methods' are nothing that 'dead' can be aimed at."),
         ('kind = "drop"\nroles = ["guard"]\nmethods = ["store"]', "'methods' are known to the destination alone"),
@@ -146,12 +186,54 @@ def test_errors_of_reading(tmp_path: Path) -> None:
         load_plan("nothing")
     with pytest.raises(UnreadableInput):
         load_plan(str(tmp_path))
+    for missing in ("nosuch.toml", "./nothing", "no/such/file"):
+        with pytest.raises(UnreadableInput, match="No such file or directory"):
+            load_plan(missing)
+    with pytest.raises(UsageError, match="empty; give a file, or one of half-gone, hostile"):
+        load_plan("")
     (tmp_path / "f.toml").write_bytes(b"\xff")
     with pytest.raises(InvalidInput, match="UTF-8"):
         load_plan(str(tmp_path / "f.toml"))
 
 
 # Plans at work.
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (
+            'kind = "dead"\nnodes = "100%"\nseed = true\nfile_server = true',
+            'dead, how = "refuse", at all nodes, the seed and the file server',
+        ),
+        ('kind = "dead"\nhow = "silent"\nnodes = [3]', 'dead, how = "silent", at node 3'),
+        ('kind = "empty"\nnodes = [7, 0, 3, 2, 1, 8]\nseed = true', "empty, at nodes 0-3, 7, 8 and the seed"),
+        (
+            'kind = "delay"\nseconds = 1\nroles = ["guard", "exit"]\nmethods = ["store"]\nprobability = 0.5',
+            "delay, seconds = 1, jitter = 0, at all nodes as exit or guard, in store, with probability 0.5",
+        ),
+        ('kind = "endless"\nfile_server = true', "endless, bytes_per_second = 1000000, at the file server"),
+        ('kind = "wrong_swarm"\nmembers = [1, 2]', 'wrong_swarm, shows = "real", members = [1, 2], at all nodes'),
+        ('kind = "page"\nseed = true', "page, code = 200, at the seed"),
+        ('kind = "stale_list"\nnodes = [0, 1]', "stale_list, at nodes 0 and 1"),
+    ],
+)
+def test_faults_are_told_in_the_words_of_the_file(
+    table: str, words: str, net: Devnet, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "session_cli"):
+        net.chaos.follow(one(table))
+        (injection,) = net.chaos.active
+        injection.hits = 1
+        net.chaos.clear()
+    assert caplog.messages == [f"fault begins: {words}", f"fault ends after 1 hit: {words}"]
+
+
+def test_what_was_revived_is_told_as_it_began(net: Devnet, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "session_cli"):
+        net.chaos.kill([3])
+        net.chaos.revive()
+    assert caplog.messages[-1] == 'fault ends after 0 hits: dead, how = "refuse", at node 3'
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -210,7 +292,7 @@ def test_a_command_on_a_failing_network(nobody: Person, tmp_path: Path) -> None:
     )
     done = nobody.run("devnet", "exec", "-v", "--chaos", str(file), "--", sys.executable, "-c", script)
     assert done.text == "418 tea\n"
-    assert "fault begins: Status(code=418, body='tea', after=False) at the file server" in done.stderr
+    assert 'fault begins: status, code = 418, body = "tea", after = false, at the file server\n' in done.stderr
 
 
 def test_a_network_that_fails_until_interrupted(nobody: Person) -> None:
@@ -238,7 +320,9 @@ def test_a_network_that_fails_until_interrupted(nobody: Person) -> None:
     ("chaos", "code", "words"),
     [
         ("nothing", 2, ("'nothing'", "half-gone")),
+        ("", 2, ("empty", "half-gone")),
         (".", 66, ("Can't read .",)),
+        ("nosuch.toml", 66, ("Can't read nosuch.toml: No such file or directory.",)),
         ("bad.toml", 65, ("bad.toml, fault 1 (delay)", "'seconds'")),
         ("unfit.toml", 65, ("unfit.toml, fault 1 (delay)", "node 40")),
     ],
@@ -247,9 +331,40 @@ def test_refusals(
     nobody: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chaos: str, code: int, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "bad.toml").write_text('[[fault]]\nkind = "delay"\nseconds = "x"')
-    (tmp_path / "unfit.toml").write_text('[[fault]]\nkind = "delay"\nnodes = [40]')
+    (tmp_path / "unfit.toml").write_text('[[fault]]\nkind = "delay"\nseconds = 1\nnodes = [40]')
     monkeypatch.chdir(tmp_path)
     check_refusal(nobody.try_run("devnet", "run", "--chaos", chaos), code, *words)
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "reason"),
+    [
+        ("nosuchcmd", 127, "No such file or directory"),
+        ("./nosuchcmd", 127, "No such file or directory"),
+        ("./plain.txt", 126, "Permission denied"),
+        (".", 126, "Permission denied"),
+        ("./plain.txt/below", 126, "Not a directory"),
+    ],
+)
+def test_commands_that_can_not_be_run(
+    nobody: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, code: int, reason: str
+) -> None:
+    """The codes are those of env, nice and timeout."""
+    (tmp_path / "plain.txt").write_text("#!/bin/sh\n")
+    monkeypatch.chdir(tmp_path)
+    run = ("devnet", "exec", "--nodes", "4", "--swarms", "1", "--", command)
+    check_refusal(nobody.try_run(*run), code, f"session: Can't run {command!r}: {reason}.\n")
+    error = check_json_refusal(nobody.try_run("--json", *run), code, "unreadable_input")
+    assert error["message"] == f"Can't run {command!r}: {reason}."
+
+
+def test_a_path_leads_past_the_profiles(nobody: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "slow").write_text('[[fault]]\nkind = "mine"')
+    monkeypatch.chdir(tmp_path)
+    assert load_plan("slow").faults[0].fault == Delay(0.1, 0.3)
+    check_refusal(nobody.try_run("devnet", "run", "--chaos", "./slow"), 65, "'kind' is \"mine\"")
+    assert "./slow" in INTRODUCTION
+    assert "./slow" in nobody.run("devnet", "run", "--help").text
 
 
 def test_help_names_the_profiles(nobody: Person) -> None:

@@ -12,7 +12,10 @@ import pytest
 import requests
 
 from session_cli.devnet.faults import (
+    ACCOUNT_METHODS,
     FAULTS,
+    LIST_METHODS,
+    SWARM_METHODS,
     Blame,
     Clock,
     Dead,
@@ -224,6 +227,10 @@ def test_methods_are_those_of_the_network(net: Devnet) -> None:
     routes = net._files._routes._routes
     assert {f"{method} {name}" for name, _, methods in routes for method in methods} == FILE_METHODS
     assert METHODS == RPC_METHODS | SEED_METHODS | FILE_METHODS
+    kept = {name for name, prepare in node.rpc._methods.items() if "_account_method" in prepare.__qualname__}
+    assert kept == ACCOUNT_METHODS
+    assert kept - {"retrieve", "get_expiries"} == SWARM_METHODS
+    assert {*seed_node._LIST_METHODS, "active_nodes_bin", "oxend_request"} == LIST_METHODS
 
 
 # Ends.
