@@ -372,7 +372,16 @@ class OnionClient:
             payload = layers.compact_json(request.to_json())
             onion = layers.build_request(_hops(path), SnodeDestination(node.ed25519, node.x25519), payload)
             reply = self._post(_guard_url(path.guard or node), onion, self.pace.request, cancellation)
-            body = accept(layers.open_snode_reply(onion.reply_key, reply.body))
+            try:
+                answer = layers.open_snode_reply(onion.reply_key, reply.body)
+            except OnionError:
+                if reply.headers.get("content-type", "").startswith("text/html"):
+                    raise NetworkUnreachable(
+                        "A web page came in place of an answer. Something between this machine and the network "
+                        "answers itself; is there a login page?"
+                    ) from None
+                raise
+            body = accept(answer)
             self._watch_clock(node, body)
             try:
                 return parse(body, node)
@@ -410,11 +419,6 @@ class OnionClient:
 
     def _post(self, url: str, onion: OnionRequest, timeout: float, cancellation: Cancellation) -> Reply:
         reply = self._transport.post(url, onion.body, timeout=timeout, cancellation=cancellation)
-        if reply.headers.get("content-type", "").startswith("text/html"):
-            raise NetworkUnreachable(
-                "A web page came in place of an answer. Something between this machine and the network answers itself; "
-                "is there a login page?"
-            )
         check_guard(reply.status, reply.body)
         return reply
 

@@ -86,8 +86,6 @@ class PathBook:
         """Put a node that works in the place of a guard that failed while it did not, and strike those that failed."""
 
         def change(state: State) -> None:
-            for key in failed:
-                state.strike(key)
             kept = [path for path in state.paths if path.guard not in failed]
             failing = (path for path in state.paths if path.guard in failed)
             worst = sorted(failing, key=lambda path: state.strikes_of(path.guard))
@@ -95,6 +93,7 @@ class PathBook:
                 kept.append(KnownPath((working.ed25519,), 0.0))
             state.paths = (kept + worst)[:PATHS]
 
+        self._pool.strike(failed)
         self._pool.change(change)
         self._pool.save()
 

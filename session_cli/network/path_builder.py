@@ -116,7 +116,7 @@ class PathBuilder:
             try:
                 first_success(iter([Attempt(partial(self._probe, guard, DIRECTLY), limit, limit)]), Deadline(limit))
             except SessionError:
-                self._pool.change(partial(_strike, keys=[guard.ed25519]))
+                self._pool.strike([guard.ed25519])
             else:
                 self._pool.change(partial(_forgive, key=guard.ed25519))
 
@@ -153,7 +153,7 @@ class PathBuilder:
         definition = self._pool.definition
         taken = {guard.ed25519, *exclude}
         hops, dead_ends = [guard], 0
-        while not (len(hops) == definition.hops and self._passes_on(hops, exclude, deadline)):
+        while not (len(hops) == definition.hops and self._passes_on(hops, deadline)):
             if cancellation.cancelled or deadline.left() == 0.0:
                 raise PathUnfinished("There was no time to build a path.")
             via = Path(tuple(hops))
@@ -172,7 +172,7 @@ class PathBuilder:
             else:
                 # The last hop answers for itself, and swallows what it should pass on.
                 swallower = hops.pop()
-                self._pool.change(partial(_strike, keys=[swallower.ed25519]))
+                self._pool.strike([swallower.ed25519])
                 dead_ends += 1
                 if dead_ends == DEAD_ENDS:
                     raise NoPath("Nothing gets through behind the guard.")
@@ -180,14 +180,14 @@ class PathBuilder:
                 taken = {hop.ed25519 for hop in hops} | {swallower.ed25519, *exclude}
         return Path(tuple(hops), fresh=True)
 
-    def _passes_on(self, hops: Sequence[ServiceNode], exclude: Collection[bytes], deadline: Deadline) -> bool:
-        """Whether the last hop carries a question to somebody who is known to be there, if there is anybody."""
-        keys = {hop.ed25519 for hop in hops} | set(exclude)
-        others = [guard for guard in self._paths.guards() if guard.ed25519 not in keys]
-        known = [node for node in others if not self._pool.strikes(node.ed25519)]
-        if not known:
+    def _passes_on(self, hops: Sequence[ServiceNode], deadline: Deadline) -> bool:
+        """Whether the last hop passes on what it is given: a question to the hop before it, which is known to be there.
+
+        That one learns nothing by it: it has the last hop for a neighbour anyway.
+        """
+        if len(hops) < 2:
             return True
-        question = partial(self._probe, known[0], Path(tuple(hops)))
+        question = partial(self._probe, hops[-2], Path(tuple(hops)))
         try:
             first_success(iter([Attempt(question, self._pace.guard, self._pace.guard)]), deadline)
         except SessionError:
@@ -244,17 +244,12 @@ class PathBuilder:
         except SessionError:
             return None
         if failed:
-            self._pool.change(partial(_strike, keys=failed))
+            self._pool.strike(failed)
         return found
 
     def _ask(self, node: ServiceNode, via: Path, cancellation: Cancellation) -> ServiceNode:
         self._probe(node, via, cancellation)
         return node
-
-
-def _strike(state: State, keys: Collection[bytes]) -> None:
-    for key in keys:
-        state.strike(key)
 
 
 def _forgive(state: State, key: bytes) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from ..errors import StoreError, StoreLocked
@@ -20,6 +21,7 @@ LOG = logging.getLogger(__name__)
 
 _RANDOM = random.SystemRandom()
 _SAVED_AFTER = 50
+_ONE_TROUBLE_S = 60.0
 _MOST_PENDING = 500
 MOST_SHOWN = 12
 """So many nodes may see our address in a day, guards included, however many of them fail."""
@@ -38,6 +40,7 @@ class NodePool:
         self._list = self._cache.load_list() if self._cache else NodeList()
         self._state = self._cache.load_state() if self._cache else State()
         self._pending: list[Change] = []
+        self._struck: dict[bytes, float] = {}
         self._lock = threading.RLock()
         self._complained = False
 
@@ -142,6 +145,18 @@ class NodePool:
         """How often a node has failed us lately."""
         return self._state.strikes_of(node)
 
+    def strike(self, nodes: Iterable[bytes]) -> None:
+        """Hold a failure against nodes (Ed25519 keys): once for all of what happens within a minute of one run.
+
+        Parallel requests would otherwise count the same trouble several times.
+        """
+        with self._lock:
+            now = time.monotonic()
+            fresh = [key for key in nodes if now - self._struck.get(key, -_ONE_TROUBLE_S) >= _ONE_TROUBLE_S]
+            self._struck.update(dict.fromkeys(fresh, now))
+            if fresh:
+                self.change(partial(_strike, nodes=fresh))
+
     def by_trust(self, nodes: Iterable[ServiceNode]) -> list[ServiceNode]:
         """The nodes in random order, those with fewer strikes first."""
         mixed = list(nodes)
@@ -173,8 +188,11 @@ class NodePool:
         with self._lock:
             now, nodes, shown = time.time(), self.nodes, self._state.shown
             known = [nodes[key] for key in shown if key in nodes and key not in taken]
-            if known:
-                return min(self.by_trust(known), key=lambda node: not shown[node.ed25519][1])
+            hopeful = [node for node in known if self.strikes(node.ed25519) < MOST_STRIKES]
+            if hopeful:
+                return min(
+                    self.by_trust(hopeful), key=lambda node: (self.strikes(node.ed25519), not shown[node.ed25519][1])
+                )
             lately = sum(0 <= now - first_s < _SHOWN_LIFETIME_S for first_s, _ in shown.values())
             node = self.draw(taken, subnets) if lately < MOST_SHOWN else None
             if node is not None:
@@ -188,6 +206,11 @@ class NodePool:
         first_s, answered = self._state.shown.get(key, (time.time(), False))
         if not answered:
             self.change(lambda state: state.shown.update({key: (first_s, True)}))
+
+
+def _strike(state: State, nodes: Iterable[bytes]) -> None:
+    for key in nodes:
+        state.strike(key)
 
 
 def _show(state: State, key: bytes, now: float) -> None:

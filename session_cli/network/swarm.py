@@ -294,14 +294,7 @@ class _Members:
 
     def strike_the_silent(self, names: Collection[str]) -> None:
         """Hold it against members that they answered neither us nor the peer which says so (`names`)."""
-        silent = [key for key in self._unanswering if key.hex() in names]
-
-        def change(state: State) -> None:
-            for key in silent:
-                state.strike(key)
-
-        if silent:
-            self._pool.change(change)
+        self._pool.strike([key for key in self._unanswering if key.hex() in names])
 
     def ask(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,20 +204,20 @@ class Trial:
             self._pool.change(lambda state: _forgive(state, key))
         if not self._failures:
             return
-        struck = {key: 1 for failure in self._failures for key in failure.suspects - innocent}
+        struck = {key for failure in self._failures for key in failure.suspects - innocent}
         # Who fails as a destination is not excused by doing well as a hop.
         failed_targets = {f.target.ed25519 for f in self._failures if f.is_the_targets and f.target is not None}
-        struck |= dict.fromkeys(failed_targets - {target.ed25519 if target else b""}, 1)
+        struck |= failed_targets - {target.ed25519 if target else b""}
         # Two silent attempts over one guard: perhaps it is the guard that swallows them.
         silent = [f.path.keys[0] for f in self._failures if f.path.keys and not target_spoke(f.error)]
-        struck |= {key: 1 for key in silent if silent.count(key) > 1 and key not in innocent}
+        struck |= {key for key in silent if silent.count(key) > 1 and key not in innocent}
         self._record(struck)
 
     def gave_up(self) -> None:
         """Take note that no attempt succeeded: what went wrong, and nothing against anybody."""
-        self._record({})
+        self._record(set())
 
-    def _record(self, struck: Mapping[bytes, int]) -> None:
+    def _record(self, struck: set[bytes]) -> None:
         # Nobody's word alone costs a node more than one strike, nor has us fetch the list more often than it is worth.
         stale = bool(struck) and any(failure.culprit is not None for failure in self._failures)
         troubles = [
@@ -227,12 +227,11 @@ class Trial:
         ]
 
         def change(state: State) -> None:
-            for key, count in struck.items():
-                state.strike(key, count)
             for trouble in troubles:
                 state.note(trouble)
             state.stale = state.stale or stale
 
+        self._pool.strike(struck)
         if troubles:
             self._pool.change(change)
 

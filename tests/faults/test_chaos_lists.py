@@ -35,7 +35,8 @@ def forget_network(pair: Correspondence) -> None:
 
 def cached_lists(pair: Correspondence) -> list[str]:
     """The names of the lists that Alice has."""
-    return [path.name for path in (pair.alice.home / "cache").glob("*.json")]
+    names = [path.name for path in (pair.alice.home / "cache").glob("*.json")]
+    return [name for name in names if not name.endswith(".state.json")]
 
 
 def asked_seed(pair: Correspondence, since: int) -> int:

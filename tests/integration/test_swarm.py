@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import replace
@@ -350,8 +351,10 @@ def test_a_guard_can_not_speak_for_a_member(private_net: Devnet, tmp_path: Path)
         guards = [
             node for node in private_net.nodes if node.ed25519 in {g.ed25519 for g in network.onion.paths.guards()}
         ]
-        strangers = tuple(node.index for node in strangers_to(private_net, ME.account_id)[:3])
-        private_net.chaos.inject(WrongSwarm("real", members=strangers), nodes=guards, methods={"info"})
+        strangers = [node.index for node in strangers_to(private_net, ME.account_id)[:3]]
+        named = [private_net.directory.members[index].contact() for index in strangers]
+        elsewhere = InnerStatus(421, json.dumps({"snodes": named, "swarm": "1"}))
+        private_net.chaos.inject(elsewhere, nodes=guards, methods={"info"})
         private_net.chaos.inject(Status(504, "Request time out"), nodes=guards, roles={"guard"})
         right = {node.ed25519 for node in members_of(private_net, ME.account_id)}
         page = network.swarm.retrieve(ME, INBOX, Deadline(30))
