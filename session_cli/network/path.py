@@ -154,9 +154,13 @@ class PathBook:
         return self._fresh(guard, exclude, None, used)
 
     def _stands(self, slot: KnownPath) -> bool:
-        pool = self._pool
+        pool, paths = self._pool, self._pool.state.paths
+        # Two that were drawn at the same time may share a hop; then the later one is drawn again, if there are others.
+        enough = len(pool.nodes) > PATHS * pool.definition.hops
+        earlier = {hop for path in paths[: paths.index(slot)] for hop in path.hops} if enough else set[bytes]()
         return (
-            len(slot.hops) == pool.definition.hops
+            earlier.isdisjoint(slot.hops)
+            and len(slot.hops) == pool.definition.hops
             and 0 <= time.time() - slot.built_s < LIFETIME_S
             and all(hop in pool.nodes for hop in slot.hops)
             and not any(pool.strikes(hop) for hop in slot.hops[1:])

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from session_cli.core import receiving
 from session_cli.core.client import Client
 from session_cli.devnet.faults import Fault
 from session_cli.devnet.injections import Injection
@@ -22,7 +24,7 @@ SLACK_S = 3.0
 """By how much a command may miss its time-out: starting and ending a process takes a while on a busy machine."""
 TIMEOUT_S = 20.0
 MOST_TRIES = 30
-MOST_POLLS = 100
+MOST_POLLS = 10
 
 
 @contextmanager
@@ -110,12 +112,13 @@ class Correspondence:
     def receive_until_shown(self) -> None:
         """Let Bob receive until he has seen all that was sent.
 
-        He mostly asks the member that he asked before, and that one may be the one that lacks something.
+        He mostly asks the member that he asked before, and that one may be the one that lacks something. Every ten
+        minutes he asks another one; here that time is over at once.
         """
         self.receive()
         if set(self.shown) >= set(self.sent):
             return
-        with opened(self.bob) as bob:
+        with opened(self.bob) as bob, patch.object(receiving, "SECOND_OPINION_MS", -1):
             for _ in range(MOST_POLLS):
                 self.shown += [event.message.body for event in bob.receive()]
                 if set(self.shown) >= set(self.sent):
