@@ -68,8 +68,8 @@ def status(
 ) -> None:
     """Show what is known of the network: its nodes, our guards, the clock, and what went wrong lately.
 
-    Nobody is asked, unless by --refresh. Strikes are given to nodes that failed while others did not; nodes with three
-    are not used for paths any more, until two days have passed.
+    Nobody is asked, unless by --refresh. Strikes are given to nodes that failed while others did not, and make them the
+    last to be used: one for an hour, two for six, three for two days.
     """
     context: App = ctx.obj
     from ..core import monitor

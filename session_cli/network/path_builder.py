@@ -28,7 +28,9 @@ from .trial import NoPath, OnionAttempt, PathUnfinished
 LOG = logging.getLogger(__name__)
 
 GUARDS_TRIED = 4
-HOPS_TRIED = 8
+SECOND_HOPS_TRIED = 8
+LATER_HOPS_TRIED = 4
+"""If none of so many answers, the hop before them is likelier to swallow than all of them to be dead."""
 DEAD_ENDS = 3
 PAUSE_AFTER_SEARCH_S = 300
 """How long one guard has to do when no second one was found."""
@@ -111,7 +113,8 @@ class PathBuilder:
         self._retested = True
         limit = 2 * self._pace.least_patience
         for guard in self._paths.guards():
-            if guard == working or not self._pool.strikes(guard.ed25519):
+            strikes = self._pool.strikes(guard.ed25519)
+            if guard == working or not strikes or self._pool.struck_lately(guard.ed25519):
                 continue
             try:
                 first_success(iter([Attempt(partial(self._probe, guard, DIRECTLY), limit, limit)]), Deadline(limit))
@@ -160,9 +163,10 @@ class PathBuilder:
             subnets = {subnet_of(hop) for hop in hops} if definition.subnet_diversity else set[str]()
             candidate = partial(self._pool.draw, taken, subnets)
             patience = self._pace.least_patience
+            tries = SECOND_HOPS_TRIED if len(hops) == 1 else LATER_HOPS_TRIED
             node = None
             if len(hops) < definition.hops:
-                node = self._find(via, candidate, taken, deadline, HOPS_TRIED, patience, threading.Lock())
+                node = self._find(via, candidate, taken, deadline, tries, patience, threading.Lock())
             if node is not None:
                 hops.append(node)
             elif deadline.left() == 0.0:

@@ -152,10 +152,14 @@ class NodePool:
         """
         with self._lock:
             now = time.monotonic()
-            fresh = [key for key in nodes if now - self._struck.get(key, -_ONE_TROUBLE_S) >= _ONE_TROUBLE_S]
+            fresh = [key for key in nodes if not self.struck_lately(key)]
             self._struck.update(dict.fromkeys(fresh, now))
             if fresh:
                 self.change(partial(_strike, nodes=fresh))
+
+    def struck_lately(self, node: bytes) -> bool:
+        """Whether this process has just held something against a node."""
+        return time.monotonic() - self._struck.get(node, -_ONE_TROUBLE_S) < _ONE_TROUBLE_S
 
     def by_trust(self, nodes: Iterable[ServiceNode]) -> list[ServiceNode]:
         """The nodes in random order, those with fewer strikes first."""
