@@ -143,7 +143,8 @@ class App:
         ours = logging.getLogger("session_cli")
         ours.handlers = [handler]
         ours.propagate = False
-        ours.setLevel(logging.ERROR if self.quiet else logging.INFO if self.verbose else logging.WARNING)
+        levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+        ours.setLevel(logging.ERROR if self.quiet else levels[min(self.verbose, 2)])
 
     # Talking to a person.
 

@@ -349,6 +349,9 @@ class OnionClient:
         elapsed = int((time.monotonic() - started) * 1000)
         guard = path.guard or target
         LOG.info("%s over %s: %d ms", what, guard.ip if guard else "no guard", elapsed)
+        if LOG.isEnabledFor(logging.DEBUG):
+            way = [hop.ip for hop in path.hops] + ([target.ip] if target else ["a server"])
+            LOG.debug("  by way of %s", " → ".join(way))
         return _Answer(value, path, target, elapsed)
 
     def _attempt(

@@ -196,6 +196,7 @@ class Transport:
         # Guards can't be verified (see above), and saying so at each request would tell the user nothing.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         self.proxied = proxy is not None
+        self._proxy_place = urlsplit(proxy).netloc.rpartition("@")[2] if proxy else None
         self._proxies = {"http": check_proxy(proxy), "https": check_proxy(proxy)} if proxy else {}
         self._lock = threading.Lock()
         self._context = create_urllib3_context(cert_reqs=CERT_NONE)
@@ -257,7 +258,7 @@ class Transport:
         connecting = min(PROXIED_CONNECT_TIMEOUT_S if self.proxied else CONNECT_TIMEOUT_S, timeout)
         _current.cancellation = cancellation
         try:
-            with _network_errors(url, proxied=self.proxied):
+            with _network_errors(url, self._proxy_place):
                 response = self._session(pin, verify=verify).post(
                     url,
                     data=data,
@@ -269,7 +270,7 @@ class Transport:
                 )
             try:
                 reply = Reply(response.status_code, {k.lower(): v for k, v in response.headers.items()}, b"")
-                yield reply, _read(response, url, proxied=self.proxied)
+                yield reply, _read(response, url, self._proxy_place)
             finally:
                 if cancellation is not None:
                     cancellation.detach()
@@ -309,8 +310,8 @@ class _SizedStream:
         return iter(self._chunks)
 
 
-def _read(response: requests.Response, url: str, *, proxied: bool) -> Iterator[bytes]:
-    with _network_errors(url, proxied=proxied):
+def _read(response: requests.Response, url: str, proxy: str | None) -> Iterator[bytes]:
+    with _network_errors(url, proxy):
         raw = response.raw.stream(_CHUNK, decode_content=False)
         yield from _unpacked(raw, response.headers.get("Content-Encoding", "identity"), url)
 
@@ -336,20 +337,21 @@ def _unpacked(chunks: Iterable[bytes], encoding: str, url: str) -> Iterator[byte
 
 
 @contextmanager
-def _network_errors(url: str, *, proxied: bool) -> Iterator[None]:
+def _network_errors(url: str, proxy: str | None) -> Iterator[None]:
     """Turns the HTTP library's errors into ours. Their texts name addresses only, never what was sent.
 
-    With a proxy between, nobody can tell whose fault it is, and the proxy is named.
+    With a proxy (its host and port) between, nobody can tell whose fault it is, and the proxy is named.
     """
-    through = " through the proxy" if proxied else ""
+    through = f" through the proxy {proxy}" if proxy else ""
+    silent = f"The proxy {proxy} can't be reached; is it running?"
     try:
         yield
     except requests.exceptions.Timeout:
         raise RequestTimeout(f"{_place(url)} did not answer in time{through}.") from None
     except requests.exceptions.ProxyError as error:
         if any(isinstance(inner, urllib3.exceptions.NewConnectionError) for inner in _chain(error)):
-            raise ProxyUnreachable("The proxy can't be reached; is it running?") from None
-        raise NetworkUnreachable(f"The proxy can't reach {_place(url)}.") from None
+            raise ProxyUnreachable(silent) from None
+        raise NetworkUnreachable(f"The proxy {proxy} can't reach {_place(url)}.") from None
     except requests.exceptions.SSLError as error:
         known = "ertificate" in str(error) or "ingerprint" in str(error)
         reason = "shows a certificate that can't be trusted" if known else "fails at TLS"
@@ -358,7 +360,7 @@ def _network_errors(url: str, *, proxied: bool) -> Iterator[None]:
         raise RequestTimeout(f"{_place(url)} stopped in the middle of its answer{through}.") from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         if any(type(inner).__name__ == "ProxyConnectionError" for inner in _chain(error)):
-            raise ProxyUnreachable("The proxy can't be reached; is it running?") from None
+            raise ProxyUnreachable(silent) from None
         raise NetworkUnreachable(f"{_place(url)} can't be reached{through} ({_reason(error)}).") from None
 
 

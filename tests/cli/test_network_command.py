@@ -203,3 +203,6 @@ def test_verbose_says_a_line_a_request_and_no_secret(person: People, shared_net:
         assert re.fullmatch(r"session: store over 127\.\d+\.\d+\.\d+: \d+ ms", line)
     for secret in (bob.id, alice.id, "between us", bob.id[2:18]):
         assert secret not in done.stderr
+    twice = alice.run("-vv", "send", bob.id, "between us").stderr
+    assert len(re.findall(r"session:   by way of (?:127[\d.]+ → ){3}127[\d.]+\n", twice)) == 2
+    assert bob.id not in twice
