@@ -107,7 +107,11 @@ def status(network: Network, accounts: Sequence[str] = ()) -> NetworkStatus:
         guards=tuple(_node(network, guard) for guard in network.onion.paths.guards()),
         struck=tuple(
             sorted(
-                (_node(network, pool.nodes[key]) for key in pool.state.strikes if key in pool.nodes),
+                (
+                    _node(network, pool.nodes[key])
+                    for key in pool.state.strikes
+                    if key in pool.nodes and pool.strikes(key)
+                ),
                 key=lambda node: (-node.strikes, node.ip),
             )
         ),

@@ -69,22 +69,26 @@ class Receiver:
             try:
                 result += self._poll_member(longest_unasked, deadline.within(SECOND_OPINION_S))[0]
             except (NetworkError, ServiceRefused) as error:
-                LOG.info("no second member answers: %s", error.message)
+                LOG.info("the second member does not answer: %s", error.message)
+                with self._store.transaction():
+                    self._store.swarm.advance(
+                        longest_unasked, self._account, Namespace.MESSAGES, last=None, now_ms=now_ms
+                    )
         return result
 
     def _poll_member(self, member: str | None, deadline: Deadline) -> tuple[PollResult, str]:
-        """Fetch page by page, each stored before the next is asked for, from one member (None: the usual one).
+        """Fetch page by page, each stored before the next is asked for, from one member alone, or (None) the usual one.
 
-        Should it fail half way, another one goes on from where we stood with that one, and what came already is known
-        by its hash. Returns who answered last.
+        Should that one fail half way, another one goes on from where we stood with that other one, and what came
+        already is known by its hash. Returns who answered last.
         """
         network = self._network()
         result = PollResult()
-        stay = member is not None
+        stay = alone = member is not None
         for _ in range(MAX_PAGES):
             now_ms = network.clock.now_ms()
             positions, last_used = self._store.swarm.positions(self._account, Namespace.MESSAGES, now_ms)
-            poll = Poll(self._profile.identity, {Namespace.MESSAGES: positions}, member or last_used, stay)
+            poll = Poll(self._profile.identity, {Namespace.MESSAGES: positions}, member or last_used, stay, alone)
             page = network.swarm.poll_one(poll, deadline)
             result += self._take_page(page, network.clock.now_ms())
             member, stay = page.node, True

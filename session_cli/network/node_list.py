@@ -28,7 +28,7 @@ from ..errors import (
     ServiceRefused,
     SessionError,
 )
-from ..protocol import storage_rpc
+from ..protocol import node_lists, storage_rpc
 from ..protocol.account import x25519_from_ed25519
 from ..protocol.storage_rpc import ServiceNode
 from . import pace
@@ -132,12 +132,12 @@ class NodeListSource:
             answer = self._onion.call(node, storage_rpc.batch([storage_rpc.active_nodes()]), deadline, lane=lane)
             (part,) = storage_rpc.parse_batch(answer, 1)
             if part.code == 200:
-                return storage_rpc.parse_active_nodes(part.body)
+                return node_lists.parse_active_nodes(part.body)
         except (NodeFailed, ProxyUnreachable, RpcError, ServiceRefused) as error:
             LOG.info("a node does not give the compact list: %s", error.message)
         answer = self._onion.call(node, storage_rpc.service_nodes(), deadline, lane=lane)
         try:
-            return storage_rpc.parse_service_nodes(answer.get("result") if isinstance(answer, dict) else None)
+            return node_lists.parse_service_nodes(answer.get("result") if isinstance(answer, dict) else None)
         except RpcError as error:
             raise NodeFailed(error.message) from None
 
@@ -192,7 +192,7 @@ class NodeListSource:
             answer: Any = json.loads(reply.body)
         except (ValueError, RecursionError):
             raise RpcError("A seed's answer is not JSON.") from None
-        nodes = storage_rpc.parse_service_nodes(answer.get("result") if isinstance(answer, dict) else None)
+        nodes = node_lists.parse_service_nodes(answer.get("result") if isinstance(answer, dict) else None)
         if len(nodes) <= self._pool.definition.hops:
             raise RpcError(f"A seed listed {len(nodes)} usable nodes, too few for a path.")
         return nodes

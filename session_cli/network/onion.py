@@ -123,9 +123,10 @@ class OnionClient:
                 path, request = trial.path({node.ed25519}), request_for(node)
                 if trial.needs_building and path.guard is not None:
                     behind = built[path.guard.ed25519]
-                    run = partial(self._call_surely, what, node, request, parse, path.guard, behind, deadline)
+                    asked = threading.Event()
+                    run = partial(self._call_surely, what, node, request, parse, path.guard, behind, asked, deadline)
                     # Its hops are found later; for now it is only known to go over that guard.
-                    yield self._attempt(run, Path(path.hops[:1]), node, built=True)
+                    yield self._attempt(run, Path(path.hops[:1]), node, asked)
                 else:
                     yield self._attempt(partial(self._call, what, node, request, parse, path), path, node)
 
@@ -134,7 +135,7 @@ class OnionClient:
             if target_spoke(error) and not attempt.built:
                 # Whatever it said came over a path that works.
                 self.paths.succeeded(attempt.path, None)
-            if failed is not None and attempt.target is not None:
+            if failed is not None and attempt.target is not None and attempt.was_asked:
                 failed(attempt.target, error)
 
         self.prepare(deadline)
@@ -333,7 +334,7 @@ class OnionClient:
         # How long a file takes says nothing about how long a request may be silent.
         trial.succeeded(answer.path, answer.target, None if transfer else answer.elapsed_ms)
         if answer.path.guard is not None:
-            self._builder.retest_guards(answer.path.guard)
+            self._builder.retest_guards(answer.path.guard, deadline)
         return answer
 
     @staticmethod
@@ -355,10 +356,16 @@ class OnionClient:
         return _Answer(value, path, target, elapsed)
 
     def _attempt(
-        self, run: Callable[[Cancellation], _Answer], path: Path, node: ServiceNode, *, built: bool = False
+        self,
+        run: Callable[[Cancellation], _Answer],
+        path: Path,
+        node: ServiceNode,
+        asked: threading.Event | None = None,
     ) -> OnionAttempt:
-        patience = self.pace.patience(path.latency_ms)
-        return OnionAttempt(run, self.pace.request, patience, path=path, target=node, built=built)
+        """One at a node. `asked`: where a path is built first, what will tell that the node itself is asked."""
+        patience, built = self.pace.patience(path.latency_ms), asked is not None
+        asked = asked or threading.Event()
+        return OnionAttempt(run, self.pace.request, patience, path=path, target=node, built=built, asked=asked)
 
     def _call(
         self,
@@ -402,6 +409,7 @@ class OnionClient:
         parse: Callable[[Any, ServiceNode], T],
         guard: ServiceNode,
         built: _BuiltPaths,
+        asked: threading.Event,
         deadline: Deadline,
         cancellation: Cancellation,
     ) -> _Answer:
@@ -412,6 +420,7 @@ class OnionClient:
                 limit = deadline.within(self.pace.request)
                 path = self._builder.build(guard, {node.ed25519}, limit, cancellation)
                 built.paths.append(path)
+        asked.set()
         try:
             return self._call(what, node, request, parse, path, cancellation)
         except SessionError as error:

@@ -12,7 +12,7 @@ has been answered. A process that finds standing paths in the cache uses them at
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ..protocol.storage_rpc import ServiceNode
@@ -140,7 +140,7 @@ class PathBook:
             return tries, state.strikes_of(slot.guard), (slots.index(slot) - lane) % len(slots)
 
         slot = min(slots, key=order)
-        stands = self._stands(slot) and slot.hops not in used
+        stands = self._stands(slot, slots) and slot.hops not in used
         detour = stands and any(hop in exclude for hop in slot.hops)
         if stands and not detour:
             return Path(tuple(nodes[hop] for hop in slot.hops), False, slot.latency_ms)
@@ -153,11 +153,11 @@ class PathBook:
         """A path over a guard that has no standing one. None if too few nodes are left."""
         return self._fresh(guard, exclude, None, used)
 
-    def _stands(self, slot: KnownPath) -> bool:
-        pool, paths = self._pool, self._pool.state.paths
+    def _stands(self, slot: KnownPath, slots: Sequence[KnownPath]) -> bool:
+        pool = self._pool
         # Two that were drawn at the same time may share a hop; then the later one is drawn again, if there are others.
         enough = len(pool.nodes) > PATHS * pool.definition.hops
-        earlier = {hop for path in paths[: paths.index(slot)] for hop in path.hops} if enough else set[bytes]()
+        earlier = {hop for path in slots[: slots.index(slot)] for hop in path.hops} if enough else set[bytes]()
         return (
             earlier.isdisjoint(slot.hops)
             and len(slot.hops) == pool.definition.hops

@@ -14,13 +14,13 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from ..errors import NetworkUnreachable, ProxyUnreachable, SessionError
+from ..errors import NetworkUnreachable, ProxyUnreachable, RequestTimeout, SessionError
 from ..protocol.storage_rpc import ServiceNode
 from .clock import Deadline
 from .pace import Pace
 from .parallel import Attempt, first_success, run_parallel
 from .path import DIRECTLY, PATHS, Path, PathBook
-from .pool import NodePool, subnet_of
+from .pool import MOST_SHOWN, NodePool, subnet_of
 from .pool_cache import State, Trouble
 from .transport import Cancellation
 from .trial import NoPath, OnionAttempt, PathUnfinished
@@ -71,7 +71,10 @@ class PathBuilder:
                 self._find_guards(deadline)
             if not self._paths.guards():
                 network = self._pool.definition.name
-                raise NetworkUnreachable(f"No guard of the network {network!r} can be reached. {self._problem}")
+                reason = (
+                    self._problem or f"{MOST_SHOWN} nodes have been tried today, which are enough to see our address."
+                )
+                raise NetworkUnreachable(f"No guard of the network {network!r} can be reached. {reason}")
 
     def _find_guards(self, deadline: Deadline) -> None:
         guards = self._paths.guards()
@@ -93,7 +96,10 @@ class PathBuilder:
 
     def substitute(self, exclude: Collection[bytes], deadline: Deadline) -> ServiceNode | None:
         """A node that answers, to stand in for guards that don't; the same for all requests. None if several fail."""
-        with self._lock:
+        left = deadline.left()
+        if not self._lock.acquire(timeout=-1 if left is None else left):
+            raise RequestTimeout("There was no time to find another guard.")
+        try:
             for node in self._substitutes:
                 if node.ed25519 not in exclude:
                     return node
@@ -101,9 +107,13 @@ class PathBuilder:
             found = self._find_guard(taken, deadline, threading.Lock(), GUARDS_TRIED)
             if found is not None:
                 self._substitutes.append(found)
+            elif deadline.left() == 0.0:
+                raise RequestTimeout("There was no time to find another guard.")
             return found
+        finally:
+            self._lock.release()
 
-    def retest_guards(self, working: ServiceNode) -> None:
+    def retest_guards(self, working: ServiceNode, deadline: Deadline) -> None:
         """Once in a run, ask guards with a strike whether they are there, now that another one works.
 
         Since the better guard is preferred, a dead one would never be tried again, and never be replaced.
@@ -113,11 +123,16 @@ class PathBuilder:
         self._retested = True
         limit = 2 * self._pace.least_patience
         for guard in self._paths.guards():
+            left = deadline.left()
+            if left is not None and left < limit:
+                return
             strikes = self._pool.strikes(guard.ed25519)
             if guard == working or not strikes or self._pool.struck_lately(guard.ed25519):
                 continue
             try:
-                first_success(iter([Attempt(partial(self._probe, guard, DIRECTLY), limit, limit)]), Deadline(limit))
+                first_success(iter([Attempt(partial(self._probe, guard, DIRECTLY), limit, limit)]), deadline)
+            except ProxyUnreachable:
+                return
             except SessionError:
                 self._pool.strike([guard.ed25519])
             else:
@@ -155,7 +170,7 @@ class PathBuilder:
         cancellation.reached = True
         definition = self._pool.definition
         taken = {guard.ed25519, *exclude}
-        hops, dead_ends = [guard], 0
+        hops, swallowers = [guard], list[bytes]()
         while not (len(hops) == definition.hops and self._passes_on(hops, deadline)):
             if cancellation.cancelled or deadline.left() == 0.0:
                 raise PathUnfinished("There was no time to build a path.")
@@ -164,24 +179,25 @@ class PathBuilder:
             candidate = partial(self._pool.draw, taken, subnets)
             patience = self._pace.least_patience
             tries = SECOND_HOPS_TRIED if len(hops) == 1 else LATER_HOPS_TRIED
-            node = None
+            node, asked = None, len(taken)
             if len(hops) < definition.hops:
                 node = self._find(via, candidate, taken, deadline, tries, patience, threading.Lock())
             if node is not None:
                 hops.append(node)
             elif deadline.left() == 0.0:
                 continue
+            elif len(hops) < definition.hops and len(taken) == asked:
+                raise PathUnfinished("There are too few nodes to build a path.")
             elif len(hops) == 1:
                 raise NoPath("No node behind the guard answers.")
             else:
                 # The last hop answers for itself, and swallows what it should pass on.
-                swallower = hops.pop()
-                self._pool.strike([swallower.ed25519])
-                dead_ends += 1
-                if dead_ends == DEAD_ENDS:
+                swallowers.append(hops.pop().ed25519)
+                if len(swallowers) == DEAD_ENDS:
                     raise NoPath("Nothing gets through behind the guard.")
                 # Those asked over it may be well.
-                taken = {hop.ed25519 for hop in hops} | {swallower.ed25519, *exclude}
+                taken = {hop.ed25519 for hop in hops} | {*swallowers, *exclude}
+        self._pool.strike(swallowers)
         return Path(tuple(hops), fresh=True)
 
     def _passes_on(self, hops: Sequence[ServiceNode], deadline: Deadline) -> bool:
@@ -192,8 +208,12 @@ class PathBuilder:
         if len(hops) < 2:
             return True
         question = partial(self._probe, hops[-2], Path(tuple(hops)))
+        limit = self._pace.guard
         try:
-            first_success(iter([Attempt(question, self._pace.guard, self._pace.guard)]), deadline)
+            # Twice: anything can get lost once.
+            first_success((Attempt(question, limit, self._pace.least_patience) for _ in range(2)), deadline)
+        except ProxyUnreachable:
+            raise
         except SessionError:
             return False
         return True
@@ -202,6 +222,8 @@ class PathBuilder:
         itself = Attempt(partial(self._probe, guard, DIRECTLY), self._pace.guard, self._pace.guard)
         try:
             first_success(iter([itself]), deadline)
+        except ProxyUnreachable:
+            raise
         except SessionError as error:
             if deadline.left() == 0.0:
                 raise PathUnfinished("There was no time to build a path.") from None

@@ -197,7 +197,8 @@ class NodePool:
                 return min(
                     self.by_trust(hopeful), key=lambda node: (self.strikes(node.ed25519), not shown[node.ed25519][1])
                 )
-            lately = sum(0 <= now - first_s < _SHOWN_LIFETIME_S for first_s, _ in shown.values())
+            # Those that have left the network since don't count: it may be another one by now.
+            lately = sum(key in nodes and 0 <= now - shown[key][0] < _SHOWN_LIFETIME_S for key in shown)
             node = self.draw(taken, subnets) if lately < MOST_SHOWN else None
             if node is not None:
                 key = node.ed25519

@@ -195,8 +195,15 @@ def _parse_state(document: Any) -> State:
             for hops, built_s, latency in document["paths"]
             if hops
         ],
-        strikes={bytes.fromhex(node): (int(count), float(s)) for node, (count, s) in document["strikes"].items()},
-        shown={bytes.fromhex(node): (float(s), answered is True) for node, (s, answered) in document["shown"].items()},
+        strikes={
+            bytes.fromhex(node): (min(max(int(count), 0), MOST_STRIKES), float(s))
+            for node, (count, s) in document["strikes"].items()
+        },
+        # What earlier versions did not know may be missing.
+        shown={
+            bytes.fromhex(node): (float(s), answered is True)
+            for node, (s, answered) in document.get("shown", {}).items()
+        },
         clock_offset_ms=int(document["clock_offset_ms"]),
         clock_samples={str(node): int(ahead) for node, ahead in document["clock_samples"].items()},
         troubles=[
@@ -205,5 +212,5 @@ def _parse_state(document: Any) -> State:
         ],
         stale=document["stale"] is True,
         refresh_failed_s=float(document["refresh_failed_s"]),
-        search_failed_s=float(document["search_failed_s"]),
+        search_failed_s=float(document.get("search_failed_s", 0.0)),
     )

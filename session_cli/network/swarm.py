@@ -27,7 +27,7 @@ from ..errors import (
     ServiceRefused,
     SessionError,
 )
-from ..protocol import storage_rpc
+from ..protocol import node_lists, storage_rpc
 from ..protocol.account import Identity
 from ..protocol.storage_rpc import (
     MessageHash,
@@ -94,13 +94,14 @@ class Poll:
 
     `positions`: namespace → member (Ed25519 hex) → hash of the last message taken from it; each member has its own
     order. `prefer`: the member asked last time, which is usually asked again. `stay`: ask that one first for certain,
-    because this is the next page of its answer.
+    because this is the next page of its answer. `alone`: ask nobody else.
     """
 
     identity: Identity
     positions: Mapping[int, Mapping[str, str]]
     prefer: str | None = None
     stay: bool = False
+    alone: bool = False
 
 
 class SwarmClient:
@@ -115,8 +116,9 @@ class SwarmClient:
         self._renew_list = renew_list
 
     def members(self, account_id: str) -> list[str]:
-        """The swarm of an account by our list, as Ed25519 keys in hex; nobody is asked."""
-        return [node.ed25519.hex() for node in self._pool.swarm(account_id)]
+        """The swarm of an account by our list, without those that failed lately, as Ed25519 keys in hex."""
+        listed = self._pool.swarm(account_id)
+        return [node.ed25519.hex() for node in listed if not self._pool.strikes(node.ed25519)]
 
     def store(
         self,
@@ -161,7 +163,8 @@ class SwarmClient:
                 other = ask(budget)
             except (NetworkError, ServiceRefused) as error:
                 LOG.info("no other member confirms: %s", error.message)
-                members.strike_the_silent(result.failed)
+                # Neither we nor those that told hear of them.
+                members.strike_the_silent(members.names - result.confirmed)
                 break
             # One who is there although a peer called it silent: they don't tell each other, and all must be told.
             unreplicated |= bool(other.confirmed & set(result.failed))
@@ -230,6 +233,8 @@ class SwarmClient:
 
         members = self._members(identity.account_id, deadline)
         members.prefer(poll.prefer, certainly=poll.stay)
+        if poll.alone and poll.prefer is not None:
+            members.only(poll.prefer)
         return members.ask("retrieve", request_for, parse, deadline, lane=lane)
 
     def _members(self, account_id: str, deadline: Deadline) -> _Members:
@@ -282,6 +287,10 @@ class _Members:
             self._waiting.sort(
                 key=lambda node: node.ed25519.hex() != name or (not certainly and self._pool.strikes(node.ed25519) > 0)
             )
+
+    def only(self, name: str) -> None:
+        """Ask nobody but this member."""
+        self._waiting = [node for node in self._waiting if node.ed25519.hex() == name]
 
     def pass_over(self, result: StoreResult) -> bool:
         """Ask others than those that confirm from now on, and none that failed lately. Whether there are any."""
@@ -365,7 +374,7 @@ class _Members:
         or there is no second one to ask, our list is fetched anew instead.
         """
         with suppress(RpcError):
-            self._named.update({node.ed25519 for node in self._pool.known(storage_rpc.parse_swarm(body))})
+            self._named.update({node.ed25519 for node in self._pool.known(node_lists.parse_swarm(body))})
         if self._redirected or (len(self._elsewhere) < _REFUSALS_BELIEVED and self._waiting):
             return
         self._redirected = True

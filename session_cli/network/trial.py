@@ -7,9 +7,10 @@ network, nor draw new guards.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import (
@@ -47,11 +48,18 @@ class PathUnfinished(PathFailed):
 
 @dataclass(frozen=True)
 class OnionAttempt(Attempt[Any]):
-    """An attempt over one path, at one node (None: a server). `built`: the hops behind the guard are found later."""
+    """An attempt over one path, at one node (None: a server). `built`: the hops behind the guard are found first,
+    and `asked` is set when the node itself is asked."""
 
     path: Path = DIRECTLY
     target: ServiceNode | None = None
     built: bool = False
+    asked: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether the node has been asked, and not only a path to it been looked for."""
+        return not self.built or self.asked.is_set()
 
     @property
     def guard(self) -> ServiceNode | None:
@@ -184,16 +192,20 @@ class Trial:
             raise error
         guard = attempt.guard
         LOG.info("%s over %s: %s", self._what, guard.ip if guard else "no guard", error.message)
-        failure = _Failure(attempt.path, attempt.target, error, attempt.cancellation.reached, attempt.built)
+        failure = self._failure(attempt, error)
         self._failures.append(failure)
         if failure.is_the_guards and attempt.path.guard is not None:
             self._dead_guards.add(attempt.path.guard.ed25519)
 
     def outrun(self, attempt: OnionAttempt) -> None:
         """Take note of an attempt that was silent for so long that another one, begun later, was answered before."""
-        error = RequestTimeout("Another attempt was faster.")
-        reached = attempt.cancellation.reached
-        self._failures.append(_Failure(attempt.path, attempt.target, error, reached, attempt.built))
+        self._failures.append(self._failure(attempt, RequestTimeout("Another attempt was faster.")))
+
+    @staticmethod
+    def _failure(attempt: OnionAttempt, error: SessionError) -> _Failure:
+        if isinstance(error, RequestTimeout) and not attempt.was_asked:
+            error = PathUnfinished("There was no time to build a path.")
+        return _Failure(attempt.path, attempt.target, error, attempt.cancellation.reached, attempt.built)
 
     def succeeded(self, path: Path, target: ServiceNode | None, elapsed_ms: int | None) -> None:
         """Take note that one attempt was answered, and hold the failures of the others against whom they come from."""
@@ -209,7 +221,8 @@ class Trial:
         failed_targets = {f.target.ed25519 for f in self._failures if f.is_the_targets and f.target is not None}
         struck |= failed_targets - {target.ed25519 if target else b""}
         # Two silent attempts over one guard: perhaps it is the guard that swallows them.
-        silent = [f.path.keys[0] for f in self._failures if f.path.keys and not target_spoke(f.error)]
+        fates = [f for f in self._failures if f.path.keys and not isinstance(f.error, PathUnfinished)]
+        silent = [f.path.keys[0] for f in fates if not target_spoke(f.error)]
         struck |= {key for key in silent if silent.count(key) > 1 and key not in innocent}
         self._record(struck)
 

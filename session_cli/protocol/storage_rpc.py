@@ -9,16 +9,13 @@ from __future__ import annotations
 import base64
 import enum
 import hashlib
-import re
-import struct
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NewType
 
-from ..errors import BadSignature, InvalidInput, RpcError
-from .account import Identity, verify_signature, x25519_from_ed25519
-from .swarm import NO_SWARM
+from ..errors import BadSignature, RpcError
+from .account import Identity, verify_signature
 
 MessageHash = NewType("MessageHash", str)
 """43 characters of unpadded base64, made by the storage server from what is stored."""
@@ -297,10 +294,10 @@ def parse_retrieve(body: Any, account_id: str, namespace: int) -> RetrieveResult
     for element in listed:
         try:
             message = StoredMessage(
-                MessageHash(_text(element["hash"])),
+                MessageHash(text(element["hash"])),
                 _time(element["timestamp"]),
                 _time(element["expiration"] if "expiration" in element else element["expiry"]),
-                base64.b64decode(_text(element["data"]), validate=True),
+                base64.b64decode(text(element["data"]), validate=True),
             )
         except (KeyError, TypeError, ValueError):
             continue
@@ -346,9 +343,9 @@ def parse_delete(body: Any, account_id: str, hashes: Sequence[MessageHash], memb
     confirmed = set()
     for member, result in swarm.items():
         try:
-            deleted = [_text(hash) for hash in result["deleted"]]
+            deleted = [text(hash) for hash in result["deleted"]]
             signed = account_id + "".join(hashes) + "".join(deleted)
-            signature = base64.b64decode(_text(result["signature"]) + "==")
+            signature = base64.b64decode(text(result["signature"]) + "==")
             verify_signature(bytes.fromhex(member), signed.encode(), signature)
         except (BadSignature, KeyError, TypeError, ValueError):
             continue
@@ -369,110 +366,14 @@ def _store_failure(member: str, result: Any, expected_hash: MessageHash) -> str 
     if result.get("hash") != expected_hash:
         return "another hash than that of our message"
     try:
-        signature = base64.b64decode(_text(result["signature"]) + "==")
+        signature = base64.b64decode(text(result["signature"]) + "==")
         verify_signature(bytes.fromhex(member), expected_hash.encode(), signature)
     except (BadSignature, KeyError, ValueError, TypeError):
         return "bad signature"
     return None
 
 
-def parse_swarm(body: Any) -> list[ServiceNode]:
-    """The nodes of a `get_swarm` or 421 answer; malformed entries are left out.
-
-    Raises RpcError for a malformed whole.
-    """
-    listed = body.get("snodes") if isinstance(body, dict) else None
-    if not isinstance(listed, list):
-        raise RpcError("A swarm was asked for, and not given.")
-    try:
-        swarm_id: int | None = int(body["swarm"], 16)
-    except (KeyError, TypeError, ValueError):
-        swarm_id = None
-    nodes = []
-    for entry in listed:
-        try:
-            node = ServiceNode(
-                bytes.fromhex(entry["pubkey_ed25519"]),
-                bytes.fromhex(entry["pubkey_x25519"]),
-                _text(entry["ip"]),
-                int(entry["port_https"] if "port_https" in entry else entry["port"]),
-                swarm_id,
-            )
-        except (KeyError, TypeError, ValueError, OverflowError):
-            continue
-        if is_usable(node):
-            nodes.append(node)
-    return nodes
-
-
-def parse_service_nodes(body: Any) -> list[ServiceNode]:
-    """The nodes of a `get_service_nodes` result (from a seed, or by `oxend_request`); unusable ones are left out.
-
-    Raises RpcError for a malformed whole.
-    """
-    listed = body.get("service_node_states") if isinstance(body, dict) else None
-    if not isinstance(listed, list):
-        raise RpcError("The list of service nodes was asked for, and not given.")
-    nodes = []
-    for entry in listed:
-        try:
-            swarm_id = entry.get("swarm_id")
-            node = ServiceNode(
-                bytes.fromhex(entry["pubkey_ed25519"]),
-                bytes.fromhex(entry["pubkey_x25519"]),
-                _text(entry["public_ip"]),
-                _number(entry["storage_port"]),
-                swarm_id if type(swarm_id) is int and swarm_id != NO_SWARM else None,
-                tuple(_number(part) for part in entry.get("storage_server_version") or ()),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
-            continue
-        if is_usable(node):
-            nodes.append(node)
-    return nodes
-
-
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}")
-_NODE_RECORD = struct.Struct(">32sQ4sHH3B")
-"""Ed25519 key, swarm id, IPv4, HTTPS port, OMQ port, version of the storage server."""
-
-
-def parse_active_nodes(body: Any) -> list[ServiceNode]:
-    """The nodes of an `active_nodes_bin` answer, which inside of an onion is base64; unusable ones are left out.
-
-    Its records hold no X25519 keys, which follow from the Ed25519 keys. Raises RpcError for a malformed whole.
-    """
-    try:
-        data = base64.b64decode(_text(body), validate=True)
-    except (TypeError, ValueError):
-        raise RpcError("The list of service nodes was asked for, and not given.") from None
-    if len(data) % _NODE_RECORD.size:
-        raise RpcError("The list of service nodes is cut in the middle of a node.")
-    nodes = []
-    for ed25519, swarm_id, address, port, _, *version in _NODE_RECORD.iter_unpack(data):
-        try:
-            x25519 = x25519_from_ed25519(ed25519)
-        except InvalidInput:
-            continue
-        ip = ".".join(map(str, address))
-        node = ServiceNode(ed25519, x25519, ip, port, None if swarm_id == NO_SWARM else swarm_id, tuple(version))
-        if is_usable(node):
-            nodes.append(node)
-    return nodes
-
-
-def is_usable(node: ServiceNode) -> bool:
-    """Whether a listed node has keys of the right size and an address that can be reached."""
-    return (
-        len(node.ed25519) == 32
-        and len(node.x25519) == 32
-        and _IPV4.fullmatch(node.ip) is not None
-        and node.ip not in ("0.0.0.0", "255.255.255.255")  # noqa: S104 - compared, not bound
-        and 0 < node.port < 65536
-    )
-
-
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
@@ -480,12 +381,12 @@ def _text(value: Any) -> str:
 
 def _time(value: Any) -> int:
     """A time in ms that a calendar has."""
-    if not 0 <= _number(value) <= _LATEST_TIME_MS:
+    if not 0 <= number(value) <= _LATEST_TIME_MS:
         raise ValueError
-    return _number(value)
+    return number(value)
 
 
-def _number(value: Any) -> int:
+def number(value: Any) -> int:
     if type(value) is not int:
         raise TypeError
     return value

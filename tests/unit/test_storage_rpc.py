@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nacl import bindings as sodium
 
 from session_cli.errors import RpcError
-from session_cli.protocol import storage_rpc, swarm
+from session_cli.protocol import node_lists, storage_rpc, swarm
 from session_cli.protocol.account import Identity
 from session_cli.protocol.storage_rpc import ServiceNode, StoreResult
 
@@ -152,18 +152,18 @@ def test_node_lists_keep_what_is_usable() -> None:
         NODE | {"pubkey_x25519": "bb"},
         NODE | {"pubkey_ed25519": "zz" * 32},
     ]
-    nodes = storage_rpc.parse_service_nodes({"service_node_states": [*bad, NODE]})
+    nodes = node_lists.parse_service_nodes({"service_node_states": [*bad, NODE]})
     assert nodes == [storage_rpc.ServiceNode(b"\xaa" * 32, b"\xbb" * 32, "10.1.2.3", 22021, 2**64 - 2, (2, 8, 0))]
     with pytest.raises(RpcError):
-        storage_rpc.parse_service_nodes({"service_node_states": None})
+        node_lists.parse_service_nodes({"service_node_states": None})
 
 
 def test_swarm_answers() -> None:
     entry = {"ip": "10.1.2.3", "port_https": 5, "port": "5", "pubkey_ed25519": "aa" * 32, "pubkey_x25519": "bb" * 32}
-    nodes = storage_rpc.parse_swarm({"snodes": [entry, {"ip": 3}], "swarm": "ff"})
+    nodes = node_lists.parse_swarm({"snodes": [entry, {"ip": 3}], "swarm": "ff"})
     assert [(node.port, node.swarm_id) for node in nodes] == [(5, 255)]
     with pytest.raises(RpcError):
-        storage_rpc.parse_swarm({"swarm": "ff"})
+        node_lists.parse_swarm({"swarm": "ff"})
 
 
 # Swarm arithmetic.
@@ -232,8 +232,8 @@ JSON = st.recursive(
 def test_any_json_is_parsed_or_refused(body: Any) -> None:
     for parse in (
         lambda value: storage_rpc.parse_retrieve(value, ACCOUNT, 0),
-        storage_rpc.parse_swarm,
-        storage_rpc.parse_service_nodes,
+        node_lists.parse_swarm,
+        node_lists.parse_service_nodes,
         lambda value: storage_rpc.parse_store(value, HASH),
         lambda value: storage_rpc.parse_batch(value, 1),
     ):
@@ -259,7 +259,7 @@ def test_compact_lists_keep_what_is_usable() -> None:
         _record(4, port=0),
         b"\xff" * 32 + _record(5)[32:],
     ]
-    first, second = storage_rpc.parse_active_nodes(base64.b64encode(b"".join(records)).decode())
+    first, second = node_lists.parse_active_nodes(base64.b64encode(b"".join(records)).decode())
     identity = Identity.from_seed(b"\1" * 32)
     assert first == ServiceNode(identity.ed25519_public, identity.x25519_public, "10.0.0.1", 22021, 7, (2, 11, 3))
     assert second.swarm_id is None
@@ -268,11 +268,11 @@ def test_compact_lists_keep_what_is_usable() -> None:
 @pytest.mark.parametrize("body", [None, 3, {}, "=", "AAAA", base64.b64encode(bytes(52)).decode()])
 def test_malformed_compact_lists(body: Any) -> None:
     with pytest.raises(RpcError):
-        storage_rpc.parse_active_nodes(body)
+        node_lists.parse_active_nodes(body)
 
 
 def test_an_account_without_an_answer_has_an_empty_list() -> None:
-    assert storage_rpc.parse_active_nodes("") == []
+    assert node_lists.parse_active_nodes("") == []
 
 
 @pytest.mark.parametrize(
@@ -316,10 +316,10 @@ def test_odd_numbers_in_lists_of_nodes_cost_their_entry_at_the_most(odd: Any) ->
     keys = {"pubkey_ed25519": identity.ed25519_public.hex(), "pubkey_x25519": identity.x25519_public.hex()}
     listed = {**keys, "public_ip": "10.0.0.1", "storage_port": 22021}
     for name in ("storage_port", "swarm_id", "storage_server_version", "public_ip"):
-        storage_rpc.parse_service_nodes({"service_node_states": [{**listed, name: odd}]})
-    storage_rpc.parse_service_nodes({"service_node_states": [{**listed, "storage_server_version": [odd]}]})
+        node_lists.parse_service_nodes({"service_node_states": [{**listed, name: odd}]})
+    node_lists.parse_service_nodes({"service_node_states": [{**listed, "storage_server_version": [odd]}]})
     for name in ("port_https", "ip"):
-        storage_rpc.parse_swarm({"snodes": [{**keys, "ip": "10.0.0.1", "port_https": 1, name: odd}], "swarm": odd})
+        node_lists.parse_swarm({"snodes": [{**keys, "ip": "10.0.0.1", "port_https": 1, name: odd}], "swarm": odd})
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_odd_numbers_in_lists_of_nodes_cost_their_entry_at_the_most(odd: Any) ->
     ],
 )
 def test_addresses_are_four_numbers(ip: str, usable: bool) -> None:
-    assert storage_rpc.is_usable(ServiceNode(bytes(32), bytes(32), ip, 1)) is usable
+    assert node_lists.is_usable(ServiceNode(bytes(32), bytes(32), ip, 1)) is usable
 
 
 def test_a_delete_counts_when_a_member_proves_it() -> None:

@@ -23,7 +23,7 @@ from session_cli.devnet.faults import (
 )
 from session_cli.devnet.network import Devnet, DevnetOptions, NodeHandle
 from session_cli.errors import OnionError, RpcError
-from session_cli.protocol import storage_rpc
+from session_cli.protocol import node_lists, storage_rpc
 from session_cli.protocol.account import Identity
 
 from .helpers import PathClient, new_session
@@ -304,7 +304,7 @@ def test_altered_list(net: Devnet) -> None:
     strangers = [entry for key, entry in by_key.items() if key not in true]
     assert len(strangers) == 3
     assert [entry["storage_port"] for entry in strangers].count(true[two]["storage_port"]) == 1
-    assert len(storage_rpc.parse_service_nodes({"service_node_states": listed})) == 13
+    assert len(node_lists.parse_service_nodes({"service_node_states": listed})) == 13
     with pytest.raises(requests.ConnectionError), new_session() as session:
         session.get(f"https://{strangers[-1]['public_ip']}:{strangers[-1]['storage_port']}", timeout=5)
     assert keys(seed_list(net)) == list(true)

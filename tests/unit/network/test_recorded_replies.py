@@ -19,7 +19,7 @@ from session_cli.errors import (
     SessionError,
 )
 from session_cli.network.replies import WrongSwarm, check_guard, raise_for_status
-from session_cli.protocol import onion, storage_rpc
+from session_cli.protocol import node_lists, onion, storage_rpc
 from session_cli.protocol.onion import EncType, LayerKey
 from session_cli.protocol.storage_rpc import MessageHash
 
@@ -68,18 +68,18 @@ def _understand(method: str | None, params: dict[str, Any], body: Any) -> None:
             assert read.malformed == cut
             assert read.more is body["more"]
         case "get_swarm" | "get_snodes_for_pubkey":
-            assert len(storage_rpc.parse_swarm(body)) == len(body["snodes"])
+            assert len(node_lists.parse_swarm(body)) == len(body["snodes"])
         case "oxend_request" if params["endpoint"] == "get_service_nodes":
             _understand("get_service_nodes", {}, body)
         case "get_service_nodes" | "get_n_service_nodes":
             states = body["result"].get("service_node_states")
             if states is None:
                 with pytest.raises(RpcError):
-                    storage_rpc.parse_service_nodes(body["result"])
+                    node_lists.parse_service_nodes(body["result"])
                 return
             whole = {"pubkey_ed25519", "pubkey_x25519", "public_ip", "storage_port"}
             usable = [state for state in states if whole <= set(state)]
-            assert len(storage_rpc.parse_service_nodes(body["result"])) == len(usable)
+            assert len(node_lists.parse_service_nodes(body["result"])) == len(usable)
         case "batch" | "sequence":
             parts = storage_rpc.parse_batch(body, len(body["results"]))
             for request, part in zip(params["requests"], parts, strict=False):
@@ -99,7 +99,7 @@ def _understand_refusal(status: int, body: Any) -> None:
         raise_for_status(status, body)
     if status == 421:
         assert isinstance(caught.value, WrongSwarm)
-        assert storage_rpc.parse_swarm(caught.value.body)
+        assert node_lists.parse_swarm(caught.value.body)
 
 
 @pytest.mark.parametrize("entry", _exchanges(*(name for name in FILES if name != "onion")))
