@@ -15,7 +15,7 @@ from ..protocol.attachment import DownloadUrl
 from ..protocol.onion import ServerDestination, V4Request, V4Response
 from .clock import Deadline
 from .definition import FileServer
-from .onion import OnionClient, Progress
+from .transfers import Progress, Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class UploadedFile:
 class FileServerClient:
     """Uploads and downloads of encrypted files, through onion requests."""
 
-    def __init__(self, onion: OnionClient, server: FileServer) -> None:
-        self._onion = onion
+    def __init__(self, transfers: Transfers, server: FileServer) -> None:
+        self._transfers = transfers
         self._server = server
 
     def upload(
@@ -45,7 +45,7 @@ class FileServerClient:
             "endpoint": "/file",
             "headers": {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"},
         }
-        response = self._onion.upload(
+        response = self._transfers.upload(
             server=self._server.destination(), meta=meta, body=body, size=size, deadline=deadline, progress=progress
         )
         if response.code == 413:
@@ -70,7 +70,7 @@ class FileServerClient:
         Raises FileGone, InvalidUrl (another server, without its key), ServiceRefused, NetworkError.
         """
         request = V4Request("GET", f"/file/{url.file_id}", {})
-        response = self._onion.download(
+        response = self._transfers.download(
             server=self._destination(url), request=request, sink=sink, size=size, deadline=deadline, progress=progress
         )
         if response.code == 404:

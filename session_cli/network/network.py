@@ -12,6 +12,7 @@ from .node_list import NodeListSource
 from .onion import OnionClient
 from .pool import NodePool
 from .swarm import SwarmClient
+from .transfers import Transfers
 from .transport import Transport
 
 
@@ -33,7 +34,7 @@ class Network:
         )
         self.list = NodeListSource(self.pool, self._transport, self.onion)
         self.swarm = SwarmClient(self.onion, self.list.refresh)
-        self.files = FileServerClient(self.onion, definition.file_server)
+        self.files = FileServerClient(Transfers(self.onion, self._transport), definition.file_server)
 
     def prepare(self, deadline: Deadline) -> None:
         """Have a list of nodes and guards, once and for all threads. Raises NetworkError."""

@@ -1,4 +1,4 @@
-"""Requests through onion paths: to service nodes and to servers.
+"""Requests through onion paths to service nodes.
 
 Each request goes over a guard and further hops to its destination. What is small is tried over another path (and where
 there is a choice, at another node) as soon as one fails or is silent for longer than usual; all of it is over at the
@@ -11,11 +11,11 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import (
     NetworkUnreachable,
@@ -27,12 +27,10 @@ from ..errors import (
 )
 from ..protocol import onion as layers
 from ..protocol import storage_rpc
-from ..protocol.onion import Hop, OnionRequest, ServerDestination, SnodeDestination, V4Request, V4Response
-from ..protocol.onion_stream import StreamedReply, StreamedRequest
+from ..protocol.onion import Hop, OnionRequest, SnodeDestination
 from ..protocol.storage_rpc import Request, ServiceNode
 from . import pace
 from .clock import Deadline, NetworkClock
-from .pace import transfer_limit
 from .parallel import first_success
 from .path import Path, PathBook
 from .path_builder import PathBuilder
@@ -45,14 +43,10 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CALL_ATTEMPTS = 4
-SERVER_ATTEMPTS = 3
-SHORT_ANSWER_BYTES = 1_000_000
-Progress = Callable[[int], None]
-"""Told the number of body bytes that have passed so far."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
     """What an attempt brought, and how."""
 
     value: Any
@@ -139,9 +133,9 @@ class OnionClient:
                 failed(attempt.target, error)
 
         self.prepare(deadline)
-        trial = self._trial(what, deadline, lane)
+        trial = self.trial(what, deadline, lane)
         built: defaultdict[bytes, _BuiltPaths] = defaultdict(_BuiltPaths)
-        answer = self._run(trial, attempts(), deadline, note)
+        answer = self.run(trial, attempts(), deadline, note)
         value: T = answer.value
         return value
 
@@ -182,126 +176,10 @@ class OnionClient:
 
         return self.ask(nodes(), lambda _: request, parse, deadline, what=request.method, lane=lane)
 
-    def call_server(
-        self, server: ServerDestination, request: V4Request, deadline: Deadline, *, lane: int = 0
-    ) -> V4Response:
-        """Let an HTTP server answer a small request. Returns whatever status it gave. Raises NetworkError."""
-        payload = layers.encode_v4_request(request)
-
-        def run(path: Path, cancellation: Cancellation) -> V4Response:
-            onion = layers.build_request(_hops(path), server, payload)
-            reply = self._post(_entrance(path, server), onion, self.pace.server, cancellation)
-            return layers.decode_v4_response(onion.reply_key.open(reply.body))
-
-        return self._serve(f"{request.method} at a server", server, run, deadline, lane)
-
-    def upload(
-        self,
-        *,
-        server: ServerDestination,
-        meta: dict[str, object],
-        body: Callable[[], Iterable[bytes]],
-        size: int,
-        deadline: Deadline,
-        progress: Progress,
-    ) -> V4Response:
-        """Send a large body to a server. `body` is called once an attempt. Raises NetworkError."""
-        limit, idle = transfer_limit(size), self.pace.idle_limit(size)
-
-        def run(path: Path, cancellation: Cancellation) -> V4Response:
-            onion = StreamedRequest(_hops(path), server, meta, size)
-            chunks = onion.chunks(_counted(body(), progress))
-            with self._transport.exchange(
-                _entrance(path, server), chunks, size=onion.size, timeout=idle, cancellation=cancellation
-            ) as (reply, parts):
-                answer = _bounded(parts)
-            check_guard(reply.status, answer)
-            return layers.decode_v4_response(onion.reply_key.open(answer))
-
-        return self._serve("upload", server, run, deadline, 0, transfer_s=limit)
-
-    def download(
-        self,
-        *,
-        server: ServerDestination,
-        request: V4Request,
-        sink: BinaryIO,
-        size: int,
-        deadline: Deadline,
-        progress: Progress,
-    ) -> V4Response:
-        """Write a large answer's body to `sink`, emptied first. Not to be believed unless this returns with code 200.
-
-        `size` is only used to decide how long to wait. Raises NetworkError.
-        """
-        payload = layers.encode_v4_request(request)
-        limit, idle = transfer_limit(size), self.pace.idle_limit(size)
-
-        def run(path: Path, cancellation: Cancellation) -> V4Response:
-            sink.seek(0)
-            sink.truncate()
-            onion = layers.build_request(_hops(path), server, payload)
-            with self._transport.exchange(
-                _entrance(path, server), onion.body, timeout=idle, cancellation=cancellation
-            ) as (reply, parts):
-                if reply.status != 200:
-                    check_guard(reply.status, _bounded(parts))
-                opener = StreamedReply(onion.reply_key)
-                written = 0
-                for part in parts:
-                    written += sink.write(opener.feed(part))
-                    progress(written)
-            return opener.finish()
-
-        return self._serve("download", server, run, deadline, 0, transfer_s=limit)
-
     # Attempts.
 
-    def _serve(
-        self,
-        what: str,
-        server: ServerDestination,
-        run: Callable[[Path, Cancellation], V4Response],
-        deadline: Deadline,
-        lane: int,
-        *,
-        transfer_s: float | None = None,
-    ) -> V4Response:
-        """Attempts at a server, one after the other: a large transfer is never made twice at a time."""
-        one_at_a_time = threading.Lock()
-
-        def run_alone(path: Path, cancellation: Cancellation) -> V4Response:
-            # One that was given up on may still be about to read or write the file that both share.
-            with one_at_a_time:
-                try:
-                    return run(path, cancellation)
-                except PathFailed as error:
-                    if error.node is not None:
-                        raise
-                    raise PathFailed(f"The server, or the way to it: {error.message}") from None
-
-        def attempts() -> Iterator[OnionAttempt]:
-            for _ in range(SERVER_ATTEMPTS):
-                path = trial.path(())
-                limit = transfer_s or self.pace.server
-                attempt = partial(self._timed, what, path, None, partial(run_alone, path))
-                yield OnionAttempt(attempt, limit, limit, path=path)
-
-        self.prepare(deadline)
-        if transfer_s is not None:
-            self._prove_path(deadline, lane)
-        trial = self._trial(what, deadline, lane)
-        answer = self._run(trial, attempts(), deadline, trial.failed, transfer=transfer_s is not None)
-        value: V4Response = answer.value
-        return value
-
-    def _prove_path(self, deadline: Deadline, lane: int) -> None:
-        """Let something small go ahead where the path is not known to work: a file is large, and goes over it once."""
-        path = None if self.direct else self.paths.choose((), lane=lane)
-        if path is not None and path.fresh:
-            self.call_anybody(storage_rpc.info(), lambda body, _: body, deadline, lane=lane)
-
-    def _trial(self, what: str, deadline: Deadline, lane: int) -> Trial:
+    def trial(self, what: str, deadline: Deadline, lane: int) -> Trial:
+        """What keeps account of the attempts at one request."""
         return Trial(
             what,
             self.pool,
@@ -312,7 +190,7 @@ class OnionClient:
             direct=self.direct,
         )
 
-    def _run(
+    def run(
         self,
         trial: Trial,
         attempts: Iterator[OnionAttempt],
@@ -320,9 +198,13 @@ class OnionClient:
         failed: Callable[[OnionAttempt, SessionError], None],
         *,
         transfer: bool = False,
-    ) -> _Answer:
+    ) -> Answer:
+        """The answer to the first attempt that gets one, with the consequences for all who took part.
+
+        `failed` is told of each failure. Raises NetworkError, or what the destination said.
+        """
         try:
-            answer: _Answer = first_success(attempts, deadline, failed, trial.outrun)
+            answer: Answer = first_success(attempts, deadline, failed, trial.outrun)
         except BaseException as error:
             trial.gave_up()
             self.pool.save()
@@ -338,13 +220,14 @@ class OnionClient:
         return answer
 
     @staticmethod
-    def _timed(
+    def timed(
         what: str,
         path: Path,
         target: ServiceNode | None,
         run: Callable[[Cancellation], Any],
         cancellation: Cancellation,
-    ) -> _Answer:
+    ) -> Answer:
+        """Run one attempt, and take its time."""
         started = time.monotonic()
         value = run(cancellation)
         elapsed = int((time.monotonic() - started) * 1000)
@@ -353,11 +236,11 @@ class OnionClient:
         if LOG.isEnabledFor(logging.DEBUG):
             way = [hop.ip for hop in path.hops] + ([target.ip] if target else ["a server"])
             LOG.debug("  by way of %s", " → ".join(way))
-        return _Answer(value, path, target, elapsed)
+        return Answer(value, path, target, elapsed)
 
     def _attempt(
         self,
-        run: Callable[[Cancellation], _Answer],
+        run: Callable[[Cancellation], Answer],
         path: Path,
         node: ServiceNode,
         asked: threading.Event | None = None,
@@ -375,13 +258,13 @@ class OnionClient:
         parse: Callable[[Any, ServiceNode], T],
         path: Path,
         cancellation: Cancellation,
-    ) -> _Answer:
+    ) -> Answer:
         """One attempt at a storage RPC."""
 
         def run(cancellation: Cancellation) -> T:
             payload = layers.compact_json(request.to_json())
-            onion = layers.build_request(_hops(path), SnodeDestination(node.ed25519, node.x25519), payload)
-            reply = self._post(_guard_url(path.guard or node), onion, self.pace.request, cancellation)
+            onion = layers.build_request(hops_of(path), SnodeDestination(node.ed25519, node.x25519), payload)
+            reply = self._post(guard_url(path.guard or node), onion, self.pace.request, cancellation)
             try:
                 answer = layers.open_snode_reply(onion.reply_key, reply.body)
             except OnionError:
@@ -399,7 +282,7 @@ class OnionClient:
                 # Every field is checked; should a check be missing, one answer is lost and not the command.
                 raise RpcError(f"A node's answer makes no sense ({type(error).__name__}).") from None
 
-        return self._timed(what, path, node, run, cancellation)
+        return self.timed(what, path, node, run, cancellation)
 
     def _call_surely(
         self,
@@ -412,7 +295,7 @@ class OnionClient:
         asked: threading.Event,
         deadline: Deadline,
         cancellation: Cancellation,
-    ) -> _Answer:
+    ) -> Answer:
         """One attempt over a path that is built first, and shared with the other attempts while it does well."""
         with built.lock:
             path = next((path for path in built.paths if node.ed25519 not in path.keys), None)
@@ -465,35 +348,9 @@ class OnionClient:
         return answer.elapsed_ms
 
 
-def _hops(path: Path) -> list[Hop]:
+def hops_of(path: Path) -> list[Hop]:
     return [Hop(hop.ed25519, hop.x25519) for hop in path.hops]
 
 
-def _guard_url(guard: ServiceNode) -> str:
+def guard_url(guard: ServiceNode) -> str:
     return f"https://{guard.ip}:{guard.port}/onion_req/v2"
-
-
-def _entrance(path: Path, server: ServerDestination) -> str:
-    """Where a request to a server goes in: at the guard, or without onion requests at the server itself."""
-    if path.guard is not None:
-        return _guard_url(path.guard)
-    port = "" if server.port is None else f":{server.port}"
-    return f"{server.protocol}://{server.host}{port}{server.target}"
-
-
-def _counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
-    done = 0
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk)
-        progress(done)
-
-
-def _bounded(parts: Iterable[bytes]) -> bytes:
-    """A short answer as a whole. Raises PathFailed for one that doesn't end: a guard could fill our memory."""
-    answer = bytearray()
-    for part in parts:
-        answer += part
-        if len(answer) > SHORT_ANSWER_BYTES:
-            raise PathFailed("A guard sent more than anybody asked for.")
-    return bytes(answer)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds. `request` limits one attempt at a request, `server` one at a server; `guard` the test of a guard. A
-    transfer may stand still for `idle` seconds, and for longer while the nodes on the way pass a large file on.
+    """Seconds. `request` limits one attempt at a request, `guard` the test of a guard, `seed` a question to a seed.
+
+    A transfer may stand still for `idle` seconds, and for longer while the nodes on the way pass a large file on.
 
     Before `patience`, which follows the latency seen lately, no second attempt is made beside a silent one. A second
     one costs little: storing the same bytes twice leaves one copy. (A member that stores waits 5 s for peers that are
@@ -16,7 +17,6 @@ class Pace:
     """
 
     request: float = 10.0
-    server: float = 30.0
     guard: float = 5.0
     seed: float = 10.0
     idle: float = 15.0
@@ -36,7 +36,7 @@ class Pace:
 
 
 DIRECT = Pace()
-PROXIED = Pace(30.0, 60.0, 20.0, 30.0, 45.0, 4.0, 12.0, 8.0)
+PROXIED = Pace(30.0, 20.0, 30.0, 45.0, 4.0, 12.0, 8.0)
 """Through Tor everything takes several times as long."""
 
 
