@@ -70,9 +70,11 @@ class Receiver:
                 result += self._poll_member(longest_unasked, deadline.within(SECOND_OPINION_S))[0]
             except (NetworkError, ServiceRefused) as error:
                 LOG.info("the second member does not answer: %s", error.message)
+                # Its turn is over, but the next poll shall prefer the one that did answer.
+                tried_ms = now_ms - 1_000
                 with self._store.transaction():
                     self._store.swarm.advance(
-                        longest_unasked, self._account, Namespace.MESSAGES, last=None, now_ms=now_ms
+                        longest_unasked, self._account, Namespace.MESSAGES, last=None, now_ms=tried_ms
                     )
         return result
 
