@@ -28,10 +28,7 @@ from .trial import NoPath, OnionAttempt, PathUnfinished
 LOG = logging.getLogger(__name__)
 
 GUARDS_TRIED = 4
-SECOND_HOPS_TRIED = 8
-LATER_HOPS_TRIED = 4
-"""If none of so many answers, the hop before them is likelier to swallow than all of them to be dead."""
-DEAD_ENDS = 3
+HOPS_TRIED = 8
 PAUSE_AFTER_SEARCH_S = 300
 """How long one guard has to do when no second one was found."""
 Probe = Callable[[ServiceNode, Path, Cancellation], Any]
@@ -51,6 +48,8 @@ class PathBuilder:
         self._refresh = refresh
         self._lock = threading.Lock()
         self._substitutes: list[ServiceNode] = []
+        self._swallowers: set[bytes] = set()
+        """Nodes that did not pass on what they were given, as far as this process has seen."""
         self._retested = False
         self._problem = ""
 
@@ -169,34 +168,28 @@ class PathBuilder:
         self._ask_guard(guard, deadline)
         cancellation.reached = True
         definition = self._pool.definition
-        taken = {guard.ed25519, *exclude}
+        taken = {guard.ed25519, *exclude, *self._swallowers.copy()}
         hops, swallowers = [guard], list[bytes]()
-        while not (len(hops) == definition.hops and self._passes_on(hops, deadline)):
-            if cancellation.cancelled or deadline.left() == 0.0:
-                raise PathUnfinished("There was no time to build a path.")
-            via = Path(tuple(hops))
+        while len(hops) < definition.hops:
             subnets = {subnet_of(hop) for hop in hops} if definition.subnet_diversity else set[str]()
             candidate = partial(self._pool.draw, taken, subnets)
-            patience = self._pace.least_patience
-            tries = SECOND_HOPS_TRIED if len(hops) == 1 else LATER_HOPS_TRIED
-            node, asked = None, len(taken)
-            if len(hops) < definition.hops:
-                node = self._find(via, candidate, taken, deadline, tries, patience, threading.Lock())
-            if node is not None:
-                hops.append(node)
-            elif deadline.left() == 0.0:
-                continue
-            elif len(hops) < definition.hops and len(taken) == asked:
+            patience, asked = self._pace.least_patience, len(taken)
+            node = self._find(Path(tuple(hops)), candidate, taken, deadline, HOPS_TRIED, patience, threading.Lock())
+            if cancellation.cancelled or deadline.left() == 0.0:
+                raise PathUnfinished("There was no time to build a path.")
+            if node is None and len(taken) == asked:
+                self._swallowers.clear()  # better one of them than nobody
                 raise PathUnfinished("There are too few nodes to build a path.")
-            elif len(hops) == 1:
+            if node is None and len(hops) == 1:
                 raise NoPath("No node behind the guard answers.")
+            if node is None:
+                raise PathUnfinished("None of several nodes answers.")
+            if self._passes_on([*hops, node], deadline):
+                hops.append(node)
             else:
-                # The last hop answers for itself, and swallows what it should pass on.
-                swallowers.append(hops.pop().ed25519)
-                if len(swallowers) == DEAD_ENDS:
-                    raise NoPath("Nothing gets through behind the guard.")
-                # Those asked over it may be well.
-                taken = {hop.ed25519 for hop in hops} | {*swallowers, *exclude}
+                # It answers for itself, and swallows what it should pass on.
+                swallowers.append(node.ed25519)
+                self._swallowers.add(node.ed25519)
         self._pool.strike(swallowers)
         return Path(tuple(hops), fresh=True)
 
@@ -208,10 +201,10 @@ class PathBuilder:
         if len(hops) < 2:
             return True
         question = partial(self._probe, hops[-2], Path(tuple(hops)))
-        limit = self._pace.guard
+        limit = 2 * self._pace.least_patience
         try:
             # Twice: anything can get lost once.
-            first_success((Attempt(question, limit, self._pace.least_patience) for _ in range(2)), deadline)
+            first_success((Attempt(question, limit, limit / 2) for _ in range(2)), deadline)
         except ProxyUnreachable:
             raise
         except SessionError:
