@@ -27,7 +27,7 @@ MAX_PAGES = 200
 """Pages in one poll: more than two weeks of mail, and an end to what a member could make up."""
 SECOND_OPINION_MS = 10 * 60 * 1000
 """How long the word of one member of our swarm is enough."""
-SECOND_OPINION_S = 10.0
+SECOND_OPINION_S = 5.0
 _HASH_KEPT_MS = 24 * 3600 * 1000
 """How long a hash is remembered after its message has expired, for members whose clocks or sweeps are late."""
 
