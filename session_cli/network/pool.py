@@ -15,7 +15,7 @@ from ..errors import StoreError, StoreLocked
 from ..protocol.storage_rpc import ServiceNode
 from ..protocol.swarm import swarm_for
 from .definition import NetworkDefinition
-from .pool_cache import MOST_STRIKES, Change, NodeList, PoolCache, State, discard
+from .pool_cache import MOST_STRIKES, Change, NodeList, PoolCache, State
 
 LOG = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class NodePool:
     def _complain(self, error: StoreError) -> None:
         if not self._complained:
             self._complained = True
-            LOG.warning("%s", discard(error))
+            LOG.warning("%s Every run will have to find its way anew.", error.message)
 
     def strikes(self, node: bytes) -> int:
         """How often a node has failed us lately."""

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import StoreError
 from ..file_lock import FileLock
 from ..private_files import make_private_folder, write_private_file
 from ..protocol.storage_rpc import ServiceNode
@@ -154,11 +153,6 @@ class PoolCache:
     def _write(self, path: Path, document: dict[str, Any]) -> None:
         make_private_folder(self._folder)
         write_private_file(path, json.dumps(document, separators=(",", ":")).encode())
-
-
-def discard(error: StoreError) -> str:
-    """What to say when the cache can't be written."""
-    return f"{error.message} Every run will have to find its way anew."
 
 
 def _read(path: Path) -> Any:
