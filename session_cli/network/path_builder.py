@@ -27,7 +27,7 @@ from .trial import NoPath, OnionAttempt, PathUnfinished
 
 LOG = logging.getLogger(__name__)
 
-GUARDS_TRIED = 4
+GUARDS_TRIED = 8
 HOPS_TRIED = 8
 PAUSE_AFTER_SEARCH_S = 300
 """How long one guard has to do when no second one was found."""
@@ -142,7 +142,8 @@ class PathBuilder:
     ) -> ServiceNode | None:
         """A node that answers and proves to have its key; None if several don't. Those tried are added to `taken`.
 
-        One after the other is asked, since each of them sees our address.
+        One after the other is asked, since each of them sees our address; the next one when one has been silent for
+        longer than a node that is there ever is. Half of a network may be dead, and a command has only so much time.
         """
         diverse = self._pool.definition.subnet_diversity
 
@@ -150,7 +151,8 @@ class PathBuilder:
             used = [self._pool.nodes[key] for key in taken if key in self._pool.nodes] if diverse else []
             return self._pool.draw_guard(taken, {subnet_of(node) for node in used})
 
-        found = self._find(DIRECTLY, candidate, taken, deadline, tries, self._pace.guard, lock)
+        patience = 2 * self._pace.least_patience
+        found = self._find(DIRECTLY, candidate, taken, deadline, tries, patience, lock)
         if found is not None:
             self._pool.note_answer(found)
         return found
