@@ -180,7 +180,6 @@ class Receiver:
                 direction="outgoing" if outgoing else "incoming",
                 sender=sender,
                 sent_ms=opened.timestamp_ms,
-                stored_ms=now_ms,
                 body=payload.body,
                 status="sent" if outgoing else "received",
                 quote_author=payload.quote.author if payload.quote else None,
@@ -188,12 +187,12 @@ class Receiver:
                 expire_mode=content.expiration.mode.name.lower(),
                 expire_s=content.expiration.seconds,
                 request=not outgoing and not people.is_approved(sender),
-                hash=stored.hash,
                 attachments=tuple(_attachment(pointer) for pointer in payload.attachments),
             )
         )
         if message_id is None:
             return PollResult()
+        self._store.swarm.name_message(self._account, Namespace.MESSAGES, stored.hash, message_id)
         self._store.events.add("message", message_id)
         return PollResult(new=1)
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from .database import migrate, open_database, transaction
+from .database import migrate, open_database, transaction, translate_errors
 from .queries import fetch_one
 
 if TYPE_CHECKING:
     from .events import Events
     from .messages import Messages, People
+    from .readers import Readers
     from .swarm_state import Deliveries, SwarmState
 
 DATABASE_NAME = "messages.db"
@@ -77,6 +78,12 @@ class Store:
 
         return Events(self._connection, self.messages)
 
+    @cached_property
+    def readers(self) -> Readers:
+        from .readers import Readers
+
+        return Readers(self._connection)
+
     @classmethod
     def open(cls, profile_dir: Path, key: bytes) -> Store:
         """Open the database in a profile's folder with its 32-byte key. Raises what `open_database` raises."""
@@ -97,6 +104,21 @@ class Store:
     def transaction(self) -> AbstractContextManager[None]:
         """All of the block's writes or none; the write lock is taken at once."""
         return transaction(self._connection)
+
+    @contextmanager
+    def quick_transaction(self) -> Iterator[None]:
+        """As `transaction`, but not forced to the disk: a kill loses none of it, a power cut may.
+
+        For what is harmless to lose, and has to be noted at once.
+        """
+        with translate_errors(self._connection.filename):
+            self._connection.pragma("synchronous", "normal")
+        try:
+            with transaction(self._connection):
+                yield
+        finally:
+            with translate_errors(self._connection.filename):
+                self._connection.pragma("synchronous", "full")
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -133,7 +155,7 @@ class Store:
         if self.settings.get("last_sent_ms") == row.sent_ms:
             self.settings.set("last_sent_ms", self.messages.last_sent_ms(row.sender, before_id=message_id))
         sent_ms = self.next_sent_ms(now_ms)
-        self.messages.set_time(message_id, sent_ms=sent_ms, stored_ms=now_ms)
+        self.messages.set_time(message_id, sent_ms)
         return sent_ms
 
     def close(self) -> None:

@@ -20,8 +20,8 @@ class Deliveries:
         """Note what has to be stored for a message. Returns the delivery's id."""
         added = self._connection.execute(
             """
-            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash, state)
-            VALUES (?, ?, ?, ?, ?, ?, 'pending') RETURNING id
+            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash)
+            VALUES (?, ?, ?, ?, ?, ?) RETURNING id
             """,
             (message_id, delivery.role, delivery.account, delivery.ttl_ms, delivery.data, delivery.hash),
         ).get
@@ -31,9 +31,9 @@ class Deliveries:
         """Put other sealed bytes in the place of those that no swarm has taken."""
         self._connection.execute("UPDATE deliveries SET data = ?, hash = ? WHERE id = ?", (data, hash, delivery_id))
 
-    def finish(self, delivery_id: int, state: str) -> None:
-        """Mark a delivery `stored` or `failed`; its bytes are no longer needed."""
-        self._connection.execute("UPDATE deliveries SET state = ?, data = NULL WHERE id = ?", (state, delivery_id))
+    def finish(self, delivery_id: int) -> None:
+        """Forget a delivery that has reached its swarm, or never will."""
+        self._connection.execute("DELETE FROM deliveries WHERE id = ?", (delivery_id,))
 
     def own_copies_left(self) -> list[DeliveryRow]:
         """Copies for our own devices that are still to be stored, of messages that did reach their recipient."""
@@ -44,8 +44,22 @@ class Deliveries:
                 """
                 SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash
                 FROM deliveries d JOIN messages m ON m.id = d.message_id
-                WHERE d.state = 'pending' AND d.role = 'own' AND m.status = 'sent' ORDER BY d.id
+                WHERE d.role = 'own' AND m.status = 1 ORDER BY d.id
                 """,
+            )
+        ]
+
+    def of_message(self, message_id: int) -> list[DeliveryRow]:
+        """What of a message has not reached its swarm yet, the recipient's first."""
+        return [
+            DeliveryRow(*row)
+            for row in fetch_all(
+                self._connection,
+                """
+                SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries
+                WHERE message_id = ? ORDER BY role DESC
+                """,
+                (message_id,),
             )
         ]
 
@@ -100,13 +114,25 @@ class SwarmState:
             (node, account, namespace, *last, now_ms),
         )
 
-    def mark_seen(self, account: str, namespace: int, hash: str, expires_ms: int) -> bool:
-        """Remember a hash until its message expires. False if it was known."""
+    def mark_seen(
+        self, account: str, namespace: int, hash: str, expires_ms: int, *, message_id: int | None = None
+    ) -> bool:
+        """Remember a hash until its message expires, and perhaps which message of ours it names. False if known."""
         self._connection.execute(
-            "INSERT INTO seen_hashes (account, namespace, hash, expires_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (account, namespace, hash, expires_ms),
+            """
+            INSERT INTO seen_hashes (account, namespace, hash, expires_ms, message_id) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO NOTHING
+            """,
+            (account, namespace, hash, expires_ms, message_id),
         )
         return self._connection.changes() == 1
+
+    def name_message(self, account: str, namespace: int, hash: str, message_id: int) -> None:
+        """Note which message of ours a hash that was marked as seen names."""
+        self._connection.execute(
+            "UPDATE seen_hashes SET message_id = ? WHERE account = ? AND namespace = ? AND hash = ?",
+            (message_id, account, namespace, hash),
+        )
 
     def unseen(self, account: str, namespace: int, hashes: Iterable[str]) -> set[str]:
         """Those of the hashes that were not seen yet."""
