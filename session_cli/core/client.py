@@ -381,12 +381,11 @@ class Client:
         `most` limits how many come; `sender` (named as in `send`) wants those of one person only, the others stay
         unread. `polled` is told what each poll brought. Other processes that read as the same reader wait meanwhile.
         """
-        from ..store.events import Selection
-        from .inbox import Reading
+        from .inbox import Reading, select
 
         reading = Reading(
             reader,
-            Selection(sender=self.resolve(sender) if sender is not None else None),
+            select(sender=self.resolve(sender) if sender is not None else None),
             most=most,
             wait=wait,
             follow=follow,
@@ -418,12 +417,14 @@ class Client:
         target: Path,
         *,
         overwrite: bool = False,
+        prefix: str = "",
         progress: ProgressReport | None = None,
     ) -> Path:
         """Download, check and decrypt one attachment (`index` counts from 0) into a file; returns its path.
 
-        A folder as `target` keeps the sender's name, made safe, and numbered if it is taken. A file that exists is
-        refused unless `overwrite` is set. Nothing appears under the name before the whole file is there and genuine.
+        A folder as `target` keeps the sender's name, made safe, after `prefix`, and numbered if it is taken. A file
+        that exists is refused unless `overwrite` is set. Nothing appears under the name before the whole file is there
+        and genuine.
         """
         from ..network.clock import Deadline
         from .file_names import numbered, safe_file_name
@@ -431,7 +432,7 @@ class Client:
 
         row = self._attachment_row(message_id, index)
         into_folder = check_target(target, overwrite=overwrite)
-        name = safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
+        name = prefix + safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
         with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
             place = target / name if into_folder else target
             number = 2

@@ -17,7 +17,7 @@ from pathlib import Path
 from ..errors import InvalidInput, NetworkError, StoreLocked, UsageError
 from ..file_lock import FileLock
 from ..network.clock import Deadline
-from ..store.events import EVERYTHING, Selection
+from ..store.events import EVERYTHING, TYPES, Selection
 from ..store.readers import Writing
 from ..store.records import MessageRow
 from ..store.store import Store
@@ -68,7 +68,7 @@ class Batch:
     def __init__(self, store: Store, reading: Reading, events: Sequence[Event]) -> None:
         self._store = store
         self._reading = reading
-        self.events = events
+        self.events = list(events)
         self.taken = 0
 
     def take(self, events: Sequence[Event]) -> None:
@@ -221,6 +221,17 @@ def _lock(folder: Path, reader: str, deadline: Deadline) -> Iterator[None]:
     path = folder / f"reader-{reader}.lock"
     with FileLock(path, deadline.limit(LOCK_TIMEOUT_S), purpose=f"to read as {reader!r}"):
         yield
+
+
+def select(*, sender: str | None = None, types: Sequence[str] = (), since_ms: int | None = None) -> Selection:
+    """Which events are wanted: of one sender (an id), of some types, of messages sent at or after a time (ms).
+
+    Raises UsageError for a type that there is not.
+    """
+    for type in types:
+        if type not in TYPES:
+            raise UsageError(f"There are no events of type {type!r}; there are: {', '.join(TYPES)}.")
+    return Selection(sender, tuple(types), since_ms)
 
 
 def check_reader_name(name: str) -> str:

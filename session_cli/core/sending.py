@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 COPIES_AT_ONCE = 4
+MOST_CHARACTERS = contents.MAX_BODY_CODE_POINTS
+"""In one message."""
 LOCK_TIMEOUT_S = 60.0
 CLOCK_AHEAD_MS = 10_000
 """Swarms refuse what is dated further in the future."""
@@ -49,14 +51,14 @@ _ABANDONED_MS = 24 * 3600 * 1000
 
 def check_body(body: str) -> None:
     """Raise MessageTooLong if a body is over the protocol's limit; receivers would cut it silently."""
-    if len(body) > contents.MAX_BODY_CODE_POINTS:
+    if len(body) > MOST_CHARACTERS:
         raise MessageTooLong(
-            f"The message has {len(body):,} characters; Session takes up to {contents.MAX_BODY_CODE_POINTS:,}. "
+            f"The message has {len(body):,} characters; Session takes up to {MOST_CHARACTERS:,}. "
             "Send it in parts with --split, or as a file: session attach send TO -"
         )
 
 
-def split_body(body: str, limit: int = contents.MAX_BODY_CODE_POINTS) -> list[str]:
+def split_body(body: str, limit: int = MOST_CHARACTERS) -> list[str]:
     """Cut a long body into parts of up to `limit` characters: between paragraphs, lines or words where that can be.
 
     No part is blank. Nothing but the white space at the cuts is lost.
