@@ -13,7 +13,8 @@ _CHUNK = 65_536
 def line_batches(descriptor: int, seconds: float, longest: int) -> Iterator[str]:
     """Yield the lines of a stream as they come, without their ends; blank ones are left out.
 
-    With `seconds` > 0, lines that come within that time after the first are joined, up to `longest` characters. A log's lines have to get through: bytes that are no UTF-8 are shown as \\xNN. The last line needs no end.
+    With `seconds` > 0, lines that come within that time after the first are joined, up to `longest` characters.
+    Bytes that are no UTF-8 are shown as \\xNN, since a log's lines have to get through. The last line needs no end.
     """
     lines = _Lines(descriptor)
     for first in lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -266,7 +265,7 @@ class _Delivery:
         from .hook import fields_of, pause_before
 
         values = message_json(event.message)
-        data = (json.dumps(values, ensure_ascii=False) + "\n").encode("utf-8", errors="surrogatepass")
+        data = (json_line(values) + "\n").encode("utf-8", errors="surrogatepass")
         attempt = 0
         while True:
             try:
