@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -67,6 +66,7 @@ class Notifier:
                 return _name(message), "\n".join(filter(None, (body, files)))
 
     def _send(self, title: str, text: str) -> None:
+        import html
         import subprocess
 
         # The text may be read as markup; the title never is.

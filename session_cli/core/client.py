@@ -346,8 +346,9 @@ class Client:
         return self.inbox.poll(Deadline(self._timeout))
 
     def _poll(self, deadline: Deadline) -> PollResult:
-        self._flush_outbox(deadline)
-        self._sender.resend_own_copies(deadline)
+        if self._store.has_deliveries():
+            self._flush_outbox(deadline)
+            self._sender.resend_own_copies(deadline)
         return self._receiver.poll(deadline)
 
     @cached_property

@@ -13,17 +13,20 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, NetworkError, StoreLocked, UsageError
 from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..store.events import EVERYTHING, TYPES, Selection
-from ..store.readers import Writing
-from ..store.records import MessageRow
 from ..store.store import Store
-from .model import Cursor, Event, Message
 from .profile import Profile
-from .receiving import PollResult
+
+if TYPE_CHECKING:
+    from ..store.readers import Writing
+    from ..store.records import EventRow, MessageRow
+    from .model import Cursor, Event, Message
+    from .receiving import PollResult
 
 POLL_INTERVAL_S = 1.5
 """Seconds between polls while waiting for the first message."""
@@ -81,6 +84,8 @@ class Batch:
     def announce(self, events: Sequence[Event], device: int, inode: int, offset: int) -> None:
         """Note that some events are about to be written at a place of a file; `take` makes an end of it."""
         if not self._reading.peek:
+            from ..store.readers import Writing
+
             writing = Writing(tuple(event.seq for event in events), device, inode, offset)
             with self._store.quick_transaction():
                 self._store.readers.set_writing(self._reading.reader, writing)
@@ -144,6 +149,8 @@ class Inbox:
 
     def cursors(self) -> list[Cursor]:
         """The readers there are, by name, and how much each has before it."""
+        from .model import Cursor
+
         return [
             Cursor(reader.name, self._store.events.count_unread(reader.name), reader.made_ms)
             for reader in self._store.readers.all()
@@ -195,13 +202,18 @@ class _Drain:
                 rows = self._store.events.unread(reading.reader, reading.selection, size, self._after)
                 if not rows:
                     return
-                events = [Event(row.seq, row.type, self._message_of(row.message)) for row in rows]
+                events = self._events(rows)
                 batch = Batch(self._store, reading, events)
                 yield batch
             self.given += batch.taken
             self.finished = batch.taken < len(events)
             if reading.peek:
                 self._after = events[-1].seq
+
+    def _events(self, rows: Sequence[EventRow]) -> list[Event]:
+        from .model import Event
+
+        return [Event(row.seq, row.type, self._message_of(row.message)) for row in rows]
 
     def _recall(self) -> None:
         """Find out whether what a killed process was about to write has been written."""
@@ -210,7 +222,7 @@ class _Drain:
         if writing is None or reading.recall is None:
             return
         rows = self._store.events.numbered(list(writing.seqs))
-        events = [Event(row.seq, row.type, self._message_of(row.message)) for row in rows]
+        events = self._events(rows)
         written = events[: reading.recall(events, writing)]
         with self._store.quick_transaction():
             self._store.readers.take(reading.reader, [event.seq for event in written])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from .messages import Messages
 from .queries import fetch_all, fetch_one
-from .records import EventRow
+
+if TYPE_CHECKING:
+    from .messages import Messages
+    from .records import EventRow
 
 TYPES = ("message",)
 """What the numbers in the table mean."""
@@ -38,7 +41,7 @@ EVERYTHING = Selection()
 class Events:
     """Appends events and finds what a reader has not had. Writing happens inside the caller's transaction."""
 
-    def __init__(self, connection: apsw.Connection, messages: Messages) -> None:
+    def __init__(self, connection: apsw.Connection, messages: Callable[[], Messages]) -> None:
         self._connection = connection
         self._messages = messages
 
@@ -63,10 +66,14 @@ class Events:
         return self._with_messages(fetch_all(self._connection, statement, tuple(seqs)))
 
     def _with_messages(self, rows: list[tuple[Any, ...]]) -> list[EventRow]:
+        if not rows:
+            return []
+        from .records import EventRow
+
         marks = ", ".join("?" * len(rows))
         messages = {
             message.id: message
-            for message in self._messages.rows(f"WHERE m.id IN ({marks})", tuple(row[2] for row in rows))
+            for message in self._messages().rows(f"WHERE m.id IN ({marks})", tuple(row[2] for row in rows))
         }
         return [
             EventRow(seq, TYPES[type], messages[message_id]) for seq, type, message_id in rows if message_id in messages

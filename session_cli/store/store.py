@@ -14,10 +14,11 @@ from .database import migrate, open_database, transaction, translate_errors
 from .queries import fetch_one
 
 if TYPE_CHECKING:
+    from .deliveries import Deliveries
     from .events import Events
     from .messages import Messages, People
     from .readers import Readers
-    from .swarm_state import Deliveries, SwarmState
+    from .swarm_state import SwarmState
 
 DATABASE_NAME = "messages.db"
 
@@ -62,7 +63,7 @@ class Store:
 
     @cached_property
     def deliveries(self) -> Deliveries:
-        from .swarm_state import Deliveries
+        from .deliveries import Deliveries
 
         return Deliveries(self._connection)
 
@@ -76,7 +77,7 @@ class Store:
     def events(self) -> Events:
         from .events import Events
 
-        return Events(self._connection, self.messages)
+        return Events(self._connection, lambda: self.messages)
 
     @cached_property
     def readers(self) -> Readers:
@@ -100,6 +101,10 @@ class Store:
         with store.transaction():
             fill(store)
         return store
+
+    def has_deliveries(self) -> bool:
+        """Whether anything has still to reach a swarm."""
+        return fetch_one(self._connection, "SELECT 1 FROM deliveries LIMIT 1") is not None
 
     def transaction(self) -> AbstractContextManager[None]:
         """All of the block's writes or none; the write lock is taken at once."""
