@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import signals
+
 if TYPE_CHECKING:
     from ..core.inbox import Batch
     from ..core.model import Event
@@ -41,22 +43,28 @@ class EventWriter:
             place = self._place()
             if place is not None:
                 batch.announce(events, *place)
-            written = 0
+            data, written = b"".join(lines), 0
             try:
-                for part in self._write(b"".join(lines)):
-                    written += part
+                while len(data) - written > PIECE_BYTES:
+                    written += self._write(data[written : written + PIECE_BYTES])
+                self._wait_for_room()
+                # What fits goes out without waiting, and a signal does not come between that and noting it.
+                with signals.deferred():
+                    while written < len(data):
+                        written += self._write(data[written:])
+                    batch.take(events)
             except OSError:
                 whole = _whole_lines(lines, written)
                 if place is not None and os.fstat(self._out).st_size == place[2] + written:
                     self._cut_off(written - sum(map(len, lines[:whole])))
                 batch.take(events[:whole])
                 raise
-            batch.take(events)
 
     def write_one(self, event: Event) -> None:
         """Write one event, and leave it to the caller when it counts as taken. Raises OSError."""
-        for _ in self._write(self._render(event)):
-            pass
+        data = self._render(event)
+        while data:
+            data = data[self._write(data) :]
 
     def recall(self, events: Sequence[Event], writing: Writing) -> int:
         """How many of the events, which a killed process was about to write to this file, are in it.
@@ -102,16 +110,17 @@ class EventWriter:
         if some:
             yield some, lines
 
-    def _write(self, data: bytes) -> Iterator[int]:
-        """Write all of it; yields how many bytes each step wrote."""
-        while data:
+    def _write(self, data: bytes) -> int:
+        """Write as much as can be; returns how many bytes."""
+        while True:
             try:
-                count = os.write(self._out, data)
+                return os.write(self._out, data)
             except BlockingIOError:
-                select.select([], [self._out], [])
-                continue
-            yield count
-            data = data[count:]
+                self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        """Wait until a pipe takes a piece."""
+        select.select([], [self._out], [])
 
     def _place(self) -> tuple[int, int, int] | None:
         """Device, inode and where the next byte goes, if standard output is a file."""

@@ -184,7 +184,7 @@ def _reading(
             app.note(f"session: {counted(result.skipped, 'message')} could not be read and {verb} skipped.")
 
     return Reading(
-        cursor or DEFAULT_READER,
+        DEFAULT_READER if cursor is None else cursor,
         select(
             sender=client.resolve(app.text_argument(sender)) if sender is not None else None,
             types=types or (),

@@ -35,4 +35,5 @@ def measure() -> Iterator[str]:
         )
         took = time.perf_counter() - started
         shown = [event["body"] for event in bob.run("recv", "--json").objects]
-        yield f"send --lines: {LINES / took:.0f} messages a second (aim: 20), {'in' if shown == texts else 'OUT OF'} order"
+        order = "in order" if shown == texts else "OUT OF ORDER"
+        yield f"send --lines: {LINES / took:.0f} messages a second (aim: 20), {order}"
