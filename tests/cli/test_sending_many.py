@@ -78,7 +78,9 @@ def test_a_partial_success_is_1(couple: tuple[Person, Person], private_net: Devn
     error, message = done.objects
     assert (error["type"], error["code"], error["recipient"]) == ("error", 75, {"id": carol.id})
     assert (message["type"], message["conversation"]["id"]) == ("message", bob.id)
-    assert done.stderr.count("\n") == 1 and carol.id in done.stderr
+    # A dead swarm is part of others' ways; what is said of those is another matter.
+    (line,) = (line for line in done.stderr.splitlines() if "Sent, but" not in line)
+    assert line.startswith(f"session: Not sent to {carol.id}: ")
     private_net.chaos.clear()
     assert bodies(bob.receive()) == ["hello"]
     assert carol.receive() == []
