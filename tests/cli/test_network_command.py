@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from session_cli.cli.manual import json_schema
+from session_cli.cli.schema import json_schema
 from session_cli.devnet.faults import Dead, Status
 from session_cli.devnet.network import Devnet
 from session_cli.network.pool_cache import MOST_STRIKES
