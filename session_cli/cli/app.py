@@ -21,7 +21,7 @@ from typer._types import TyperChoice
 from typer.core import TyperGroup, TyperOption
 
 from .. import __version__, signals
-from ..errors import SessionError, StoreUnwritable
+from ..errors import SessionError, StoreUnwritable, UsageError
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
 from .settings import (
@@ -94,7 +94,7 @@ def _global_options() -> list[TyperOption]:
                 raise click.exceptions.BadParameter("that is no number.", ctx, param)
             app = ctx.find_root().obj
             if param.name in SETTINGS:
-                app.options[param.name] = _option_value(SETTINGS[param.name], value, ctx, param)
+                app.options[param.name] = _option_value(SETTINGS[param.name], value)
             else:
                 setattr(app, param.name, app.verbose + value if param.name == "verbose" else value)
 
@@ -136,14 +136,14 @@ def _global_options() -> list[TyperOption]:
     ]
 
 
-def _option_value(setting: Setting[Any], value: Any, ctx: click.Context, param: click.Parameter) -> Any:
+def _option_value(setting: Setting[Any], value: Any) -> Any:
     """The value of a setting given as an option: an empty one, of an unset variable perhaps, must not count as none."""
     if not isinstance(value, str):
         return value
     try:
         return setting.kind.parse(value)
     except BadValue as problem:
-        raise click.exceptions.BadParameter(str(problem), ctx, param) from None
+        raise UsageError(f"{setting.option}: {problem}") from None
 
 
 def with_global_options(command: click.Command, name: str) -> click.Command:
