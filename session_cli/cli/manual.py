@@ -48,7 +48,9 @@ EXIT_CODES = {
 
 ENVIRONMENT = {
     "SESSION_HOME": "One folder for everything: data, config, cache and state below it.",
-    **{setting.variable: f"The setting {setting.name}: {setting.meaning}" for setting in SETTINGS.values()},
+    **{
+        setting.variable: f"{setting.meaning} See {setting.name} in session-config(5)." for setting in SETTINGS.values()
+    },
     "SESSION_PASSPHRASE": "The passphrase of a store that has one. Other programs of the same user may see it.",
     "SESSION_PASSPHRASE_FILE": "A file whose first line is the passphrase.",
     "SESSION_PASSPHRASE_COMMAND": "A command that prints the passphrase. Only one of the three may be given.",
