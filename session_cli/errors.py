@@ -5,7 +5,7 @@
     ├── InvalidInput                   data given by the user is not what it claims to be
     │   ├── InvalidAccountId           InvalidPhrase          InvalidNetworkDefinition
     │   ├── MessageTooLong             EmptyMessage           AttachmentTooLarge
-    │   └── UnreadableInput            InvalidUrl
+    │   └── UnreadableInput            InvalidUrl             InvalidConfig
     ├── ProtocolError                  bytes from somebody else break the protocol
     │   ├── DecryptionFailed           BadSignature           MalformedMessage
     │   ├── UnsupportedVersion         OnionError             RpcError
@@ -74,6 +74,12 @@ class InvalidNetworkDefinition(InvalidInput):
     """A network definition can't be read or lacks something."""
 
     slug = "invalid_network_definition"
+
+
+class InvalidConfig(InvalidInput):
+    """The configuration file holds something that it should not. The text names file, line and key."""
+
+    slug = "invalid_config"
 
 
 class InvalidUrl(InvalidInput):

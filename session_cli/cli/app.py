@@ -21,9 +21,22 @@ from typer._types import TyperChoice
 from typer.core import TyperGroup, TyperOption
 
 from .. import __version__, signals
-from ..errors import SessionError, StoreUnwritable
+from ..errors import SessionError, StoreUnwritable, UsageError
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
+from .settings import (
+    COLOR,
+    DIRECT,
+    MAX_SECONDS,
+    NETWORK,
+    PROFILE,
+    PROXY,
+    QUIET,
+    SETTINGS,
+    TIMEOUT,
+    BadValue,
+    Setting,
+)
 from .text import harmless
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -38,6 +51,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "outbox": ("outbox", "List, send and drop what waits to be sent."),
     "attach": ("attach", "Send, list and save files."),
     "network": ("network", "Show the way into the network."),
+    "config": ("config", "Show and change settings."),
+    "schema": ("schema", "Print the JSON Schema of what --json prints."),
     "devnet": ("devnet", "Run a small Session network on this machine."),
     "demo": ("demo", "Watch two accounts talk over a local network."),
 }
@@ -80,7 +95,10 @@ def _global_options() -> list[TyperOption]:
             if value != value:  # noqa: PLR0124 - only NaN differs from itself, and no range keeps it out
                 raise click.exceptions.BadParameter("that is no number.", ctx, param)
             app = ctx.find_root().obj
-            setattr(app, param.name, app.verbose + value if param.name == "verbose" else value)
+            if param.name in SETTINGS:
+                app.options[param.name] = _option_value(SETTINGS[param.name], value)
+            else:
+                setattr(app, param.name, app.verbose + value if param.name == "verbose" else value)
 
     def option(*names: str, help: str, **more: Any) -> TyperOption:
         return TyperOption(
@@ -88,25 +106,25 @@ def _global_options() -> list[TyperOption]:
         )
 
     return [
-        option("--profile", help="Which account on this machine (default: default).", metavar="NAME"),
-        option("--network", help="mainnet, testnet or the path of a network definition.", metavar="NETWORK"),
-        option("--proxy", help="Send everything through socks5h://HOST:PORT or http://HOST:PORT.", metavar="URL"),
+        option("--profile", help=PROFILE.help, metavar="NAME"),
+        option("--network", help=NETWORK.help, metavar="NETWORK"),
+        option("--proxy", help=PROXY.help, metavar="URL"),
         option("--tor", help="Send everything through Tor on this machine.", is_flag=True),
-        option("--direct", help="Without onion paths: show nodes and servers your address.", is_flag=True),
+        option("--direct", help=DIRECT.help, is_flag=True),
         option("--json", help="Print one JSON object a line.", is_flag=True),
-        option("--quiet", "-q", help="No remarks on stderr, only errors.", is_flag=True),
+        option("--quiet", "-q", help=QUIET.help, is_flag=True),
         option("--verbose", "-v", help="Say on stderr what is going on; twice for more.", count=True, type=int),
         option("--no-input", help="Never ask anything.", is_flag=True),
         option(
             "--color",
-            help="auto, always or never.",
-            type=TyperChoice(["auto", "always", "never"]),
+            help=COLOR.help,
+            type=TyperChoice(list(COLOR.kind.choices)),
             metavar="WHEN",
         ),
         option(
             "--timeout",
-            help="Give up after so many seconds (default: when every way has failed).",
-            type=click.types.FloatRange(min=0, min_open=True, max=1e9),
+            help=TIMEOUT.help,
+            type=click.types.FloatRange(min=0, min_open=True, max=MAX_SECONDS),
             metavar="SECONDS",
         ),
         TyperOption(
@@ -118,6 +136,16 @@ def _global_options() -> list[TyperOption]:
             callback=_show_version,
         ),
     ]
+
+
+def _option_value(setting: Setting[Any], value: Any) -> Any:
+    """The value of a setting given as an option: an empty one, of an unset variable perhaps, must not count as none."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return setting.kind.parse(value)
+    except BadValue as problem:
+        raise UsageError(f"{setting.option}: {problem}") from None
 
 
 def with_global_options(command: click.Command, name: str) -> click.Command:
@@ -207,8 +235,7 @@ def _run(arguments: Sequence[str], app: App) -> int:
         if app.json or wants_json:
             with suppress(OSError):  # standard output may be what failed; stderr says it all the same
                 app.emit_json({"v": 1, "type": "error", "code": int(code), "error": slug, "message": message})
-        painter = app.painter(sys.stderr)
-        app.say(f"{painter.error('session:')} {harmless(message)}")
+        app.say(f"{_error_mark(app)} {harmless(message)}")
         return int(code)
 
     try:
@@ -228,6 +255,14 @@ def _run(arguments: Sequence[str], app: App) -> int:
         _show_trace(app)
         hint = "" if app.verbose > 1 else " Run it again with -vv to see where."
         return report("bug", ExitCode.BUG, f"This is a bug in session ({type(error).__name__}).{hint}")
+
+
+def _error_mark(app: App) -> str:
+    """What begins a line about an error; the error may be that of the settings which say how to write one."""
+    try:
+        return app.painter(sys.stderr).error("session:")
+    except SessionError:
+        return "session:"
 
 
 def _invoke(command: TyperGroup, arguments: Sequence[str], app: App) -> int:

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .. import signals
 from ..errors import InvalidInput, UnreadableInput, UsageError
+from .config_file import NAME as CONFIG_NAME
+from .config_file import ConfigFile
 from .output import Painter, json_line
+from .settings import COLOR, DIRECT, NETWORK, PROFILE, PROXY, QUIET, TIMEOUT, BadValue, Found, Setting, T
 from .text import harmless
 
 if TYPE_CHECKING:
@@ -24,85 +27,115 @@ MAX_STDIN_TEXT = 1_000_000
 
 @dataclass(slots=True)
 class App:
-    """The settings of one run, from options, environment and the configuration file, in that order."""
+    """The global options of one run, and the settings that follow from them, the environment and the file."""
 
-    profile: str | None = None
-    network: str | None = None
-    proxy: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    """The settings given as global options, by name."""
     tor: bool = False
-    direct: bool = False
     json: bool = False
-    quiet: bool = False
     verbose: int = 0
     no_input: bool = False
-    color: str = "auto"
-    timeout: float | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    _config: dict[str, Any] | None = None
+    _config: ConfigFile | None = None
 
     # Settings.
 
-    def setting(self, name: str, variable: str) -> str | None:
-        """An option's value: as given, else from the environment, else from the configuration file."""
-        given: str | None = getattr(self, name)
-        if given is not None:
-            return given
-        if self.environ.get(variable):
-            return self.environ[variable]
-        value = self._configuration().get(name)
-        if value is not None and not isinstance(value, str):
-            raise UsageError(f"In config.toml, {name!r} must be a text.")
-        return value
+    def setting(self, setting: Setting[T], given: T | None = None) -> T:
+        """A setting's value; `given` is that of a command's own option, None if it was not used.
 
-    def _configuration(self) -> dict[str, Any]:
-        if self._config is None:
-            from ..store.locations import locate
+        Raises UsageError where the environment has nonsense, InvalidConfig where the file has, UnreadableInput.
+        """
+        return self.find(setting, given).value
 
-            path = locate(self.environ).config / "config.toml"
-            try:
-                text = path.read_text(encoding="utf-8")
-            except FileNotFoundError:
-                self._config = {}
-                return self._config
-            except UnicodeDecodeError:
-                raise UsageError(f"{path} is no UTF-8 text.") from None
-            except OSError as error:
-                raise UnreadableInput(f"Can't read {path}: {error.strerror}.") from None
-            import tomllib
+    def find(self, setting: Setting[T], given: T | None = None) -> Found[T]:
+        """As `setting`, with where the value comes from."""
+        option: Any = self.options.get(setting.name) if given is None else given
+        if option is not None:
+            return Found(option, "option", setting.option or "")
+        if self.tor and setting.name == PROXY.name:
+            from ..core.client import TOR_PROXY
 
-            try:
-                self._config = tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
-                raise UsageError(f"{path} is no valid TOML: {error}.") from None
-        return self._config
+            return Found(cast(T, TOR_PROXY), "option", "--tor")
+        return (
+            self._from_environment(setting, setting.variable)
+            or self._config_file().find(setting, self.profile_name if setting.for_profiles else None)
+            or self._from_environment(setting, setting.default_variable)
+            or Found(setting.default, "default")
+        )
+
+    def _from_environment(self, setting: Setting[T], variable: str) -> Found[T] | None:
+        text = self.environ.get(variable)
+        if not text:
+            return None
+        try:
+            return Found(setting.kind.parse(text), "environment", variable)
+        except BadValue as problem:
+            raise UsageError(f"{variable} in the environment: {problem}") from None
+
+    @property
+    def config_path(self) -> Path:
+        """Where the configuration file is, or would be."""
+        from ..store.locations import locate
+
+        return locate(self.environ).config / CONFIG_NAME
+
+    def _config_file(self) -> ConfigFile:
+        return self._config or self.load_config()
+
+    def load_config(self, *, check: bool = True) -> ConfigFile:
+        """Read the configuration file (again). Raises InvalidConfig, if `check` then for any wrong entry."""
+        file = ConfigFile.read(self.config_path)
+        if check:
+            file.check()
+        self._config = file
+        return file
 
     @property
     def names_profile(self) -> bool:
         """Whether a certain profile was asked for."""
-        return self.setting("profile", "SESSION_PROFILE") is not None
+        return self.find(PROFILE).source != "default"
 
     @property
     def profile_name(self) -> str:
         """The profile asked for."""
-        return self.setting("profile", "SESSION_PROFILE") or "default"
+        return self.setting(PROFILE)
 
     @property
     def network_name(self) -> str | None:
         """The network asked for, if any."""
-        return self.setting("network", "SESSION_NETWORK")
+        return self.setting(NETWORK)
 
     @property
     def proxy_url(self) -> str | None:
         """The proxy asked for, if any. Raises UsageError if two are."""
-        if self.tor and self.proxy:
+        if self.tor and PROXY.name in self.options:
             raise UsageError("--tor and --proxy exclude each other.")
         if self.tor and self.direct:
-            raise UsageError("--tor and --direct exclude each other: one hides your address, the other shows it.")
-        if not self.tor:
-            return self.setting("proxy", "SESSION_PROXY")
-        from ..core.client import TOR_PROXY
+            raise UsageError(
+                f"--tor and {self._directness} exclude each other: one hides your address, the other shows it."
+            )
+        return self.setting(PROXY)
 
-        return TOR_PROXY
+    @property
+    def direct(self) -> bool:
+        """Whether to go without onion paths."""
+        return self.setting(DIRECT)
+
+    @property
+    def _directness(self) -> str:
+        """What is to blame for going without onion paths."""
+        found = self.find(DIRECT)
+        return "--direct" if found.source == "option" else f"direct ({found.origin})"
+
+    @property
+    def timeout(self) -> float | None:
+        """The limit for an operation as a whole, in seconds, if any."""
+        return self.setting(TIMEOUT)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether to keep remarks back."""
+        return self.setting(QUIET)
 
     # The client.
 
@@ -127,10 +160,10 @@ class App:
         return client
 
     def warn_of_directness(self) -> None:
-        """Say what --direct does, if it was given."""
+        """Say what going without onion paths does, if that was asked for."""
         if self.direct:
             whose = "the proxy's" if self.proxy_url else "this machine's"
-            self.note(f"session: --direct shows {whose} address to every node and server that is asked.")
+            self.note(f"session: {self._directness} shows {whose} address to every node and server that is asked.")
 
     def listen(self) -> None:
         """Send what the floors below have to say to stderr: warnings, and every request with -v."""
@@ -178,8 +211,9 @@ class App:
     def painter(self, stream: Any = None) -> Painter:
         """Colours as --color, NO_COLOR and the stream ask for."""
         stream = stream or sys.stdout
-        wanted = self.color == "always" or (
-            self.color == "auto"
+        color = self.setting(COLOR)
+        wanted = color == "always" or (
+            color == "auto"
             and not self.environ.get("NO_COLOR")
             and self.environ.get("TERM") != "dumb"
             and stream.isatty()

@@ -31,6 +31,7 @@ _CODES: tuple[tuple[type[errors.SessionError], ExitCode], ...] = (
     (errors.UsageError, ExitCode.USAGE),
     (errors.UnreadableInput, ExitCode.NO_INPUT),
     (errors.InvalidNetworkDefinition, ExitCode.NOT_CONFIGURED),
+    (errors.InvalidConfig, ExitCode.NOT_CONFIGURED),
     (errors.InvalidInput, ExitCode.DATA),
     (errors.ProtocolError, ExitCode.DATA),
     (errors.NetworkError, ExitCode.TEMPORARY),

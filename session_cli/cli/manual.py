@@ -22,6 +22,8 @@ from .. import __version__
 from ..errors import SessionError
 from .app import COMMANDS, root_command
 from .exit_codes import ExitCode, exit_code_of
+from .schema import json_schema
+from .settings import SETTINGS
 from .typer_app import summary
 
 HELP_WIDTH = 78
@@ -39,27 +41,28 @@ EXIT_CODES = {
     ExitCode.IO: "Reading or writing failed: disk full, read-only, no permission.",
     ExitCode.TEMPORARY: "Temporary: the network can't be reached, or another process is at it. Try again.",
     ExitCode.NO_PERMISSION: "The store's key can't be had, or is the wrong one.",
-    ExitCode.NOT_CONFIGURED: "There is no such profile, or it belongs to another network.",
+    ExitCode.NOT_CONFIGURED: "There is no such profile, it belongs to another network, or config.toml has an error.",
     ExitCode.INTERRUPTED: "Interrupted by Ctrl-C.",
     ExitCode.TERMINATED: "Ended by SIGTERM.",
 }
 
 ENVIRONMENT = {
     "SESSION_HOME": "One folder for everything: data, config, cache and state below it.",
-    "SESSION_PROFILE": "The profile, if --profile is not given.",
-    "SESSION_NETWORK": "The network, if --network is not given.",
-    "SESSION_PROXY": "The proxy, if --proxy is not given.",
+    **{
+        setting.variable: f"{setting.meaning} See {setting.name} in session-config(5)." for setting in SETTINGS.values()
+    },
     "SESSION_PASSPHRASE": "The passphrase of a store that has one. Other programs of the same user may see it.",
     "SESSION_PASSPHRASE_FILE": "A file whose first line is the passphrase.",
     "SESSION_PASSPHRASE_COMMAND": "A command that prints the passphrase. Only one of the three may be given.",
-    "NO_COLOR": "If set, no colours.",
+    "NO_COLOR": "If set, no colours, unless the setting color says always.",
+    "PAGER": "The command that shows long output page by page, if the setting pager has no value.",
 }
 
 FILES = {
     "DATA/profiles/NAME/messages.db": "The encrypted database (SQLCipher 4's format).",
     "DATA/profiles/NAME/key.json": "How the database's key is found; the key itself only in wrapped form.",
     "CONFIG/keys/NAME.key": "The key file, for profiles that use one. Whoever has it and the data can read both.",
-    "CONFIG/config.toml": "Defaults for profile, network and proxy.",
+    "CONFIG/config.toml": "Settings; see session-config(5).",
     "CACHE/NETWORK.json": "The public list of service nodes.",
     "CACHE/NETWORK.state.json": "Guards and paths in use, strikes, the clock's offset, what went wrong lately.",
 }
@@ -79,6 +82,7 @@ def generated_files() -> dict[str, str]:
         files[f"man/session{''.join('-' + part for part in path)}.1"] = _man_page(path, command)
     files["man/session-json.5"] = _json_page()
     files["man/session-chaos.5"] = _chaos_page()
+    files["man/session-config.5"] = _config_page()
     for shell in ("bash", "zsh", "fish"):
         script = get_completion_script(prog_name="session", complete_var="_SESSION_COMPLETE", shell=shell)
         files[f"completions/session.{shell}"] = script.strip() + "\n"
@@ -164,7 +168,8 @@ def _neighbours(path: tuple[str, ...], command: click.Command) -> list[str]:
     above = ["-".join(("session", *path[:length])) for length in range(len(path))]
     names: Iterable[str] = COMMANDS if not path else command.commands if isinstance(command, TyperGroup) else ()
     below = ["-".join(("session", *path, name)) for name in names]
-    formats = ["session-chaos(5)"] if not path or path[0] == "devnet" else []
+    pages = {"devnet": "session-chaos(5)", "config": "session-config(5)"}
+    formats = [page for command_name, page in pages.items() if not path or path[0] == command_name]
     return [*(f"{name}(1)" for name in (*above, *below)), *formats, "session-json(5)"]
 
 
@@ -191,14 +196,6 @@ def _parameters(
         else:
             shared[record[0]] = record[1].strip()
     return arguments, own, shared
-
-
-def json_schema() -> dict[str, Any]:
-    """The contract of `--json`."""
-    schema: dict[str, Any] = json.loads(
-        Path(__file__).with_name("..").joinpath("json_schema.json").resolve().read_text()
-    )
-    return schema
 
 
 def _json_page() -> str:
@@ -236,13 +233,24 @@ def _chaos_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _config_page() -> str:
+    from .config_manual import ERRORS, EXAMPLE, FILE, INTRODUCTION, PRECEDENCE, settings
+
+    lines = _head("session-config", 5, "settings of session")
+    lines += [".SH DESCRIPTION", *_paragraphs(INTRODUCTION), ".SH PRECEDENCE", *_paragraphs(PRECEDENCE)]
+    lines += [".SH FILE", *_paragraphs(FILE), ".SH EXAMPLE", ".nf", _troff(EXAMPLE), ".fi"]
+    lines += [".SH SETTINGS", *_definitions(settings()), ".SH ERRORS", *_paragraphs(ERRORS)]
+    lines += _see_also(["session(1)", "session-config(1)"])
+    return "\n".join(lines) + "\n"
+
+
 def _paragraphs(text: str) -> list[str]:
     paragraphs = [_troff(" ".join(paragraph.split())) for paragraph in text.strip().split("\n\n")]
     return "\n.PP\n".join(paragraphs).split("\n")
 
 
 def _fields(definition: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, field in definition["properties"].items():
+    for name, field in definition.get("properties", {}).items():
         resolved = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
         if "const" in resolved:
             yield prefix + name, f"Always {json.dumps(resolved['const'])}."

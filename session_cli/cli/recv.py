@@ -16,6 +16,7 @@ from .context import App
 from .exit_codes import ExitCode
 from .notify import Notifier, Shown
 from .output import json_line, message_json, message_text
+from .settings import DOWNLOAD, DOWNLOAD_NAME, INTERVAL, NOTIFY_SHOW
 from .text import counted
 from .typer_app import single_command
 
@@ -112,15 +113,16 @@ def recv(
         raise UsageError("--exec-shell and --exec-retry go with --exec.")
     if also_print and command is None and not notify:
         raise UsageError("--print goes with --exec or --notify.")
-    if download is not None and not download.is_dir():
-        raise CannotCreate(f"There is no folder {download} to save files in.")
+    folder = None if no_attachments else app.setting(DOWNLOAD, given=download)
+    if folder is not None and not folder.is_dir():
+        raise CannotCreate(f"There is no folder {folder} to save files in.")
     with app.open_client() as client:
-        delivery = _Delivery(app, client, folder=None if no_attachments else download, retries=exec_retry)
-        delivery.file_names = download_name or FileNames.NAME
+        delivery = _Delivery(app, client, folder=folder, retries=exec_retry)
+        delivery.file_names = FileNames(app.setting(DOWNLOAD_NAME, given=download_name))
         if command is not None:
             delivery.hook = _hook(app, client, command, shell=shell, timeout_s=exec_timeout)
         if notify:
-            delivery.notifier = Notifier(notify_show or Shown.ALL, app.environ)
+            delivery.notifier = Notifier(Shown(app.setting(NOTIFY_SHOW, given=notify_show)), app.environ)
         if also_print or (command is None and not notify):
             from .event_output import EventWriter
 
@@ -195,7 +197,7 @@ def _reading(
         most=most,
         wait=wait,
         follow=follow,
-        interval=5.0 if interval is None else interval,
+        interval=app.setting(INTERVAL, given=interval),
         peek=peek,
         polled=polled,
         trouble=troubles.note,

@@ -23,7 +23,8 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
-from ..errors import NetworkUnreachable, ProxyUnreachable, RequestTimeout, UsageError
+from ..errors import NetworkUnreachable, ProxyUnreachable, RequestTimeout
+from .proxy import check_proxy
 
 CONNECT_TIMEOUT_S = 10.0
 PROXIED_CONNECT_TIMEOUT_S = 30.0
@@ -164,22 +165,6 @@ class _UnverifiedAdapter(_Adapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         return super().proxy_manager_for(proxy, **kwargs, **self._options)
-
-
-def check_proxy(url: str) -> str:
-    """A proxy URL that resolves names on its own side. Raises UsageError."""
-    try:
-        parts = urlsplit(url)
-        valid = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        parts, valid = urlsplit(""), False
-    if parts.scheme == "socks5":
-        raise UsageError(
-            "With socks5:// names would be looked up on this machine; use socks5h:// to leave that to the proxy."
-        )
-    if not valid or parts.scheme not in ("socks5h", "http", "https"):
-        raise UsageError("A proxy is given as socks5h://HOST:PORT or http://HOST:PORT.")
-    return url
 
 
 class _Session(requests.Session):

@@ -349,7 +349,7 @@ def test_a_broken_configuration_file(content: bytes, person: People) -> None:
     alice = person("Alice")
     (alice.home / "config" / "config.toml").write_bytes(content)
     bare = Person(alice.home, "")
-    check_refusal(bare.try_run("recv"), 2, "config.toml")
+    check_refusal(bare.try_run("recv"), 78, "config.toml:1: ")
 
 
 # --- whoami and the network ----------------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ import pytest
 
 from session_cli import __version__
 from session_cli.cli.app import COMMANDS
-from tests.support.devnet import SESSION, Person
+from tests.support.completion import complete
+from tests.support.devnet import Person
 
 
 @pytest.fixture
@@ -40,31 +41,26 @@ def test_every_command_has_help(name: str, nobody: Person) -> None:
     assert not any(len(line) > 100 for line in text.splitlines())
 
 
-def _complete(words: str) -> list[str]:
-    done = subprocess.run(
-        SESSION,
-        env={
-            "PATH": os.environ["PATH"],
-            "_SESSION_COMPLETE": "complete_bash",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split(" ")) - 1),
-        },
-        capture_output=True,
-        check=True,
-    )
-    return done.stdout.decode().split()
-
-
 def test_completion() -> None:
-    assert _complete("session re") == ["restore", "recv"]
-    assert _complete("session attach s") == ["send", "save"]
-    assert _complete("session send --at") == ["--attach"]
+    assert complete("session re") == ["restore", "recv"]
+    assert complete("session attach s") == ["send", "save"]
+    assert complete("session send --at") == ["--attach"]
+
+
+def test_completion_of_settings_and_types() -> None:
+    assert complete("session config get do") == ["download", "download_name"]
+    assert complete("session config unset notify") == ["notify_show"]
+    assert complete("session config set color a") == ["auto", "always"]
+    assert complete("session config set quiet ") == ["true", "false"]
+    assert complete("session config set timeout ") == []
+    assert complete("session schema network_") == ["network_path", "network_status"]
 
 
 FORBIDDEN = {
     "--version": {"typer", "nacl", "requests", "google", "keyring", "apsw", "dataclasses"},
     "--help": {"typer", "nacl", "requests", "google", "keyring", "apsw", "dataclasses"},
     "whoami": {
+        "tomllib",
         "requests",
         "urllib3",
         "google",
@@ -77,6 +73,9 @@ FORBIDDEN = {
     },
     "send --help": {"requests", "nacl", "google", "keyring", "apsw", "rich", "cryptography", "asyncio"},
     "send me hi": {"keyring", "rich", "mnemonic", "asyncio", "platformdirs", "segno", "aiohttp"},
+    "config list": {"requests", "nacl", "google", "keyring", "apsw", "rich", "cryptography", "asyncio", "tomlkit"},
+    "config get timeout": {"tomllib", "tomlkit", "json"},
+    "schema": {"requests", "nacl", "google", "keyring", "apsw", "rich", "cryptography", "asyncio", "tomllib"},
     "recv": {"keyring", "rich", "mnemonic", "asyncio", "platformdirs", "segno", "aiohttp"},
     "init --key keyfile --profile second": {"requests", "google", "keyring", "rich", "cryptography", "asyncio"},
 }

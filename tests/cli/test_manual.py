@@ -31,7 +31,9 @@ def see_also(page: str) -> list[str]:
 
 
 def test_what_to_read_next(pages: dict[str, str]) -> None:
-    assert see_also(pages["session.1"]) == [*(f"session-{name}(1)" for name in COMMANDS), *FORMATS]
+    formats = ["session-chaos(5)", "session-config(5)", "session-json(5)"]
+    assert see_also(pages["session.1"]) == [*(f"session-{name}(1)" for name in COMMANDS), *formats]
+    assert see_also(pages["session-config-get.1"])[2:] == ["session-config(5)", "session-json(5)"]
     below = ["session-devnet-run(1)", "session-devnet-exec(1)"]
     assert see_also(pages["session-devnet.1"]) == ["session(1)", *below, *FORMATS]
     for name in ("run", "exec"):

@@ -6,10 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import jsonschema
 import pytest
 
-from session_cli.cli.manual import json_schema
 from session_cli.devnet.faults import Dead, Status
 from session_cli.devnet.network import Devnet
 from session_cli.network.pool_cache import MOST_STRIKES
@@ -17,11 +15,6 @@ from tests.support.devnet import Person
 from tests.support.outcomes import bodies, check_refusal
 
 People = Callable[[str], Person]
-
-
-def _valid(objects: list[dict[str, object]]) -> None:
-    for item in objects:
-        jsonschema.validate(item, json_schema())
 
 
 def test_the_paths_in_use(shared_net: Devnet, person: People) -> None:
@@ -36,7 +29,6 @@ def test_the_paths_in_use(shared_net: Devnet, person: People) -> None:
         assert all(re.search(r"\d+ ms", hop) for hop in hops)
         assert all(len(line) <= 80 for line in text.splitlines())
     objects = alice.run("network", "path", "--json").objects
-    _valid(objects)
     nodes = {node.ed25519.hex(): f"{node.ip}:{node.port}" for node in shared_net.nodes}
     shown = [hop for path in objects for hop in path["hops"]]
     assert len({hop["node"] for hop in shown}) == 6, "the paths share no node"
@@ -53,7 +45,6 @@ def test_a_path_with_a_dead_hop(private_net: Devnet, tmp_path: Path) -> None:
     dead = before[0]["hops"][1]["node"]
     private_net.chaos.inject(Dead("unreachable"), nodes=[n for n in private_net.nodes if n.ed25519.hex() == dead])
     done = alice.run("network", "path", "--json")
-    _valid(done.objects)
     problems = [[hop["problem"] for hop in path["hops"]] for path in done.objects]
     assert problems == [[None, "A hop of the path is gone.", "Nothing gets that far."], [None] * 3]
     assert all((hop["latency_ms"] is None) == (hop["problem"] is not None) for p in done.objects for hop in p["hops"])
@@ -73,7 +64,6 @@ def test_no_path_at_all(private_net: Devnet, tmp_path: Path) -> None:
     assert done.text.count("–") == 6
     assert done.stderr == "session: No path into the network 'devnet' works at the moment.\n"
     *paths, error = alice.try_run("network", "path", "--json").objects
-    _valid([*paths, error])
     assert (len(paths), error["code"], error["error"]) == (2, 75, "network_unreachable")
     before = alice.run("network", "status", "--json").objects
     assert before[0]["guards"], "nobody draws new guards because of a pulled plug"
@@ -86,7 +76,6 @@ def test_status_before_anything_was_asked(person: People, shared_net: Devnet) ->
     done = alice.run("network", "status")
     assert "no list yet" in done.text
     (status,) = alice.run("network", "status", "--json").objects
-    _valid([status])
     assert (status["nodes"], status["fetched"], status["guards"]) == (0, None, [])
     assert status["clock_offset_ms"] is None
     assert "not known yet" in done.text
@@ -103,7 +92,6 @@ def test_status_of_a_network_in_use(person: People, shared_net: Devnet) -> None:
         assert words in done.text
     assert all(len(line) <= 80 for line in done.text.splitlines())
     (status,) = alice.run("network", "status", "--json", bob.id, "me").objects
-    _valid([status])
     assert (status["nodes"], status["swarms"], status["stale"], status["clock_offset_ms"]) == (12, 3, False, 0)
     assert len(status["guards"]) == 2
     for swarm, who in zip(status["shown_swarms"], (bob, alice), strict=True):
@@ -124,7 +112,6 @@ def test_status_tells_what_went_wrong(private_net: Devnet, tmp_path: Path) -> No
         while not fault.hits:
             alice.run("recv")
     (status,) = alice.run("network", "status", "--json").objects
-    _valid([status])
     assert {(trouble["request"], trouble["error"]) for trouble in status["troubles"]} == {("retrieve", "path_failed")}
     assert 0 < sum(node["strikes"] for node in status["struck"]) <= 3 * MOST_STRIKES
     text = alice.run("network", "status").text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 
 from session_cli import Client
 from session_cli.devnet.network import Devnet
+from tests.support.contract import json_object
 from tests.support.devnet import SESSION, Person
 from tests.support.outcomes import assert_absent, bodies, objects, temporary_files
 from tests.support.strangers import Stranger
@@ -90,7 +90,7 @@ def test_receiving(number: signal.Signals, person: People, shared_net: Devnet, t
             sent.append(f"secret text {index}.{part}")
         output = interrupted(bob, number, delay, "recv", "--json")
         # Whoever reads lines ignores a last one that has no end.
-        shown.update(json.loads(line)["body"] for line in output.split(b"\n")[:-1])
+        shown.update(json_object(line)["body"] for line in output.split(b"\n")[:-1])
     shown.update(bodies(bob.receive()))
     assert set(shown) == {*sent, *(f"before {index}" for index in range(30))}
     assert bob.receive() == []
@@ -175,7 +175,7 @@ def test_head_loses_nothing(person: People, shared_net: Devnet) -> None:
             timeout=60,
         )
         assert done.stderr == b""
-        shown += [json.loads(line)["body"] for line in done.stdout.splitlines()]
+        shown += [json_object(line)["body"] for line in done.stdout.splitlines()]
     # What is in the pipe when its reader leaves counts as shown: no writer can know better. The store has it still.
     assert shown[0] == sent[0]
     assert [text for text in sent if text in shown] == list(dict.fromkeys(shown)), "in order"
@@ -210,7 +210,7 @@ def test_readers_at_once_share_the_messages(readers: int, person: People, shared
     for process in started:
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
-        shown += [json.loads(line)["body"] for line in output.splitlines()]
+        shown += [json_object(line)["body"] for line in output.splitlines()]
     shown += bodies(bob.receive())
     assert Counter(shown) == Counter(sent)
 
@@ -223,7 +223,7 @@ def test_many_senders_at_once(person: People) -> None:
     for process in started:
         output, _ = process.communicate(timeout=90)
         assert process.returncode == 0
-        times.append(json.loads(output)["timestamp_ms"])
+        times.append(json_object(output)["timestamp_ms"])
     assert len(set(times)) == len(texts)
     assert Counter(bodies(bob.receive())) == Counter(texts)
     assert alice.receive() == []

@@ -22,7 +22,8 @@ from session_cli.errors import (
 from session_cli.network.clock import Deadline
 from session_cli.network.definition import BUILT_IN, MAINNET, load_definition
 from session_cli.network.network import Network
-from session_cli.network.transport import Cancellation, Transport, check_proxy
+from session_cli.network.proxy import check_proxy
+from session_cli.network.transport import Cancellation, Transport
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.support.contract import check_output, json_object
 
 SESSION = [str(Path(sys.executable).with_name("session"))]
 """The installed program."""
@@ -35,7 +36,7 @@ class Done:
     @property
     def objects(self) -> list[dict[str, Any]]:
         """Standard output as JSON lines."""
-        return [json.loads(line) for line in self.lines]
+        return [json_object(line) for line in self.lines]
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Person:
         return {**kept, "SESSION_HOME": str(self.home), "SESSION_NETWORK": str(self.network), **self.extra}
 
     def try_run(self, *arguments: str, stdin: bytes = b"") -> Done:
-        """Run `session` with these arguments, however it ends."""
+        """Run `session` with these arguments, however it ends; what it prints as JSON must be as promised."""
         done = subprocess.run(
             [*SESSION, *arguments],
             input=stdin,
@@ -63,6 +64,7 @@ class Person:
             timeout=TIMEOUT_S,
             check=False,
         )
+        check_output(arguments, done.stdout)
         return Done(done.returncode, done.stdout, done.stderr.decode())
 
     def run(self, *arguments: str, stdin: bytes = b"") -> Done:

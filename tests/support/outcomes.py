@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import subprocess
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.support.contract import check_output, json_object
 from tests.support.devnet import SESSION, TIMEOUT_S, Done, Person
 
 
@@ -25,6 +25,7 @@ def run_with(person: Person, *arguments: str | bytes, **options: Any) -> Done:
     if "input" in options:
         del settings["stdin"]
     done = subprocess.run([*SESSION, *arguments], check=False, **settings | options)
+    check_output(arguments, done.stdout or b"")
     return Done(done.returncode, done.stdout or b"", (done.stderr or b"").decode())
 
 
@@ -59,15 +60,11 @@ def check_json_refusal(done: Done, code: int, slug: str) -> dict[str, Any]:
 
 
 def objects(done: Done) -> list[dict[str, Any]]:
-    """Standard output of a run with --json: each object a line of valid UTF-8, with a version and a type."""
+    """Standard output of a run with --json: whole lines of valid UTF-8, each an object as the schema describes it."""
     if not done.stdout:
         return []
     assert done.stdout.endswith(b"\n")
-    found: list[dict[str, Any]] = [json.loads(line.decode("utf-8")) for line in done.stdout[:-1].split(b"\n")]
-    for item in found:
-        assert item["v"] == 1
-        assert item["type"]
-    return found
+    return [json_object(line.decode("utf-8")) for line in done.stdout[:-1].split(b"\n")]
 
 
 def bodies(messages: list[dict[str, Any]]) -> list[str]:

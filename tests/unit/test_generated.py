@@ -10,7 +10,8 @@ import pytest
 
 from session_cli import errors
 from session_cli.cli.exit_codes import ExitCode, exit_code_of
-from session_cli.cli.manual import EXIT_CODES, generated_files, json_schema
+from session_cli.cli.manual import EXIT_CODES, generated_files
+from session_cli.cli.schema import json_schema
 
 TOP = Path(__file__).resolve().parent.parent.parent
 

@@ -1,0 +1,23 @@
+"""What a proxy's address must look like."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ..errors import UsageError
+
+
+def check_proxy(url: str) -> str:
+    """A proxy URL that resolves names on its own side. Raises UsageError."""
+    try:
+        parts = urlsplit(url)
+        valid = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        parts, valid = urlsplit(""), False
+    if parts.scheme == "socks5":
+        raise UsageError(
+            "With socks5:// names would be looked up on this machine; use socks5h:// to leave that to the proxy."
+        )
+    if not valid or parts.scheme not in ("socks5h", "http", "https"):
+        raise UsageError("A proxy is given as socks5h://HOST:PORT or http://HOST:PORT.")
+    return url
