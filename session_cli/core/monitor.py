@@ -135,6 +135,14 @@ def measure_paths(network: Network, deadline: Deadline) -> list[StandingPath]:
         path = network.onion.paths.choose((), lane=lane)
         if path is None or path.fresh:
             network.onion.call_anybody(storage_rpc.info(), lambda body, _: body, deadline, lane=lane)
+    return measure_standing_paths(network, deadline)
+
+
+def measure_standing_paths(network: Network, deadline: Deadline) -> list[StandingPath]:
+    """As `measure_paths`, but only the paths there are: nobody is asked who does not know us yet.
+
+    Raises NetworkError if the time ran out before any of them was measured.
+    """
     paths = network.onion.paths.standing()
     built = {known.hops: known.built_s for known in network.pool.state.paths}
     measured = run_parallel([partial(_measure_path, network, path, deadline) for path in paths])
