@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recv": ("recv", "Receive what is new."),
     "attach": ("attach", "Send, list and save files."),
     "network": ("network", "Show the way into the network."),
+    "doctor": ("doctor", "Check this installation, and say what to do about what is wrong."),
     "devnet": ("devnet", "Run a small Session network on this machine."),
     "demo": ("demo", "Watch two accounts talk over a local network."),
 }

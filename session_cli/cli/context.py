@@ -76,6 +76,10 @@ class App:
                 raise UsageError(f"{path} is no valid TOML: {error}.") from None
         return self._config
 
+    def without_configuration(self) -> None:
+        """Go on as if there were no configuration file: for who shall say what is wrong with it."""
+        self._config = {}
+
     @property
     def names_profile(self) -> bool:
         """Whether a certain profile was asked for."""

@@ -138,6 +138,17 @@ def measure_paths(network: Network, deadline: Deadline) -> list[StandingPath]:
     return measure_standing_paths(network, deadline)
 
 
+def ask_guards(network: Network, deadline: Deadline) -> list[Hop]:
+    """The guards there are, each asked for its version; none is looked for. Raises NetworkError at the deadline."""
+    guards = network.onion.paths.guards()
+    hops: list[Hop] = []
+    for answer in run_parallel([partial(_measure, network, Path((guard,)), 0, deadline) for guard in guards]):
+        if isinstance(answer, SessionError):
+            raise answer
+        hops.append(answer)
+    return hops
+
+
 def measure_standing_paths(network: Network, deadline: Deadline) -> list[StandingPath]:
     """As `measure_paths`, but only the paths there are: nobody is asked who does not know us yet.
 

@@ -175,9 +175,7 @@ def _check_file(path: Path) -> None:
             path.chmod(FILE_MODE)
 
 
-def _connect(
-    name: str, key: bytes, busy_timeout_s: float, flags: int = apsw.SQLITE_OPEN_READWRITE
-) -> apsw.Connection:
+def _connect(name: str, key: bytes, busy_timeout_s: float, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
     """A connection that has its key, but has not read anything."""
     connection = apsw.Connection(name, flags=flags)
     with _closed_on_error(connection):

@@ -35,6 +35,20 @@ class Deliveries:
         """Mark a delivery `stored` or `failed`; its bytes are no longer needed."""
         self._connection.execute("UPDATE deliveries SET state = ?, data = NULL WHERE id = ?", (state, delivery_id))
 
+    def count_pending(self) -> dict[str, int]:
+        """How many deliveries are still to be stored, by role: `recipient`, and `own` copies of sent messages."""
+        found = dict.fromkeys(("recipient", "own"), 0)
+        found.update(
+            fetch_all(
+                self._connection,
+                """
+                SELECT d.role, count(*) FROM deliveries d JOIN messages m ON m.id = d.message_id
+                WHERE d.state = 'pending' AND (d.role = 'recipient' OR m.status = 'sent') GROUP BY d.role
+                """,
+            )
+        )
+        return found
+
     def own_copies_left(self) -> list[DeliveryRow]:
         """Copies for our own devices that are still to be stored, of messages that did reach their recipient."""
         return [
