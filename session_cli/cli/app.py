@@ -17,11 +17,13 @@ from typing import Any, NoReturn
 import typer
 from typer import _click as click
 from typer._click.core import ParameterSource
+from typer._click.shell_completion import CompletionItem
 from typer._types import TyperChoice
 from typer.core import TyperGroup, TyperOption
 
 from .. import __version__, signals
 from ..errors import SessionError, StoreUnwritable
+from . import completing
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
 from .text import harmless
@@ -57,6 +59,11 @@ class _Commands(TyperGroup):
         made: typer.Typer = module.commands[cmd_name]
         return with_global_options(typer.main.get_command(made), cmd_name)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # The summaries are here; the library would load every command for them.
+        named = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.core.Command.shell_complete(self, ctx, incomplete)]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -87,8 +94,18 @@ def _global_options() -> list[TyperOption]:
         )
 
     return [
-        option("--profile", help="Which account on this machine (default: default).", metavar="NAME"),
-        option("--network", help="mainnet, testnet or the path of a network definition.", metavar="NETWORK"),
+        option(
+            "--profile",
+            help="Which account on this machine (default: default).",
+            metavar="NAME",
+            autocompletion=completing.profiles,
+        ),
+        option(
+            "--network",
+            help="mainnet, testnet or the path of a network definition.",
+            metavar="NETWORK",
+            autocompletion=completing.networks,
+        ),
         option("--proxy", help="Send everything through socks5h://HOST:PORT or http://HOST:PORT.", metavar="URL"),
         option("--tor", help="Send everything through Tor on this machine.", is_flag=True),
         option("--direct", help="Without onion paths: show nodes and servers your address.", is_flag=True),
@@ -130,7 +147,7 @@ def with_global_options(command: click.Command, name: str) -> click.Command:
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    if value:
+    if value and not ctx.resilient_parsing:
         sys.stdout.write(f"session {__version__}\n")
         ctx.exit()
 
@@ -196,10 +213,7 @@ def _die_by(signal_name: str, fallback: ExitCode) -> NoReturn:
 def _run(arguments: Sequence[str], app: App) -> int:
     command = root_command()
     if os.environ.get("_SESSION_COMPLETE"):
-        from typer._completion_classes import completion_init
-
-        completion_init()
-        command._main_shell_completion({}, "session", "_SESSION_COMPLETE")
+        return _complete(os.environ["_SESSION_COMPLETE"], command, arguments, app)
     wants_json = "--json" in arguments  # in case the command line itself is wrong
 
     def report(slug: str, code: ExitCode, message: str) -> int:
@@ -227,6 +241,15 @@ def _run(arguments: Sequence[str], app: App) -> int:
         _show_trace(app)
         hint = "" if app.verbose > 1 else " Run it again with -vv to see where."
         return report("bug", ExitCode.BUG, f"This is a bug in session ({type(error).__name__}).{hint}")
+
+
+def _complete(shell: str, command: TyperGroup, arguments: Sequence[str], app: App) -> int:
+    """Tell a shell's script how the command line could go on. What does not work out leads to silence."""
+    from .shell_completion import answer
+
+    with suppress(Exception):
+        sys.stdout.write(answer(shell, command, arguments, app))
+    return ExitCode.OK
 
 
 def _invoke(command: TyperGroup, arguments: Sequence[str], app: App) -> int:

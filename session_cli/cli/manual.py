@@ -15,13 +15,13 @@ from typing import Any
 
 import typer
 from typer import _click as click
-from typer._completion_shared import get_completion_script
 from typer.core import TyperGroup, TyperOption
 
 from .. import __version__
 from ..errors import SessionError
 from .app import COMMANDS, root_command
 from .exit_codes import ExitCode, exit_code_of
+from .shell_completion import SCRIPTS
 from .typer_app import summary
 
 HELP_WIDTH = 78
@@ -79,9 +79,8 @@ def generated_files() -> dict[str, str]:
         files[f"man/session{''.join('-' + part for part in path)}.1"] = _man_page(path, command)
     files["man/session-json.5"] = _json_page()
     files["man/session-chaos.5"] = _chaos_page()
-    for shell in ("bash", "zsh", "fish"):
-        script = get_completion_script(prog_name="session", complete_var="_SESSION_COMPLETE", shell=shell)
-        files[f"completions/session.{shell}"] = script.strip() + "\n"
+    for shell, script in SCRIPTS.items():
+        files[f"completions/session.{shell}"] = script
     return files
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import EmptyMessage, UsageError
+from . import completing
 from .context import App
 from .output import message_json
 from .typer_app import single_command
@@ -16,7 +17,15 @@ from .typer_app import single_command
 
 def send(
     ctx: typer.Context,
-    to: Annotated[str, typer.Argument(metavar="TO", help="An account id, a known name, or me.", show_default=False)],
+    to: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO",
+            help="An account id, a known name, or me.",
+            show_default=False,
+            autocompletion=completing.recipients,
+        ),
+    ],
     text: Annotated[
         str | None,
         typer.Argument(metavar="[TEXT|-]", help="The message; - or nothing with a pipe: standard input."),
@@ -25,7 +34,15 @@ def send(
         list[Path] | None,
         typer.Option("--attach", "-a", help="Send this file along; may be repeated.", metavar="FILE", readable=False),
     ] = None,
-    quote: Annotated[int | None, typer.Option("--quote", help="Answer the message with this id.", metavar="ID")] = None,
+    quote: Annotated[
+        int | None,
+        typer.Option(
+            "--quote",
+            help="Answer the message with this id.",
+            metavar="ID",
+            autocompletion=completing.messages,
+        ),
+    ] = None,
 ) -> None:
     """Send a message, and print its id.
 

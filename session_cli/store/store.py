@@ -95,9 +95,9 @@ class Store:
         return store
 
     @classmethod
-    def open_read_only(cls, profile_dir: Path, key: bytes) -> Store:
+    def open_read_only(cls, profile_dir: Path, key: bytes, *, busy_timeout_s: float = 1.0) -> Store:
         """Open the database to look at it, whatever version its tables have. Raises what `open_read_only` raises."""
-        return cls(open_read_only(profile_dir / DATABASE_NAME, key))
+        return cls(open_read_only(profile_dir / DATABASE_NAME, key, busy_timeout_s=busy_timeout_s))
 
     @property
     def version(self) -> int:
