@@ -7,8 +7,10 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,16 +22,21 @@ from tests.support.tools import find_tool, tool_environment
 TOP = Path(__file__).resolve().parent.parent.parent
 _PATIENCE_S = 60.0
 _READY = "READY> "
+_TAKE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""Makes standard input the controlling terminal, which some shells insist on."""
 _ARGUMENTS = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 
 
 class Shell:
     """A shell with this program's completions loaded; use it as a context manager.
 
-    `complete(line)` types a line, presses the tabulator, and has the shell itself say which words it then reads.
+    With `autoload` zsh finds them itself, where an installation puts them. `complete(line)` types a line, presses the
+    tabulator, and has the shell itself say which words it then reads.
     """
 
-    def __init__(self, name: str, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], folder: Path, *, autoload: bool = False) -> None:
         program = find_tool(name)
         script = TOP / "completions" / f"session.{name}"
         self._environment = {
@@ -49,8 +56,11 @@ class Shell:
             case "zsh":
                 self._command = [program, "-f", "-i"]
                 load = [*_unpacked_zsh(program), "zmodload zsh/zle", "setopt zle", "bindkey -e"]
-                load += ["autoload -Uz compinit", "compinit -u -D"]
-                self._setup = [*load, *self._setup, f"shown() {{ local IFS='|'; {show}; }}", f"PS1='{_READY}'"]
+                if autoload:
+                    shutil.copy(script, folder / "_session")
+                    load.append(f"fpath+=({shlex.quote(str(folder))})")
+                load += ["autoload -Uz compinit", "compinit -u -D", *([] if autoload else self._setup)]
+                self._setup = [*load, f"shown() {{ local IFS='|'; {show}; }}", f"PS1='{_READY}'"]
             case _:
                 self._command = [program, "--no-config", "-i"]
                 self._setup += [
@@ -61,7 +71,7 @@ class Shell:
     def __enter__(self) -> Shell:
         self._terminal, other = pty.openpty()
         self._process = subprocess.Popen(
-            self._command,
+            [sys.executable, "-c", _TAKE_TERMINAL, *self._command],
             stdin=other,
             stdout=other,
             stderr=other,
