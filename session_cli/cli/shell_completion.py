@@ -19,7 +19,6 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from .context import App
 
-VARIABLE = "_SESSION_COMPLETE"
 _NAMES_FILES = re.compile(r"FILE|DIR|COMMAND|CMD|NETWORK")
 _SPECIAL = re.compile(r"([^\w./@%+,:=-])")
 
@@ -82,7 +81,12 @@ complete --command session --no-files --keep-order --arguments '(__session_compl
 
 
 def answer(shell: str, root: TyperGroup, arguments: Sequence[str], app: App) -> str:
-    """What a script is told, to be printed as it is. `arguments` are `--` and the words as the shell has them."""
+    """What a script is told, to be printed as it is. `arguments` are `--` and the words as the shell has them.
+
+    Nothing for a shell without a script; raises what the library raises on a line that makes no sense.
+    """
+    if shell not in SCRIPTS:
+        return ""
     words = list(arguments[1:]) or [""]
     if shell == "bash":
         words = _joined(words)

@@ -1,4 +1,4 @@
-"""Help, version and completion: what a shell asks before anything happens."""
+"""Help and version: what a shell asks before anything happens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from session_cli import __version__
 from session_cli.cli.app import COMMANDS
-from tests.support.devnet import SESSION, Person
+from tests.support.devnet import Person
 
 
 @pytest.fixture
@@ -38,27 +38,6 @@ def test_every_command_has_help(name: str, nobody: Person) -> None:
     assert text.startswith(f"Usage: session {name}")
     assert "--json" in text
     assert not any(len(line) > 100 for line in text.splitlines())
-
-
-def _complete(words: str) -> list[str]:
-    done = subprocess.run(
-        SESSION,
-        env={
-            "PATH": os.environ["PATH"],
-            "_SESSION_COMPLETE": "complete_bash",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split(" ")) - 1),
-        },
-        capture_output=True,
-        check=True,
-    )
-    return done.stdout.decode().split()
-
-
-def test_completion() -> None:
-    assert _complete("session re") == ["restore", "recv"]
-    assert _complete("session attach s") == ["send", "save"]
-    assert _complete("session send --at") == ["--attach"]
 
 
 FORBIDDEN = {
