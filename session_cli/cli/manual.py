@@ -76,9 +76,9 @@ def generated_files() -> dict[str, str]:
     """Path below the source tree → content, of everything that is generated."""
     files = {"session_cli/cli/help.txt": help_text()}
     for path, command in _all_commands():
-        files[f"man/session{''.join('-' + part for part in path)}.1"] = _man_page(path, command)
-    files["man/session-json.5"] = _json_page()
-    files["man/session-chaos.5"] = _chaos_page()
+        files[f"man/man1/session{''.join('-' + part for part in path)}.1"] = _man_page(path, command)
+    files["man/man5/session-json.5"] = _json_page()
+    files["man/man5/session-chaos.5"] = _chaos_page()
     for shell, script in SCRIPTS.items():
         files[f"completions/session.{shell}"] = script
     return files
@@ -279,7 +279,7 @@ def main() -> None:
     top = Path(sys.argv[1])
     for name, content in generated_files().items():
         path = top / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
         typer.echo(name)
 
