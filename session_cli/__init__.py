@@ -2,6 +2,8 @@
 
 The Python API is the class `Client`, and the errors that it raises, in `session_cli.errors`:
 
+    from pathlib import Path
+
     from session_cli import Client
     from session_cli.errors import NetworkError
 

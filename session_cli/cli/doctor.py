@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..errors import SessionError
 from .context import App
 from .exit_codes import ExitCode
 from .output import Painter, json_object
@@ -67,7 +67,7 @@ def _subject(app: App) -> Subject:
 
     try:
         settings = app.profile_name, app.network_name, app.proxy_url
-    except UsageError:
+    except SessionError:
         app.without_configuration()
         settings = app.profile_name, app.network_name, app.proxy_url
     profile, network, proxy = settings

@@ -19,7 +19,7 @@ class ProxyKind(StrEnum):
 
     TOR = "Tor"
     SOCKS = "a SOCKS5 proxy"
-    HTTP = "something that accepts connections"  # what it is, an HTTP proxy shows only when it connects somewhere
+    HTTP = "something"  # an HTTP proxy shows what it is only when it connects somewhere
     OTHER = "no SOCKS5 proxy"
 
 

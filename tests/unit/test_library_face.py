@@ -7,11 +7,14 @@ import inspect
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 import session_cli
 from session_cli import Client, errors
+
+TOP = Path(__file__).resolve().parent.parent.parent
 
 
 def test_what_is_promised_is_there() -> None:
@@ -24,8 +27,8 @@ def test_what_is_promised_is_there() -> None:
 
 def test_importing_it_loads_nothing() -> None:
     code = "import sys, session_cli; print(*{'typing', 'nacl', 'apsw', 'requests'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "", done.stderr
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=TOP, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
 
 
 def test_the_example_calls_what_there_is() -> None:
@@ -42,8 +45,11 @@ def test_the_example_calls_what_there_is() -> None:
     for name, keywords in called:
         assert set(keywords) <= set(inspect.signature(getattr(Client, name)).parameters)
     imported = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert [alias.name for node in imported for alias in node.names] == ["Client", "NetworkError"]
-    assert errors.NetworkError
+    assert [(node.module, alias.name) for node in imported for alias in node.names] == [
+        ("pathlib", "Path"),
+        (session_cli.__name__, "Client"),
+        (errors.__name__, errors.NetworkError.__name__),
+    ]
 
 
 def test_everything_public_is_documented() -> None:

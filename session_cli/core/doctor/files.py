@@ -213,8 +213,8 @@ def check_locks(subject: Subject) -> Iterator[Finding]:
         holder = holder_of(path)
         if holder is not None:
             held = True
-            who = "another process" if holder == UNKNOWN_HOLDER else f"process {holder}"
-            yield info(f"{who} holds {path.relative_to(_root_of(path, subject))}; others wait for it.".capitalize())
+            who = "Another process" if holder == UNKNOWN_HOLDER else f"Process {holder}"
+            yield info(f"{who} holds {path.relative_to(_root_of(path, subject))}; others wait for it.")
     if not held:
         yield ok("No lock is held.")
 

@@ -40,7 +40,8 @@ def check_versions(subject: Subject) -> Iterator[Finding]:
     )
     if not cipher:
         yield problem(
-            "The database library has no encryption.", "Install apsw-sqlite3mc in place of apsw: pip install -U ..."
+            "The database library has no encryption: it is apsw, not apsw-sqlite3mc.",
+            "pip uninstall apsw; pip install --force-reinstall apsw-sqlite3mc",
         )
     if ssl.OPENSSL_VERSION_INFO[:2] < _OLD_OPENSSL:
         yield warning(

@@ -97,7 +97,7 @@ def check_proxy(subject: Subject) -> Iterator[Finding]:
         subject.proxy_is_down = True
         yield problem("What listens at the proxy's address is no SOCKS5 proxy.", "Correct --proxy or SESSION_PROXY.")
     else:
-        yield ok(f"{kind} answers.".capitalize() if kind is not ProxyKind.TOR else "Tor answers.")
+        yield ok(f"{kind[0].upper()}{kind[1:]} answers.")
 
 
 def _reason_not_to_ask(subject: Subject) -> str | None:

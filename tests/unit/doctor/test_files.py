@@ -140,13 +140,15 @@ def test_locks(profile: Path, subject: SubjectMaker) -> None:
     path = profile / "receive.lock"
     assert holder_of(path) is None
     assert not path.exists(), "looking makes nothing"
+    path = profile.with_name("Some.One") / path.name
+    path.parent.mkdir()
     assert statuses(files.check_locks(subject())) == ["ok"]
     with FileLock(path, 0):
         assert holder_of(path) == os.getpid()
         findings = list(files.check_locks(subject()))
         assert statuses(findings) == ["info"]
-        assert f"process {os.getpid()} holds default/receive.lock" in findings[0].message.lower()
+        assert f"Process {os.getpid()} holds Some.One/receive.lock" in findings[0].message
     assert holder_of(path) is None
     with FileLock(path, 0):
         path.write_bytes(b"")
-        assert "nother process holds" in text(files.check_locks(subject()))
+        assert "Another process holds" in text(files.check_locks(subject()))
