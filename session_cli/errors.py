@@ -16,6 +16,7 @@
     │   └── NodeFailed
     ├── ServiceRefused                 permanent: the other side understood, and said no
     │   └── FileGone                   FileTooLargeForServer
+    ├── HookFailed                     NotificationFailed
     └── StoreError
         ├── NotConfigured              ProfileExists          WrongNetwork
         ├── CannotCreate
@@ -228,6 +229,18 @@ class FileTooLargeForServer(ServiceRefused):
     """The file server refuses a file of this size."""
 
     slug = "file_too_large_for_server"
+
+
+class HookFailed(SessionError):
+    """A command that was to handle an event failed; the event stays unread."""
+
+    slug = "hook_failed"
+
+
+class NotificationFailed(SessionError):
+    """Nothing can be shown on the desktop; the events stay unread."""
+
+    slug = "notification_failed"
 
 
 class StoreError(SessionError):

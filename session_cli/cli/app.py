@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "phrase": ("account", "Show the recovery phrase."),
     "send": ("send", "Send a message."),
     "recv": ("recv", "Receive what is new."),
+    "cursor": ("cursor", "List, reset and delete the readers of recv."),
+    "outbox": ("outbox", "List, send and drop what waits to be sent."),
     "attach": ("attach", "Send, list and save files."),
     "network": ("network", "Show the way into the network."),
     "doctor": ("doctor", "Check this installation, and say what to do about what is wrong."),

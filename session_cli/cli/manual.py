@@ -29,11 +29,12 @@ HELP_WIDTH = 78
 
 EXIT_CODES = {
     ExitCode.OK: "Done.",
-    ExitCode.NEGATIVE: "A negative answer: nothing came, with --fail-empty; doctor found a problem.",
+    ExitCode.NEGATIVE: "A negative or partial answer: nothing came, some recipients, files or a hook failed, "
+    "doctor found a problem.",
     ExitCode.USAGE: "The command line makes no sense.",
     ExitCode.DATA: "Bad data: an id, a phrase, an address or a file that is not what it should be.",
     ExitCode.NO_INPUT: "A file or stream that was named can't be read.",
-    ExitCode.REFUSED: "A service refused for good: the file is gone, or the request not allowed.",
+    ExitCode.REFUSED: "A service refused for good: the file is gone, the request not allowed, no desktop is there.",
     ExitCode.BUG: "A bug in session.",
     ExitCode.CANT_CREATE: "The account, or a file to be written, exists already.",
     ExitCode.IO: "Reading or writing failed: disk full, read-only, no permission.",

@@ -24,6 +24,16 @@ def json_object(type: str, **fields: Any) -> dict[str, Any]:
     return {"v": JSON_VERSION, "type": type, **fields}
 
 
+def json_line(value: dict[str, Any]) -> str:
+    """An object as text, without the end of its line."""
+    import json
+    import re
+
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Control characters and line ends to some readers, though not to JSON.
+    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def message_json(message: Message) -> dict[str, Any]:
     """A message as `--json` shows it; see session-json(5)."""
     expires = None

@@ -1,56 +1,323 @@
-"""`recv`: what is new, once."""
+"""`recv`: what is new, once for each reader."""
 
 from __future__ import annotations
 
 import math
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..errors import AttachmentCorrupt, CannotCreate, HookFailed, NetworkError, ServiceRefused, UsageError
+from . import completing
 from .context import App
 from .exit_codes import ExitCode
-from .output import message_json, message_text
+from .notify import Notifier, Shown
+from .output import json_line, message_json, message_text
 from .text import counted
 from .typer_app import single_command
 
 if TYPE_CHECKING:
+    from ..core.client import Client
+    from ..core.inbox import Batch, Reading, Trouble
+    from ..core.model import Event
     from ..core.receiving import PollResult
+    from .event_output import EventWriter
+    from .hook import Hook
+
+
+class FileNames(StrEnum):
+    """How downloaded files are called."""
+
+    NAME = "name"
+    ID = "id"
+    TIME = "time"
 
 
 def recv(
     ctx: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on for ever, through network failures.")] = False,
+    interval: Annotated[
+        float | None,
+        typer.Option("--interval", help="Seconds between polls of --follow (default: 5).", metavar="SECONDS", min=0.5),
+    ] = None,
     wait: Annotated[
         float,
         typer.Option("--wait", help="Wait up to so many seconds for the first message.", metavar="SECONDS", min=0),
     ] = 0.0,
+    most: Annotated[
+        int | None, typer.Option("--max", help="End after so many; the others stay unread.", metavar="N", min=1)
+    ] = None,
     peek: Annotated[bool, typer.Option("--peek", help="Show without marking as received.")] = False,
+    cursor: Annotated[
+        str | None,
+        typer.Option("--cursor", help="Read as a reader of this name, with a place of its own.", metavar="NAME"),
+    ] = None,
+    sender: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Only from this sender; the others stay unread.",
+            metavar="WHO",
+            autocompletion=completing.recipients,
+        ),
+    ] = None,
+    types: Annotated[
+        list[str] | None, typer.Option("--type", help="Only events of this type; may be repeated.", metavar="TYPE")
+    ] = None,
     fail_empty: Annotated[bool, typer.Option("--fail-empty", help="Exit with 1 if nothing came.")] = False,
+    download: Annotated[
+        Path | None, typer.Option("--download", help="Save files into this folder.", metavar="DIR", readable=False)
+    ] = None,
+    download_name: Annotated[
+        FileNames | None,
+        typer.Option(
+            "--download-name", help="How saved files are called: name (the sender's), id or time first.", metavar="HOW"
+        ),
+    ] = None,
+    no_attachments: Annotated[
+        bool, typer.Option("--no-attachments", help="Save no files, whatever the configuration says.")
+    ] = False,
+    command: Annotated[
+        str | None, typer.Option("--exec", help="Run CMD for each event, its JSON on standard input.", metavar="CMD")
+    ] = None,
+    shell: Annotated[bool, typer.Option("--exec-shell", help="Hand CMD to sh -c.")] = False,
+    exec_timeout: Annotated[
+        float,
+        typer.Option("--exec-timeout", help="CMD has failed after so many seconds.", metavar="SECONDS", min=0.1),
+    ] = 60.0,
+    exec_retry: Annotated[
+        int | None,
+        typer.Option("--exec-retry", help="Try CMD N times more, then pass over the event.", metavar="N", min=0),
+    ] = None,
+    notify: Annotated[bool, typer.Option("--notify", help="Show desktop notifications.")] = False,
+    notify_show: Annotated[
+        Shown | None, typer.Option("--notify-show", help="How much: all, name or nothing.", metavar="WHAT")
+    ] = None,
+    also_print: Annotated[
+        bool, typer.Option("--print", help="With --exec or --notify: write to stdout as well.")
+    ] = False,
 ) -> int:
     """Receive what is new, oldest first.
 
-    Every message is shown once: it counts as received when it has been written out. If that fails half way, the next
-    recv begins with the message that was not shown.
+    Every event is shown once: it counts as received when it has been written out, or when the command or notification
+    for it has succeeded. If that fails half way, the next recv begins with the event that was not shown. Each --cursor
+    is a reader of its own and sees everything; without one, all recv share a reader, and the events.
+
+    With --exec, CMD is cut into words and run without a shell; the fields are in its environment too (SESSION_BODY,
+    SESSION_SENDER_ID …, see session-json(5)). Where it fails, recv ends with 1, and the event stays unread; with
+    --exec-retry it is passed over at last. --exec and --notify take the place of writing to stdout.
     """
     app: App = ctx.obj
-    if not math.isfinite(wait):
-        raise UsageError("--wait takes a number of seconds.")
-    painter = app.painter()
-    shown = 0
+    if not math.isfinite(wait) or not math.isfinite(exec_timeout):
+        raise UsageError("A time that never ends: give a number of seconds; --follow goes on for ever.")
+    _check_combinations(follow=follow, wait=wait, fail_empty=fail_empty, command=command, notify=notify, peek=peek)
+    if (shell or exec_retry is not None) and command is None:
+        raise UsageError("--exec-shell and --exec-retry go with --exec.")
+    if also_print and command is None and not notify:
+        raise UsageError("--print goes with --exec or --notify.")
+    if download is not None and not download.is_dir():
+        raise CannotCreate(f"There is no folder {download} to save files in.")
     with app.open_client() as client:
-        for event in client.receive(wait=wait, peek=peek, polled=lambda result: _remark(app, result)):
-            if app.json:
-                app.emit_json(message_json(event.message))
-            else:
-                app.emit(message_text(event.message, painter))
-            shown += 1
-    return ExitCode.NEGATIVE if fail_empty and not shown else ExitCode.OK
+        delivery = _Delivery(app, client, folder=None if no_attachments else download, retries=exec_retry)
+        delivery.file_names = download_name or FileNames.NAME
+        if command is not None:
+            delivery.hook = _hook(app, client, command, shell=shell, timeout_s=exec_timeout)
+        if notify:
+            delivery.notifier = Notifier(notify_show or Shown.ALL, app.environ)
+        if also_print or (command is None and not notify):
+            from .event_output import EventWriter
+
+            delivery.writer = EventWriter(delivery.render)
+        reading = _reading(
+            app, client, delivery, cursor=cursor, sender=sender, types=types, most=most, wait=wait, follow=follow,
+            interval=interval, peek=peek,
+        )  # fmt: skip
+        with closing(client.batches(reading)) as batches:
+            for batch in batches:
+                delivery.handle(batch)
+    if delivery.incomplete or (fail_empty and not delivery.handled):
+        return ExitCode.NEGATIVE
+    return ExitCode.OK
 
 
-def _remark(app: App, result: PollResult) -> None:
-    if result.skipped:
-        verb = "was" if result.skipped == 1 else "were"
-        app.note(f"session: {counted(result.skipped, 'message')} could not be read and {verb} skipped.")
+def _check_combinations(
+    *, follow: bool, wait: float, fail_empty: bool, command: str | None, notify: bool, peek: bool
+) -> None:
+    if follow and (wait or fail_empty):
+        raise UsageError("--follow goes on for ever; it excludes --wait and --fail-empty.")
+    if peek and (command is not None or notify):
+        raise UsageError("--peek only looks; it excludes --exec and --notify.")
+
+
+def _hook(app: App, client: Client, command: str, *, shell: bool, timeout_s: float) -> Hook:
+    from .hook import Hook
+
+    # What the command says goes out by the same profile and the same way as what we say.
+    ours = {"SESSION_PROFILE": client.profile_name}
+    if app.network_name is not None:
+        ours["SESSION_NETWORK"] = app.network_name
+    if app.proxy_url is not None:
+        ours["SESSION_PROXY"] = app.proxy_url
+    return Hook(command, shell=shell, timeout_s=timeout_s, environ={**app.environ, **ours})
+
+
+def _reading(
+    app: App,
+    client: Client,
+    delivery: _Delivery,
+    *,
+    cursor: str | None,
+    sender: str | None,
+    types: list[str] | None,
+    most: int | None,
+    wait: float,
+    follow: bool,
+    interval: float | None,
+    peek: bool,
+) -> Reading:
+    from ..core.client import DEFAULT_READER
+    from ..core.inbox import Reading, select
+
+    troubles = _Troubles(app)
+
+    def polled(result: PollResult) -> None:
+        troubles.over()
+        if result.skipped:
+            verb = "was" if result.skipped == 1 else "were"
+            app.note(f"session: {counted(result.skipped, 'message')} could not be read and {verb} skipped.")
+
+    return Reading(
+        DEFAULT_READER if cursor is None else cursor,
+        select(
+            sender=client.resolve(app.text_argument(sender)) if sender is not None else None,
+            types=types or (),
+            since_ms=None,
+        ),
+        # A command may take long, and others shall read on meanwhile.
+        size=1 if delivery.hook else 200,
+        most=most,
+        wait=wait,
+        follow=follow,
+        interval=5.0 if interval is None else interval,
+        peek=peek,
+        polled=polled,
+        trouble=troubles.note,
+        recall=delivery.writer.recall if delivery.writer and not delivery.hook and not delivery.notifier else None,
+    )
+
+
+@dataclass(slots=True)
+class _Troubles:
+    """Says once that the network is gone, and that it is back."""
+
+    app: App
+    known: bool = False
+
+    def note(self, trouble: Trouble) -> None:
+        if not self.known:
+            self.known = True
+            self.app.note(f"session: {trouble.message} Trying again until it works.")
+
+    def over(self) -> None:
+        if self.known:
+            self.known = False
+            self.app.note("session: It works again.")
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """Brings events to where they are wanted."""
+
+    app: App
+    client: Client
+    folder: Path | None
+    retries: int | None
+    file_names: FileNames = FileNames.NAME
+    hook: Hook | None = None
+    notifier: Notifier | None = None
+    writer: EventWriter | None = None
+    handled: int = field(default=0, init=False)
+    incomplete: bool = field(default=False, init=False)
+
+    def render(self, event: Event) -> bytes:
+        message = event.message
+        text = json_line(message_json(message)) if self.app.json else message_text(message, self.app.painter())
+        return text.encode("utf-8", errors="surrogatepass") + b"\n"
+
+    def handle(self, batch: Batch) -> None:
+        """Deliver a batch. Raises OSError, HookFailed, NotificationFailed; what was delivered before is taken."""
+        if self.folder is not None:
+            batch.events = [self._with_files(event) for event in batch.events]
+        if self.writer is not None and self.hook is None and self.notifier is None:
+            self.writer.write(batch)
+        else:
+            self._hand_over(batch)
+        self.handled += batch.taken
+
+    def _hand_over(self, batch: Batch) -> None:
+        if self.notifier is not None:
+            self.notifier.show(batch.events)
+        for event in batch.events:
+            if self.writer is not None:
+                self.writer.write_one(event)
+            if self.hook is not None:
+                self._run_hook(self.hook, event)
+            batch.take([event])
+
+    def _run_hook(self, hook: Hook, event: Event) -> None:
+        from .hook import fields_of, pause_before
+
+        values = message_json(event.message)
+        data = (json_line(values) + "\n").encode("utf-8", errors="surrogatepass")
+        attempt = 0
+        while True:
+            try:
+                hook.run(data, fields_of(event.message, event.type, values))
+                return
+            except HookFailed as error:
+                what = f"The command for message {event.message.id} failed. {error.message}"
+                if self.retries is None:
+                    raise HookFailed(f"{what} The message stays unread; the next recv begins with it.") from None
+                if attempt == self.retries:
+                    self.app.say(f"session: {what} It is passed over.")
+                    self.incomplete = True
+                    return
+            attempt += 1
+            pause_before(attempt)
+
+    def _with_files(self, event: Event) -> Event:
+        from dataclasses import replace
+
+        message = event.message
+        if self.folder is None or event.message.direction == "outgoing":
+            return event
+        for index, file in enumerate(message.attachments):
+            if file.saved is not None:
+                continue
+            prefix = {
+                FileNames.NAME: "",
+                FileNames.ID: f"{message.id}-",
+                FileNames.TIME: f"{_compact_time(message.timestamp_ms)}-",
+            }[self.file_names]
+            try:
+                self.client.save_attachment(message.id, index, self.folder, prefix=prefix, progress=self.app.progress())
+            except (NetworkError, ServiceRefused, AttachmentCorrupt) as error:
+                self.incomplete = True
+                self.app.say(
+                    f"session: A file of message {message.id} could not be saved: {error.message} "
+                    f"To try again: session attach save {message.id} --number {index + 1}"
+                )
+        return replace(event, message=self.client.message(message.id))
+
+
+def _compact_time(milliseconds: int) -> str:
+    import time
+
+    return time.strftime("%Y%m%dT%H%M%S", time.localtime(milliseconds / 1000))
 
 
 commands = {"recv": single_command("recv", recv)}

@@ -6,15 +6,13 @@ Everything is synchronous. A `Client` belongs to one thread; several processes m
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CannotCreate, InvalidInput, NetworkError, UsageError
-from ..file_lock import FileLock
+from ..errors import CannotCreate, InvalidInput, NetworkError, ServiceRefused, SessionError, StoreLocked, UsageError
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from .profile import DEFAULT_PROFILE, NetworkChoice, Profile, create_profile, key_sources, open_profile
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from ..network.network import Network
     from ..store.records import AttachmentRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
+    from .inbox import Batch, Inbox, Reading
     from .model import Event, Message
     from .receiving import PollResult, Receiver
     from .sending import Sender
@@ -32,9 +31,6 @@ DEFAULT_READER = "default"
 TOR_PROXY = "socks5h://127.0.0.1:9050"
 """Where Tor listens for other programs of this machine."""
 _TOR_PORTS = (9050, 9150)
-POLL_INTERVAL_S = 1.5
-_LOCK_TIMEOUT_S = 60.0
-_BATCH = 200
 
 
 def choose_network(reference: str) -> NetworkChoice:
@@ -236,29 +232,99 @@ class Client:
         *,
         attachments: Sequence[Path | OutgoingFile] = (),
         quote: int | None = None,
+        queue: bool = False,
         progress: ProgressReport | None = None,
     ) -> Message:
         """Send a message; returns once the recipient's swarm has proved that it holds it.
 
-        `attachments` are uploaded first. `quote` is the local id of the message that this one answers.
-        Raises EmptyMessage, MessageTooLong, InvalidAccountId, NetworkError, ServiceRefused and, for attachments,
-        UnreadableInput, AttachmentTooLarge.
+        `attachments` are uploaded first. `quote` is the local id of the message that this one answers. With `queue`,
+        where the network can't be reached, the message waits in the outbox, and its status is `queued`; the next `send`
+        or `receive` sends it. Raises EmptyMessage, MessageTooLong, InvalidAccountId, ServiceRefused; NetworkError,
+        without `queue`; and for attachments UnreadableInput, AttachmentTooLarge and, with `queue` too, NetworkError.
+        """
+        (sent,) = self.send_to_all(
+            [to], body, attachments=attachments, quote=quote, queue=queue, progress=progress, stop=True
+        )
+        if isinstance(sent, SessionError):
+            raise sent
+        return sent
+
+    def send_to_all(
+        self,
+        to: Sequence[str],
+        body: str = "",
+        *,
+        attachments: Sequence[Path | OutgoingFile] = (),
+        quote: int | None = None,
+        queue: bool = False,
+        progress: ProgressReport | None = None,
+        stop: bool = False,
+    ) -> Iterator[Message | SessionError]:
+        """Send one message to each of several people; yields what became of it, in their order, as it becomes known.
+
+        All of them are looked up, and the files uploaded, before anything is sent. A NetworkError or ServiceRefused is
+        yielded, for the others may fare better; everything else is raised, as `send` does. Each has `timeout`
+        seconds. With `stop`, the first failure is raised.
         """
         from ..network.clock import Deadline
         from .sending import check_body
 
-        deadline = Deadline(self._timeout)
-        recipient = self.resolve(to)
+        recipients = list(dict.fromkeys(self.resolve(name) for name in to))
         check_body(body)
         quoted = self._row(quote) if quote is not None else None
         files = self._open_files(attachments) if attachments else []
         rows: list[AttachmentRow] = []
+        deadline = Deadline(self._timeout)
         for file in files:
             with file.source:
                 rows.append(self._attachments.upload(file, deadline, progress))
-        sent = self._sender.send(recipient, body, deadline, attachments=tuple(rows), quoted=quoted)
-        self._sender.resend_own_copies(deadline)
-        return self._message(sent)
+        hold = not self._flush_outbox(deadline) and queue
+        for recipient in recipients:
+            try:
+                sent = self._sender.send(
+                    recipient, body, deadline, attachments=tuple(rows), quoted=quoted, queue=queue, hold=hold
+                )
+            except (NetworkError, ServiceRefused) as error:
+                if stop:
+                    raise
+                yield error
+            else:
+                hold = hold or sent.status == "queued"
+                yield self._message(sent)
+            deadline = Deadline(self._timeout)
+        if not hold:
+            self._sender.resend_own_copies(deadline)
+
+    # The outbox.
+
+    def outbox(self) -> list[Message]:
+        """The messages that wait to be sent, oldest first."""
+        return [self.message(message_id) for message_id in self._store.messages.queued()]
+
+    def flush_outbox(self, message_id: int | None = None) -> list[Message]:
+        """Send what waits in the outbox, or one message of it, and return what was sent.
+
+        Raises NetworkError at the first that can't be sent now, StoreLocked where another process is at it.
+        """
+        from ..network.clock import Deadline
+
+        return [self._message(row) for row in self._sender.flush(Deadline(self._timeout), only=message_id)]
+
+    def drop_from_outbox(self, message_id: int) -> Message:
+        """Let a message that waits in the outbox never be sent. Raises InvalidInput if it is not there."""
+        from ..network.clock import Deadline
+
+        return self._message(self._sender.drop(message_id, Deadline(self._timeout)))
+
+    def _flush_outbox(self, deadline: Deadline) -> bool:
+        """Send what waits in the outbox, if that can be done now. Returns whether nothing is left that waits."""
+        try:
+            self._sender.flush(deadline)
+        except NetworkError:
+            return False
+        except StoreLocked:
+            pass  # somebody else is sending it
+        return True
 
     def _open_files(self, attachments: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
         from ..protocol.content import MAX_ATTACHMENTS
@@ -277,67 +343,62 @@ class Client:
         """Fetch what is new from our swarm into the store. Another process that polls is waited for."""
         from ..network.clock import Deadline
 
-        deadline = Deadline(self._timeout)
-        with self._receiving(deadline):
-            return self._poll(deadline)
+        return self.inbox.poll(Deadline(self._timeout))
 
     def _poll(self, deadline: Deadline) -> PollResult:
-        self._sender.resend_own_copies(deadline)
+        if self._store.has_deliveries():
+            self._flush_outbox(deadline)
+            self._sender.resend_own_copies(deadline)
         return self._receiver.poll(deadline)
+
+    @cached_property
+    def inbox(self) -> Inbox:
+        """The events of this account, and the readers of them."""
+        from .inbox import Inbox
+
+        return Inbox(self._profile, self._poll, self._message)
+
+    def batches(self, reading: Reading) -> Generator[Batch, None, None]:
+        """Events in batches, for those who take several at once; see `Inbox.batches`."""
+        return self.inbox.batches(reading, self._timeout)
 
     def receive(
         self,
         *,
         reader: str = DEFAULT_READER,
         wait: float = 0.0,
+        follow: bool = False,
+        interval: float = 5.0,
+        most: int | None = None,
+        sender: str | None = None,
         peek: bool = False,
         polled: Callable[[PollResult], None] | None = None,
     ) -> Generator[Event, None, None]:
-        """Poll, and yield every event that `reader` has not had yet, oldest first.
+        """Yield every event that `reader` has not had yet, oldest first: what is in the store, then what a poll brings.
 
         Each event counts as taken once the caller asks for the next one (or the iteration ends), unless `peek` is set:
         whoever dies while handling an event is given it again. With `wait`, keeps polling for that many seconds until
-        there is something. `polled` is told what each poll brought. Other processes that receive wait meanwhile.
+        there is something; with `follow`, for ever, every `interval` seconds, getting over a network that is down.
+        `most` limits how many come; `sender` (named as in `send`) wants those of one person only, the others stay
+        unread. `polled` is told what each poll brought. Other processes that read as the same reader wait meanwhile.
         """
-        from ..network.clock import Deadline
-        from .receiving import PollResult
+        from .inbox import Reading, select
 
-        end = time.monotonic() + wait
-        while True:
-            deadline = Deadline(self._timeout)
-            with self._receiving(deadline):
-                try:
-                    result = self._poll(deadline)
-                except NetworkError:
-                    # Who waits, waits for the network as well.
-                    if end - time.monotonic() <= POLL_INTERVAL_S:
-                        raise
-                    result = PollResult()
-                if polled is not None:
-                    polled(result)
-                left = end - time.monotonic()
-                if self._store.events.has_unread(reader) or left <= 0:
-                    yield from self._unread(reader, peek=peek)
-                    return
-            time.sleep(min(POLL_INTERVAL_S, left))
-
-    def _unread(self, reader: str, *, peek: bool) -> Generator[Event, None, None]:
-        from .model import Event
-
-        after = None
-        while rows := self._store.events.after_reader(reader, _BATCH, after):
-            for row in rows:
-                yield Event(row.seq, row.type, self._message(row.message))
-                if not peek:
-                    with self._store.transaction():
-                        self._store.events.take(reader, row.seq)
-            after = rows[-1].seq
-
-    @contextmanager
-    def _receiving(self, deadline: Deadline) -> Iterator[None]:
-        patience = deadline.limit(_LOCK_TIMEOUT_S)
-        with FileLock(self._profile.folder / "receive.lock", patience, purpose="to receive messages"):
-            yield
+        reading = Reading(
+            reader,
+            select(sender=self.resolve(sender) if sender is not None else None),
+            most=most,
+            wait=wait,
+            follow=follow,
+            interval=interval,
+            peek=peek,
+            polled=polled or (lambda _: None),
+        )
+        with closing(self.batches(reading)) as batches:
+            for batch in batches:
+                for event in batch.events:
+                    yield event
+                    batch.take([event])
 
     # Messages and their files.
 
@@ -357,12 +418,14 @@ class Client:
         target: Path,
         *,
         overwrite: bool = False,
+        prefix: str = "",
         progress: ProgressReport | None = None,
     ) -> Path:
         """Download, check and decrypt one attachment (`index` counts from 0) into a file; returns its path.
 
-        A folder as `target` keeps the sender's name, made safe, and numbered if it is taken. A file that exists is
-        refused unless `overwrite` is set. Nothing appears under the name before the whole file is there and genuine.
+        A folder as `target` keeps the sender's name, made safe, after `prefix`, and numbered if it is taken. A file
+        that exists is refused unless `overwrite` is set. Nothing appears under the name before the whole file is there
+        and genuine.
         """
         from ..network.clock import Deadline
         from .file_names import numbered, safe_file_name
@@ -370,7 +433,7 @@ class Client:
 
         row = self._attachment_row(message_id, index)
         into_folder = check_target(target, overwrite=overwrite)
-        name = safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
+        name = prefix + safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
         with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
             place = target / name if into_folder else target
             number = 2

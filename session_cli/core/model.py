@@ -41,7 +41,8 @@ class Message:
     """A message of either direction.
 
     `id` is local and stable; `(sender.id, timestamp_ms)` names it across devices; `hash` is the swarm's. `status`:
-    `received`; or for our own `pending`, `sent` (stored in the recipient's swarm) or `failed`. `request`: from
+    `received`; or for our own `pending` (being sent), `sent` (stored in the recipient's swarm), `queued` (waits in the
+    outbox) or `failed`. `request`: from
     somebody whom we never wrote to.
     """
 
@@ -67,6 +68,15 @@ class Event:
     seq: int
     type: str
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A reader of the log: how many events it has before it, and since when there is such a reader (ms)."""
+
+    name: str
+    unread: int
+    made_ms: int
 
 
 def attachment_of(row: AttachmentRow) -> Attachment:

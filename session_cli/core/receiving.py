@@ -5,22 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..errors import MalformedMessage, NetworkError, ProtocolError, ServiceRefused
+from ..errors import NetworkError, ServiceRefused
 from ..network.clock import Deadline
 from ..network.swarm import Page, Poll
-from ..protocol import content as contents
-from ..protocol import session_v1
 from ..protocol.account import AccountId
-from ..protocol.payload import AttachmentPointer, Content, Ignored, VisibleMessage
-from ..protocol.session_v1 import OpenedMessage
-from ..protocol.storage_rpc import Namespace, StoredMessage
-from ..store.records import AttachmentRow, NewMessage
+from ..protocol.storage_rpc import Namespace
 from .profile import Profile
 
 if TYPE_CHECKING:
     from ..network.network import Network
+    from .intake import Intake
 
 LOG = logging.getLogger(__name__)
 MAX_PAGES = 200
@@ -98,6 +95,13 @@ class Receiver:
                 break
         return result, page.node
 
+    @cached_property
+    def _intake(self) -> Intake:
+        # Only for messages: a poll that brings none must not pay for loading what reads them.
+        from .intake import Intake
+
+        return Intake(self._profile)
+
     @property
     def _account(self) -> AccountId:
         return self._profile.identity.account_id
@@ -107,7 +111,7 @@ class Receiver:
         result = PollResult(skipped=page.malformed())
         unseen = self._store.swarm.unseen(self._account, Namespace.MESSAGES, (m.hash for m in messages))
         # Decrypting comes before the transaction, so that other processes don't wait for it.
-        opened = [(stored, self._open(stored)) for stored in messages if stored.hash in unseen]
+        opened = [(stored, self._intake.open(stored)) for stored in messages if stored.hash in unseen]
         with self._store.transaction():
             for stored, outcome in opened:
                 if not self._store.swarm.mark_seen(
@@ -116,7 +120,7 @@ class Receiver:
                     continue
                 try:
                     with self._store.part():
-                        result += self._take_message(stored, outcome, now_ms)
+                        result += self._intake.take(stored, outcome, now_ms)
                 except (ArithmeticError, TypeError, ValueError) as error:
                     # Every field was checked before; should a check be missing, one message is lost and not all.
                     LOG.warning("A message could not be stored (%s); it is skipped.", type(error).__name__)
@@ -133,81 +137,3 @@ class Receiver:
             if opened:
                 self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS)
         return result
-
-    def _open(self, stored: StoredMessage) -> tuple[OpenedMessage, Content] | ProtocolError:
-        try:
-            opened = session_v1.decode_message(self._profile.identity, stored.data)
-            content = contents.parse(opened.content)
-            if content.timestamp_ms is not None and content.timestamp_ms != opened.timestamp_ms:
-                raise MalformedMessage("A message's two times differ.")
-        except ProtocolError as error:
-            return error
-        return opened, content
-
-    def _take_message(
-        self, stored: StoredMessage, outcome: tuple[OpenedMessage, Content] | ProtocolError, now_ms: int
-    ) -> PollResult:
-        if isinstance(outcome, ProtocolError):
-            LOG.info("skipped a message: %s", outcome.message)
-            self._store.swarm.skip(stored.hash, outcome.slug, now_ms)
-            return PollResult(skipped=1)
-        opened, content = outcome
-        payload = content.payload
-        if not isinstance(payload, VisibleMessage):
-            what = payload.what if isinstance(payload, Ignored) else type(payload).__name__
-            LOG.info("ignored a message: %s", what)
-            self._store.swarm.skip(stored.hash, what, now_ms)
-            return PollResult(ignored=1)
-        return self._take_visible(stored, opened, content, payload, now_ms=now_ms)
-
-    def _take_visible(
-        self, stored: StoredMessage, opened: OpenedMessage, content: Content, payload: VisibleMessage, *, now_ms: int
-    ) -> PollResult:
-        sender = opened.sender_id
-        outgoing = sender == self._account
-        conversation = contents.conversation_of(self._account, sender, payload)
-        people = self._store.people
-        if outgoing:
-            if conversation != self._account:
-                people.approve(conversation, by_us=True)
-        else:
-            people.approve(sender, by_us=False)
-            if payload.profile and payload.profile.name:
-                people.set_name(sender, payload.profile.name, payload.profile.updated_s)
-        message_id = self._store.messages.add(
-            NewMessage(
-                conversation=conversation,
-                direction="outgoing" if outgoing else "incoming",
-                sender=sender,
-                sent_ms=opened.timestamp_ms,
-                stored_ms=now_ms,
-                body=payload.body,
-                status="sent" if outgoing else "received",
-                quote_author=payload.quote.author if payload.quote else None,
-                quote_ms=payload.quote.timestamp_ms if payload.quote else None,
-                expire_mode=content.expiration.mode.name.lower(),
-                expire_s=content.expiration.seconds,
-                request=not outgoing and not people.is_approved(sender),
-                hash=stored.hash,
-                attachments=tuple(_attachment(pointer) for pointer in payload.attachments),
-            )
-        )
-        if message_id is None:
-            return PollResult()
-        self._store.events.add("message", message_id)
-        return PollResult(new=1)
-
-
-def _attachment(pointer: AttachmentPointer) -> AttachmentRow:
-    return AttachmentRow(
-        url=pointer.url,
-        key=pointer.key,
-        digest=pointer.digest,
-        size=pointer.size,
-        content_type=pointer.content_type,
-        name=pointer.file_name,
-        voice=pointer.voice,
-        width=pointer.width,
-        height=pointer.height,
-        caption=pointer.caption,
-    )

@@ -7,12 +7,23 @@ go out at the same time. What counts as sent is what the recipient's swarm has p
 from __future__ import annotations
 
 import logging
+import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..errors import ClockOutOfSync, EmptyMessage, MessageTooLong, NetworkError, ServiceRefused, SessionError
+from ..errors import (
+    ClockOutOfSync,
+    EmptyMessage,
+    InvalidInput,
+    MessageTooLong,
+    NetworkError,
+    ServiceRefused,
+    SessionError,
+)
+from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
 from ..protocol import content as contents
@@ -29,17 +40,41 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 COPIES_AT_ONCE = 4
+MOST_CHARACTERS = contents.MAX_BODY_CODE_POINTS
+"""In one message."""
+LOCK_TIMEOUT_S = 60.0
 CLOCK_AHEAD_MS = 10_000
 """Swarms refuse what is dated further in the future."""
+_ABANDONED_MS = 24 * 3600 * 1000
+"""A message that is still being sent after this time is not: its process was killed."""
 
 
 def check_body(body: str) -> None:
     """Raise MessageTooLong if a body is over the protocol's limit; receivers would cut it silently."""
-    if len(body) > contents.MAX_BODY_CODE_POINTS:
+    if len(body) > MOST_CHARACTERS:
         raise MessageTooLong(
-            f"The message has {len(body):,} characters; Session takes up to {contents.MAX_BODY_CODE_POINTS:,}. "
-            "Send it as a file: session attach send TO -"
+            f"The message has {len(body):,} characters; Session takes up to {MOST_CHARACTERS:,}. "
+            "Send it in parts with --split, or as a file: session attach send TO -"
         )
+
+
+def split_body(body: str, limit: int = MOST_CHARACTERS) -> list[str]:
+    """Cut a long body into parts of up to `limit` characters: between paragraphs, lines or words where that can be.
+
+    No part is blank. Nothing but the white space at the cuts is lost.
+    """
+    parts, rest = [], body.strip()
+    while len(rest) > limit:
+        # A part shorter than half would be waste: then rather cut at something smaller.
+        window = rest[: limit + 1]
+        for pattern in (r"\n\s*\n", r"\n", r"\s"):
+            cuts = [match.start() for match in re.finditer(pattern, window) if match.start() >= limit // 2]
+            if cuts:
+                break
+        cut = cuts[-1] if cuts else limit
+        parts.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return [*parts, rest] if rest else parts
 
 
 class Sender:
@@ -58,11 +93,15 @@ class Sender:
         *,
         attachments: tuple[AttachmentRow, ...] = (),
         quoted: MessageRow | None = None,
+        queue: bool = False,
+        hold: bool = False,
     ) -> MessageRow:
         """Send one message, and return it as stored. Its status is `sent`.
 
-        Raises EmptyMessage, MessageTooLong; NetworkError or ServiceRefused if the recipient's swarm did not take it,
-        the message then stays in the store as `failed`.
+        With `queue`, where the network does not take it now, its status is `queued`: it waits in the outbox. `hold`:
+        it is not even tried, because others wait there before it.
+        Raises EmptyMessage, MessageTooLong; NetworkError (not with `queue`) or ServiceRefused if the recipient's swarm
+        did not take it, the message then stays in the store as `failed`.
         """
         if not body.strip() and not attachments:
             raise EmptyMessage("There is nothing to send: the message is empty.")
@@ -70,20 +109,90 @@ class Sender:
         network = self._network()
         quote = Quote(quoted.sender, quoted.sent_ms) if quoted else None
         message = VisibleMessage(body, tuple(map(_pointer, attachments)), quote)
-        network.prepare(deadline)
-        message_id, deliveries = self._prepare(recipient, message, attachments, network.clock.now_ms())
-        sent_ms = self._stored(message_id).sent_ms
-        outcomes = self._deliver(deliveries, deadline, dated_ms=sent_ms)
-        if sent_ms > network.clock.now_ms() + CLOCK_AHEAD_MS and isinstance(outcomes[0], ClockOutOfSync):
+        if not hold:
+            try:
+                network.prepare(deadline)
+            except NetworkError as error:
+                if not queue:
+                    raise
+                LOG.info("queued: %s", error.message)
+                hold = True
+        if hold:
+            # What time it is by the network, the last run may have learnt.
+            message_id, _ = self._prepare(recipient, message, attachments, network.clock.now_ms(), "queued")
+            return self._stored(message_id)
+        status = "queued" if queue else "pending"
+        message_id, deliveries = self._prepare(recipient, message, attachments, network.clock.now_ms(), status)
+        problem = self._send_out(message_id, message, deliveries, deadline)
+        if problem is not None:
+            LOG.info("queued: %s", problem.message)
+        return self._stored(message_id)
+
+    def _send_out(
+        self, message_id: int, message: VisibleMessage, deliveries: list[DeliveryRow], deadline: Deadline
+    ) -> NetworkError | None:
+        """Bring what is left of a message to the swarms. What keeps it in the outbox is returned; else as `send`."""
+        row = self._stored(message_id)
+        outcomes = self._deliver(deliveries, deadline, dated_ms=row.sent_ms)
+        now_ms = self._network().clock.now_ms()
+        if row.sent_ms > now_ms + CLOCK_AHEAD_MS and isinstance(outcomes[0], ClockOutOfSync):
             # No swarm takes it, and our clock has been put right meanwhile.
             self._take_back(deliveries[1:], outcomes[1:], deadline)
-            deliveries = self._redate(message_id, recipient, message, deliveries)
+            deliveries = self._redate(message_id, AccountId(row.conversation), message, deliveries)
             outcomes = self._deliver(deliveries, deadline)
-        self._conclude(message_id, deliveries, outcomes, deadline)
+        return self._conclude(message_id, deliveries, outcomes, deadline)
+
+    # The outbox.
+
+    def flush(self, deadline: Deadline, *, only: int | None = None) -> list[MessageRow]:
+        """Send what waits in the outbox, oldest first, the same bytes as ever; returns what reached its recipient.
+
+        Ends at the first message that the network does not take, by raising NetworkError. Raises StoreLocked if
+        another process is at it. What a swarm refuses for good is `failed` from then on, with a warning.
+        """
+        if not self._store.messages.queued():
+            return []
+        done: list[MessageRow] = []
+        with FileLock(self._profile.folder / "outbox.lock", 0, purpose="to send what waits in the outbox"):
+            self._network().prepare(deadline)
+            for message_id in self._store.messages.queued():
+                if only is not None and message_id != only:
+                    continue
+                row = self._stored(message_id)
+                message = VisibleMessage(row.body, tuple(map(_pointer, row.attachments)), _quote(row))
+                deliveries = self._store.deliveries.of_message(message_id)
+                if not deliveries:
+                    continue  # the process that queued it has just sent it
+                try:
+                    problem = self._send_out(message_id, message, deliveries, deadline)
+                except ServiceRefused as error:
+                    LOG.warning("Message %d from the outbox was refused: %s", message_id, error.message)
+                    continue
+                if problem is not None:
+                    raise problem
+                done.append(self._stored(message_id))
+        return done
+
+    def drop(self, message_id: int, deadline: Deadline) -> MessageRow:
+        """Take a message out of the outbox, never to be sent. Raises InvalidInput if it is not there."""
+        with FileLock(self._profile.folder / "outbox.lock", LOCK_TIMEOUT_S, purpose="to change the outbox"):
+            row = self._store.messages.get(message_id)
+            if row is None or row.status != "queued":
+                raise InvalidInput(f"Message {message_id} does not wait in the outbox; see session outbox list.")
+            with self._store.transaction():
+                for delivery in self._store.deliveries.of_message(message_id):
+                    self._store.deliveries.finish(delivery.id)
+                self._store.messages.set_status(message_id, "failed")
+        if row.hash is not None:
+            self._delete_own_copies([MessageHash(row.hash)], deadline)
         return self._stored(message_id)
 
     def resend_own_copies(self, deadline: Deadline) -> None:
         """Store the copies for our own devices that an earlier run could not store. Failures wait for the next run."""
+        before_ms = int(time.time() * 1000) - _ABANDONED_MS
+        if self._store.messages.has_pending(before_ms):
+            with self._store.transaction():
+                self._store.messages.give_up_pending(before_ms)
         left = self._store.deliveries.own_copies_left()[:COPIES_AT_ONCE]
         for delivery, outcome in zip(left, self._deliver(left, deadline), strict=True):
             if isinstance(outcome, StoreResult):
@@ -97,7 +206,12 @@ class Sender:
         return row
 
     def _prepare(
-        self, recipient: AccountId, message: VisibleMessage, attachments: tuple[AttachmentRow, ...], now_ms: int
+        self,
+        recipient: AccountId,
+        message: VisibleMessage,
+        attachments: tuple[AttachmentRow, ...],
+        now_ms: int,
+        status: str,
     ) -> tuple[int, list[DeliveryRow]]:
         own_id = self._profile.identity.account_id
         with self._store.transaction():
@@ -109,9 +223,8 @@ class Sender:
                     direction="outgoing",
                     sender=own_id,
                     sent_ms=sent_ms,
-                    stored_ms=now_ms,
                     body=message.body,
-                    status="pending",
+                    status=status,
                     quote_author=message.quote.author if message.quote else None,
                     quote_ms=message.quote.timestamp_ms if message.quote else None,
                     attachments=attachments,
@@ -129,10 +242,11 @@ class Sender:
         """Seal a message anew, with the time that it is by the network's clock."""
         with self._store.transaction():
             sent_ms = self._store.redate(message_id, self._network().clock.now_ms())
-            new = self._seal_all(recipient, message, sent_ms)
-            for delivery, sealed in zip(deliveries, new, strict=True):
-                self._store.deliveries.replace(delivery.id, sealed.data, sealed.hash)
-        return [_row(old.id, message_id, sealed) for old, sealed in zip(deliveries, new, strict=True)]
+            sealed = {new.role: new for new in self._seal_all(recipient, message, sent_ms)}
+            for delivery in deliveries:
+                new = sealed[delivery.role]
+                self._store.deliveries.replace(delivery.id, new.data, new.hash)
+        return [_row(old.id, message_id, sealed[old.role]) for old in deliveries]
 
     def _seal_all(self, recipient: AccountId, message: VisibleMessage, sent_ms: int) -> list[NewDelivery]:
         """What has to be stored: for the recipient, if that is somebody else, and for our own devices."""
@@ -172,15 +286,21 @@ class Sender:
         deliveries: list[DeliveryRow],
         outcomes: list[StoreResult | SessionError],
         deadline: Deadline,
-    ) -> None:
+    ) -> NetworkError | None:
         first = outcomes[0]
         with self._store.transaction():
+            # Another process may have been at the same message of the outbox.
+            before = self._stored(message_id).status
+            waits = isinstance(first, NetworkError) and before in ("queued", "sent")
             for delivery, outcome in zip(deliveries, outcomes, strict=True):
                 if isinstance(outcome, StoreResult):
                     self._note_stored(delivery, outcome)
-                elif isinstance(first, SessionError):
-                    self._store.deliveries.finish(delivery.id, "failed")
-            self._store.messages.set_status(message_id, "failed" if isinstance(first, SessionError) else "sent")
+                elif isinstance(first, SessionError) and not waits:
+                    self._store.deliveries.finish(delivery.id)
+            if not waits:
+                self._store.messages.set_status(message_id, "failed" if isinstance(first, SessionError) else "sent")
+        if isinstance(first, NetworkError) and waits:
+            return first if before == "queued" else None
         if isinstance(first, SessionError):
             self._take_back(deliveries[1:], outcomes[1:], deadline)
             raise first
@@ -193,6 +313,7 @@ class Sender:
         for outcome in outcomes[1:]:
             if isinstance(outcome, SessionError):
                 LOG.warning("Sent, but our own other devices will see it later: %s", outcome.message)
+        return None
 
     def _take_back(
         self, copies: list[DeliveryRow], outcomes: list[StoreResult | SessionError], deadline: Deadline
@@ -203,23 +324,29 @@ class Sender:
             for copy, outcome in zip(copies, outcomes, strict=True)
             if isinstance(outcome, StoreResult)
         ]
-        if not hashes:
-            return
+        if hashes:
+            self._delete_own_copies(hashes, deadline)
+
+    def _delete_own_copies(self, hashes: list[MessageHash], deadline: Deadline) -> None:
         try:
             self._network().swarm.delete(self._profile.identity, hashes, deadline)
         except (NetworkError, ServiceRefused) as error:
             LOG.warning("Not sent, but our own other devices may show it as sent: %s", error.message)
 
     def _note_stored(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
-        self._store.deliveries.finish(delivery.id, "stored")
+        self._store.deliveries.finish(delivery.id)
         if delivery.role == "own":
-            self._store.messages.set_hash(delivery.message_id, delivery.hash)
             expires_ms = outcome.expiration_ms or self._network().clock.now_ms() + delivery.ttl_ms
-            self._store.swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms)
+            message_id = delivery.message_id
+            self._store.swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id)
 
 
 def _row(delivery_id: int, message_id: int, new: NewDelivery) -> DeliveryRow:
     return DeliveryRow(delivery_id, message_id, new.role, new.account, new.ttl_ms, new.data, new.hash)
+
+
+def _quote(row: MessageRow) -> Quote | None:
+    return Quote(row.quote_author, row.quote_ms) if row.quote_author and row.quote_ms else None
 
 
 def _pointer(attachment: AttachmentRow) -> payloads.AttachmentPointer:

@@ -10,14 +10,18 @@ import apsw
 from .queries import fetch_all, fetch_one
 from .records import AttachmentRow, MessageRow, NewMessage
 
+STATUSES = ("pending", "sent", "failed", "received", "queued")
+EXPIRE_MODES = ("off", "after_send", "after_read")
+"""What the numbers in the table mean."""
 _ATTACHMENT = "message_id, url, key, digest, size, content_type, name, voice, width, height, caption, saved, id"
 _MESSAGE = """
-    SELECT m.id, c.address, conversation_person.name, m.direction, m.sender, sender_person.name, m.sent_ms, m.body,
-           m.status, m.quote_author, m.quote_ms, m.expire_mode, m.expire_s, m.request, m.hash
+    SELECT m.id, c.address, correspondent.name, m.outgoing, s.address, s.name, m.sent_ms, m.body,
+           m.status, m.quote_author, m.quote_ms, m.expire_mode, m.expire_s, m.request,
+           (SELECT h.hash FROM seen_hashes h WHERE h.message_id = m.id LIMIT 1)
     FROM messages m
     JOIN conversations c ON c.id = m.conversation_id
-    LEFT JOIN people conversation_person ON conversation_person.address = c.address
-    LEFT JOIN people sender_person ON sender_person.address = m.sender
+    JOIN people s ON s.id = m.sender_id
+    LEFT JOIN people correspondent ON correspondent.address = c.address
 """
 _MESSAGE_FIELDS = tuple(field.name for field in dataclasses.fields(MessageRow))[:-1]
 """The columns above, in their order; attachments are read apart."""
@@ -38,25 +42,23 @@ class Messages:
         """
         message_id = self._connection.execute(
             """
-            INSERT INTO messages (conversation_id, direction, sender, sent_ms, stored_ms, body, quote_author, quote_ms,
-                                  expire_mode, expire_s, request, status, hash)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (sender, sent_ms) DO NOTHING RETURNING id
+            INSERT INTO messages (conversation_id, sender_id, sent_ms, outgoing, status, body, quote_author, quote_ms,
+                                  expire_mode, expire_s, request)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (sent_ms, sender_id) DO NOTHING RETURNING id
             """,
             (
                 self._conversation(message.conversation),
-                message.direction,
-                message.sender,
+                person_id(self._connection, message.sender),
                 message.sent_ms,
-                message.stored_ms,
+                message.direction == "outgoing",
+                STATUSES.index(message.status),
                 message.body,
                 message.quote_author,
                 message.quote_ms,
-                message.expire_mode,
+                EXPIRE_MODES.index(message.expire_mode),
                 message.expire_s,
                 message.request,
-                message.status,
-                message.hash,
             ),
         ).get
         if message_id is None:
@@ -94,24 +96,54 @@ class Messages:
 
     def set_status(self, message_id: int, status: str) -> None:
         """Change a message's status."""
-        self._connection.execute("UPDATE messages SET status = ? WHERE id = ?", (status, message_id))
+        self._connection.execute("UPDATE messages SET status = ? WHERE id = ?", (STATUSES.index(status), message_id))
 
-    def set_hash(self, message_id: int, hash: str) -> None:
-        """Note under which hash our own swarm holds a message."""
-        self._connection.execute("UPDATE messages SET hash = ? WHERE id = ?", (hash, message_id))
-
-    def set_time(self, message_id: int, *, sent_ms: int, stored_ms: int) -> None:
-        """Change when a message was sent and stored, in ms."""
-        self._connection.execute(
-            "UPDATE messages SET sent_ms = ?, stored_ms = ? WHERE id = ?", (sent_ms, stored_ms, message_id)
-        )
+    def set_time(self, message_id: int, sent_ms: int) -> None:
+        """Change when a message was sent, in ms."""
+        self._connection.execute("UPDATE messages SET sent_ms = ? WHERE id = ?", (sent_ms, message_id))
 
     def last_sent_ms(self, sender: str, *, before_id: int) -> int:
         """The latest time of a sender's messages older than the given one; 0 if there are none."""
         found = self._connection.execute(
-            "SELECT coalesce(max(sent_ms), 0) FROM messages WHERE sender = ? AND id < ?", (sender, before_id)
+            """
+            SELECT m.sent_ms FROM messages m JOIN people s ON s.id = m.sender_id
+            WHERE s.address = ? AND m.id < ? ORDER BY m.sent_ms DESC LIMIT 1
+            """,
+            (sender, before_id),
         ).get
-        return int(found)
+        return int(found or 0)
+
+    def give_up_pending(self, before_ms: int) -> None:
+        """Call those messages failed that were begun before a time, by processes which can't be at it any more."""
+        for message_id in self._begun_before(before_ms):
+            self.set_status(message_id, "failed")
+            self._connection.execute("DELETE FROM deliveries WHERE message_id = ?", (message_id,))
+
+    def has_pending(self, before_ms: int) -> bool:
+        """Whether a message is still being sent, as it seems, that was begun before a time."""
+        return bool(self._begun_before(before_ms))
+
+    def _begun_before(self, before_ms: int) -> list[int]:
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT DISTINCT m.id FROM deliveries d JOIN messages m ON m.id = d.message_id
+            WHERE m.status = 0 AND m.sent_ms < ?
+            """,
+            (before_ms,),
+        )
+        return [row[0] for row in rows]
+
+    def queued(self) -> list[int]:
+        """The messages in the outbox, oldest first."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT DISTINCT m.id FROM deliveries d JOIN messages m ON m.id = d.message_id
+            WHERE m.status = 4 ORDER BY m.id
+            """,
+        )
+        return [row[0] for row in rows]
 
     def get(self, message_id: int) -> MessageRow | None:
         """A message with its attachments."""
@@ -136,7 +168,7 @@ class Messages:
         )
 
     def rows(self, condition: str, parameters: tuple[Any, ...]) -> list[MessageRow]:
-        """Messages by a condition on `m` (messages) and `c` (conversations), with their attachments."""
+        """Messages by a condition on `m` (messages), `c` (conversations) and `s` (senders), with their attachments."""
         messages = [_message(row) for row in fetch_all(self._connection, _MESSAGE + condition, parameters)]
         attachments = self._attachments([message.id for message in messages])
         return [
@@ -165,7 +197,18 @@ class Messages:
 
 def _message(row: tuple[Any, ...]) -> MessageRow:
     values = dict(zip(_MESSAGE_FIELDS, row, strict=True))
+    values["direction"] = "outgoing" if values["direction"] else "incoming"
+    values["status"] = STATUSES[values["status"]]
+    values["expire_mode"] = EXPIRE_MODES[values["expire_mode"]]
     return MessageRow(**values | {"request": bool(values["request"])})
+
+
+def person_id(connection: apsw.Connection, address: str) -> int:
+    """The number of a person, who is noted if new. To be called inside a transaction."""
+    found = connection.execute("SELECT id FROM people WHERE address = ?", (address,)).get
+    if found is None:
+        found = connection.execute("INSERT INTO people (address) VALUES (?) RETURNING id", (address,)).get
+    return int(found)
 
 
 def _attachment(row: tuple[Any, ...]) -> AttachmentRow:

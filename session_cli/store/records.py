@@ -31,7 +31,6 @@ class NewMessage:
     direction: str
     sender: str
     sent_ms: int
-    stored_ms: int
     body: str = field(repr=False)
     status: str
     quote_author: str | None = None
@@ -39,7 +38,6 @@ class NewMessage:
     expire_mode: str = "off"
     expire_s: int = 0
     request: bool = False
-    hash: str | None = None
     attachments: tuple[AttachmentRow, ...] = ()
 
 

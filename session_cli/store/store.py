@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from .database import migrate, open_database, open_read_only, quick_check, table_version, transaction
+from .database import (
+    migrate,
+    open_database,
+    open_read_only,
+    quick_check,
+    table_version,
+    transaction,
+    translate_errors,
+)
 from .queries import fetch_one
 
 if TYPE_CHECKING:
+    from .deliveries import Deliveries
     from .events import Events
     from .messages import Messages, People
-    from .swarm_state import Deliveries, SwarmState
+    from .readers import Readers
+    from .swarm_state import SwarmState
 
 DATABASE_NAME = "messages.db"
 
@@ -61,7 +71,7 @@ class Store:
 
     @cached_property
     def deliveries(self) -> Deliveries:
-        from .swarm_state import Deliveries
+        from .deliveries import Deliveries
 
         return Deliveries(self._connection)
 
@@ -75,7 +85,13 @@ class Store:
     def events(self) -> Events:
         from .events import Events
 
-        return Events(self._connection, self.messages)
+        return Events(self._connection, lambda: self.messages)
+
+    @cached_property
+    def readers(self) -> Readers:
+        from .readers import Readers
+
+        return Readers(self._connection)
 
     @classmethod
     def open(cls, profile_dir: Path, key: bytes) -> Store:
@@ -108,9 +124,28 @@ class Store:
         """What is wrong with the file, as SQLite says it. Raises StoreDamaged, StoreLocked, StoreUnwritable."""
         return quick_check(self._connection)
 
+    def has_deliveries(self) -> bool:
+        """Whether anything has still to reach a swarm."""
+        return fetch_one(self._connection, "SELECT 1 FROM deliveries LIMIT 1") is not None
+
     def transaction(self) -> AbstractContextManager[None]:
         """All of the block's writes or none; the write lock is taken at once."""
         return transaction(self._connection)
+
+    @contextmanager
+    def quick_transaction(self) -> Iterator[None]:
+        """As `transaction`, but not forced to the disk: a kill loses none of it, a power cut may.
+
+        For what is harmless to lose, and has to be noted at once.
+        """
+        with translate_errors(self._connection.filename):
+            self._connection.pragma("synchronous", "normal")
+        try:
+            with transaction(self._connection):
+                yield
+        finally:
+            with translate_errors(self._connection.filename):
+                self._connection.pragma("synchronous", "full")
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -147,7 +182,7 @@ class Store:
         if self.settings.get("last_sent_ms") == row.sent_ms:
             self.settings.set("last_sent_ms", self.messages.last_sent_ms(row.sender, before_id=message_id))
         sent_ms = self.next_sent_ms(now_ms)
-        self.messages.set_time(message_id, sent_ms=sent_ms, stored_ms=now_ms)
+        self.messages.set_time(message_id, sent_ms)
         return sent_ms
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What has to reach a swarm, and how far we have read our own."""
+"""How far we have read our own swarm."""
 
 from __future__ import annotations
 
@@ -7,61 +7,6 @@ from collections.abc import Iterable
 import apsw
 
 from .queries import fetch_all
-from .records import DeliveryRow, NewDelivery
-
-
-class Deliveries:
-    """Sealed bytes on their way. Writing happens inside the caller's transaction."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-
-    def add(self, message_id: int, delivery: NewDelivery) -> int:
-        """Note what has to be stored for a message. Returns the delivery's id."""
-        added = self._connection.execute(
-            """
-            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash, state)
-            VALUES (?, ?, ?, ?, ?, ?, 'pending') RETURNING id
-            """,
-            (message_id, delivery.role, delivery.account, delivery.ttl_ms, delivery.data, delivery.hash),
-        ).get
-        return int(added)
-
-    def replace(self, delivery_id: int, data: bytes, hash: str) -> None:
-        """Put other sealed bytes in the place of those that no swarm has taken."""
-        self._connection.execute("UPDATE deliveries SET data = ?, hash = ? WHERE id = ?", (data, hash, delivery_id))
-
-    def finish(self, delivery_id: int, state: str) -> None:
-        """Mark a delivery `stored` or `failed`; its bytes are no longer needed."""
-        self._connection.execute("UPDATE deliveries SET state = ?, data = NULL WHERE id = ?", (state, delivery_id))
-
-    def count_pending(self) -> dict[str, int]:
-        """How many deliveries are still to be stored, by role: `recipient`, and `own` copies of sent messages."""
-        found = dict.fromkeys(("recipient", "own"), 0)
-        found.update(
-            fetch_all(
-                self._connection,
-                """
-                SELECT d.role, count(*) FROM deliveries d JOIN messages m ON m.id = d.message_id
-                WHERE d.state = 'pending' AND (d.role = 'recipient' OR m.status = 'sent') GROUP BY d.role
-                """,
-            )
-        )
-        return found
-
-    def own_copies_left(self) -> list[DeliveryRow]:
-        """Copies for our own devices that are still to be stored, of messages that did reach their recipient."""
-        return [
-            DeliveryRow(*row)
-            for row in fetch_all(
-                self._connection,
-                """
-                SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash
-                FROM deliveries d JOIN messages m ON m.id = d.message_id
-                WHERE d.state = 'pending' AND d.role = 'own' AND m.status = 'sent' ORDER BY d.id
-                """,
-            )
-        ]
 
 
 class SwarmState:
@@ -114,13 +59,25 @@ class SwarmState:
             (node, account, namespace, *last, now_ms),
         )
 
-    def mark_seen(self, account: str, namespace: int, hash: str, expires_ms: int) -> bool:
-        """Remember a hash until its message expires. False if it was known."""
+    def mark_seen(
+        self, account: str, namespace: int, hash: str, expires_ms: int, *, message_id: int | None = None
+    ) -> bool:
+        """Remember a hash until its message expires, and perhaps which message of ours it names. False if known."""
         self._connection.execute(
-            "INSERT INTO seen_hashes (account, namespace, hash, expires_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (account, namespace, hash, expires_ms),
+            """
+            INSERT INTO seen_hashes (account, namespace, hash, expires_ms, message_id) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT DO NOTHING
+            """,
+            (account, namespace, hash, expires_ms, message_id),
         )
         return self._connection.changes() == 1
+
+    def name_message(self, account: str, namespace: int, hash: str, message_id: int) -> None:
+        """Note which message of ours a hash that was marked as seen names."""
+        self._connection.execute(
+            "UPDATE seen_hashes SET message_id = ? WHERE account = ? AND namespace = ? AND hash = ?",
+            (message_id, account, namespace, hash),
+        )
 
     def unseen(self, account: str, namespace: int, hashes: Iterable[str]) -> set[str]:
         """Those of the hashes that were not seen yet."""

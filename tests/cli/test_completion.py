@@ -60,7 +60,7 @@ def alice(tmp_path_factory: pytest.TempPathFactory) -> Person:
         profile.store.people.set_name(account(99), STRANGER, 1)
         for number, body in enumerate(("first", "two\nlines\x1b[31m", "x" * 200), 1):
             profile.store.messages.add(
-                NewMessage(account(1), "incoming", account(1), 1000 * number, 1000 * number, body, status="received")
+                NewMessage(account(1), "incoming", account(1), 1000 * number, body, status="received")
             )
     profile.store.close()
     return alice
@@ -121,7 +121,17 @@ def test_names_are_shown_beside_ids_and_ids_beside_names(alice: Person) -> None:
     assert "\t" not in "".join(ask(alice, "bash", "send", ""))
 
 
-@pytest.mark.parametrize("words", [("send",), ("attach", "send"), ("attach", "list"), ("--json", "send", "-q")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("send",),
+        ("attach", "send"),
+        ("attach", "list"),
+        ("--json", "send", "-q"),
+        ("recv", "--from"),
+        ("send", "me", "--to"),
+    ],
+)
 def test_wherever_somebody_is_named(words: tuple[str, ...], alice: Person) -> None:
     assert values(alice, *words, "Al") == ["Alice"]
 

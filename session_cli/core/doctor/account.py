@@ -196,13 +196,15 @@ def check_deliveries(subject: Subject) -> Iterator[Finding]:
     if subject.store is None:
         yield info("Not looked into: the store is closed.")
         return
-    left = subject.store.deliveries.count_pending()
-    if not any(left.values()):
-        yield ok("Nothing waits to be delivered.")
-    if left["own"]:
-        yield info(f"{left['own']} copies for your own devices wait; the next send or recv stores them.")
-    if left["recipient"]:
+    queued, unfinished, own = subject.store.deliveries.count_left()
+    if queued:
+        yield info(f"{queued} messages wait in the outbox; the next send or recv sends them.")
+    if unfinished:
         yield warning(
-            f"{left['recipient']} messages have not reached their recipients.",
-            "Send them again when the network is up.",
+            f"{unfinished} messages have not reached their recipients, and nothing tries again.",
+            "If no send is at work: look at them in the log, and send them again.",
         )
+    if own:
+        yield info(f"{own} copies for your own devices wait; the next send or recv stores them.")
+    if not (queued or unfinished or own):
+        yield ok("Nothing waits to be delivered.")

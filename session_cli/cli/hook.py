@@ -1,0 +1,123 @@
+"""Running a command for each event."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .. import signals
+from ..errors import HookFailed, UsageError
+
+if TYPE_CHECKING:
+    from ..core.model import Message
+
+_GRACE_S = 2.0
+_LONGEST_PAUSE_S = 30.0
+
+
+class Hook:
+    """A command that is given each event: as JSON on its standard input, and its fields in `SESSION_*` variables.
+
+    `command` is cut into words as a shell would, and run without one, unless `shell` is set. What it prints goes where
+    our own output goes. It has failed when its exit status is not 0, or when it runs longer than `timeout_s`.
+    """
+
+    def __init__(self, command: str, *, shell: bool, timeout_s: float, environ: Mapping[str, str]) -> None:
+        try:
+            self._arguments = ["/bin/sh", "-c", command] if shell else shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"--exec can't be cut into words ({error}); --exec-shell hands it to a shell.") from None
+        if not self._arguments:
+            raise UsageError("--exec needs a command.")
+        if shutil.which(self._arguments[0], path=environ.get("PATH", os.defpath)) is None:
+            raise UsageError(f"There is no program {self._arguments[0]!r} to run with --exec.")
+        self._timeout_s = timeout_s
+        self._environ = environ
+        self._running: subprocess.Popen[bytes] | None = None
+        signals.undo_when_killed(self._kill)
+
+    def run(self, event: bytes, fields: Mapping[str, str]) -> None:
+        """Run the command for one event. Raises HookFailed."""
+        # No variable can hold a NUL.
+        variables = {name: value.replace("\0", "") for name, value in fields.items()}
+        try:
+            process = subprocess.Popen(
+                self._arguments,
+                stdin=subprocess.PIPE,
+                env={**self._environ, **variables},
+                start_new_session=True,  # so that what it starts can be ended with it
+            )
+        except OSError as error:
+            raise HookFailed(f"{self._arguments[0]!r} can't be run: {error.strerror}.") from None
+        self._running = process
+        try:
+            # A command that does not read its standard input is no failure; communicate() gets over that.
+            process.communicate(event, timeout=self._timeout_s)
+        except subprocess.TimeoutExpired:
+            raise HookFailed(f"It did not end within {self._timeout_s:g} s.") from None
+        finally:
+            self._kill()
+            self._running = None
+        if process.returncode < 0:
+            raise HookFailed(f"It was ended by {_signal_name(-process.returncode)}.")
+        if process.returncode:
+            raise HookFailed(f"Its exit status was {process.returncode}.")
+
+    def _kill(self) -> None:
+        """End the command if it still runs, and what it has left running."""
+        process = self._running
+        if process is None or process.poll() is not None:
+            return
+        _signal_group(process, signal.SIGTERM)
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            _signal_group(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+            process.wait()
+
+
+def pause_before(attempt: int) -> None:
+    """Wait before an attempt that follows a failed one (1, 2, …): longer each time."""
+    time.sleep(min(_LONGEST_PAUSE_S, 2.0 ** (attempt - 1)))
+
+
+def fields_of(message: Message, type: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """The variables for an event: its fields, as `--json` has them, under `SESSION_` and their name."""
+    return {
+        "SESSION_TYPE": type,
+        "SESSION_ID": str(message.id),
+        "SESSION_HASH": message.hash or "",
+        "SESSION_DIRECTION": message.direction,
+        "SESSION_CONVERSATION_TYPE": message.conversation.type,
+        "SESSION_CONVERSATION_ID": message.conversation.id,
+        "SESSION_CONVERSATION_NAME": message.conversation.name or "",
+        "SESSION_SENDER_ID": message.sender.id,
+        "SESSION_SENDER_NAME": message.sender.name or "",
+        "SESSION_TIMESTAMP": str(values["timestamp"]),
+        "SESSION_TIMESTAMP_MS": str(message.timestamp_ms),
+        "SESSION_BODY": message.body,
+        "SESSION_REQUEST": "1" if message.request else "0",
+        "SESSION_FILES": "\n".join(file.saved for file in message.attachments if file.saved),
+    }
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with suppress(OSError):
+        if os.name == "posix":
+            os.killpg(process.pid, number)
+        else:
+            process.terminate()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,62 @@
+"""`outbox`: what waits to be sent."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+from .context import App
+from .output import message_json, message_text
+from .text import counted
+from .typer_app import PlainTyper
+
+app = PlainTyper(help="List, send and drop what waits to be sent.", no_args_is_help=True)
+
+
+@app.plain_command("list")
+def list_(ctx: typer.Context) -> None:
+    """List the messages that wait, oldest first."""
+    context: App = ctx.obj
+    painter = context.painter()
+    with context.open_client(online=False) as client:
+        for message in client.outbox():
+            context.emit_json(message_json(message)) if context.json else context.emit(message_text(message, painter))
+
+
+@app.plain_command()
+def flush(ctx: typer.Context) -> None:
+    """Send what waits, oldest first, and print the ids of what was sent.
+
+    The same sealed bytes are stored in the swarm as before, so that nothing arrives twice. Every send and recv does
+    this, too. If the network can't be reached, it ends with 75, and the rest goes on waiting.
+    """
+    context: App = ctx.obj
+    with context.open_client() as client:
+        for message in client.flush_outbox():
+            context.emit_json(message_json(message)) if context.json else context.emit(str(message.id))
+
+
+@app.plain_command()
+def drop(
+    ctx: typer.Context,
+    message_ids: Annotated[
+        list[int] | None, typer.Argument(metavar="[MESSAGE]...", help="Their ids.", show_default=False)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
+) -> None:
+    """Let messages that wait never be sent; they stay in the history as failed."""
+    context: App = ctx.obj
+    if bool(message_ids) == everything:
+        raise UsageError("Which? Give the ids of messages, or --all.")
+    with context.open_client() as client:
+        chosen = message_ids or [message.id for message in client.outbox()]
+        for message_id in chosen:
+            message = client.drop_from_outbox(message_id)
+            if context.json:
+                context.emit_json(message_json(message))
+        context.note(f"{counted(len(chosen), 'message')} dropped.")
+
+
+commands = {"outbox": app}

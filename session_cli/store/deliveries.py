@@ -1,0 +1,76 @@
+"""What has to reach a swarm."""
+
+from __future__ import annotations
+
+import apsw
+
+from .queries import fetch_all
+from .records import DeliveryRow, NewDelivery
+
+
+class Deliveries:
+    """Sealed bytes on their way. Writing happens inside the caller's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def add(self, message_id: int, delivery: NewDelivery) -> int:
+        """Note what has to be stored for a message. Returns the delivery's id."""
+        added = self._connection.execute(
+            """
+            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash)
+            VALUES (?, ?, ?, ?, ?, ?) RETURNING id
+            """,
+            (message_id, delivery.role, delivery.account, delivery.ttl_ms, delivery.data, delivery.hash),
+        ).get
+        return int(added)
+
+    def replace(self, delivery_id: int, data: bytes, hash: str) -> None:
+        """Put other sealed bytes in the place of those that no swarm has taken."""
+        self._connection.execute("UPDATE deliveries SET data = ?, hash = ? WHERE id = ?", (data, hash, delivery_id))
+
+    def finish(self, delivery_id: int) -> None:
+        """Forget a delivery that has reached its swarm, or never will."""
+        self._connection.execute("DELETE FROM deliveries WHERE id = ?", (delivery_id,))
+
+    def own_copies_left(self) -> list[DeliveryRow]:
+        """Copies for our own devices that are still to be stored, of messages that did reach their recipient."""
+        return [
+            DeliveryRow(*row)
+            for row in fetch_all(
+                self._connection,
+                """
+                SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash
+                FROM deliveries d JOIN messages m ON m.id = d.message_id
+                WHERE d.role = 'own' AND m.status = 1 ORDER BY d.id
+                """,
+            )
+        ]
+
+    def count_left(self) -> tuple[int, int, int]:
+        """How many have not reached their swarm: of messages in the outbox, of unfinished ones, and own copies."""
+        found = dict(
+            fetch_all(
+                self._connection,
+                """
+                SELECT CASE WHEN m.status = 4 THEN 'queued' WHEN m.status = 1 THEN 'own' ELSE 'unfinished' END, count(*)
+                FROM deliveries d JOIN messages m ON m.id = d.message_id
+                WHERE d.role = 'recipient' OR m.status = 1 GROUP BY 1
+                """,
+            )
+        )
+        return found.get("queued", 0), found.get("unfinished", 0), found.get("own", 0)
+
+    def of_message(self, message_id: int) -> list[DeliveryRow]:
+        """What of a message has not reached its swarm yet, the recipient's first."""
+        return [
+            DeliveryRow(*row)
+            for row in fetch_all(
+                self._connection,
+                """
+                SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries
+                WHERE message_id = ? ORDER BY role DESC
+                """,
+                (message_id,),
+            )
+        ]

@@ -1,0 +1,148 @@
+"""Tables for a long history: narrow rows, a full-text index, readers that may take events out of order.
+
+A row of the first tables repeated its sender's 66 digits (in the index as well), the names of its states and its hash.
+Here people are numbered, states are small integers, and a hash lies with those that are forgotten once no swarm can
+hold the message any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import apsw
+
+VERSION = 2
+
+_TABLES = """
+CREATE TABLE new_people (
+    id INTEGER PRIMARY KEY,
+    address TEXT NOT NULL UNIQUE,
+    name TEXT,
+    profile_updated_s INTEGER NOT NULL DEFAULT 0,
+    approved INTEGER NOT NULL DEFAULT 0,
+    approved_me INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO new_people (address, name, profile_updated_s, approved, approved_me)
+    SELECT address, name, profile_updated_s, approved, approved_me FROM people;
+INSERT INTO new_people (address) SELECT DISTINCT sender FROM messages WHERE true ON CONFLICT DO NOTHING;
+DROP TABLE people;
+ALTER TABLE new_people RENAME TO people;
+
+-- status: 0 pending, 1 sent, 2 failed, 3 received, 4 queued. expire_mode: 0 off, 1 after_send, 2 after_read.
+CREATE TABLE new_messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation_id INTEGER NOT NULL REFERENCES conversations (id),
+    sender_id INTEGER NOT NULL REFERENCES people (id),
+    sent_ms INTEGER NOT NULL,
+    outgoing INTEGER NOT NULL CHECK (outgoing IN (0, 1)),
+    status INTEGER NOT NULL CHECK (status BETWEEN 0 AND 4),
+    body TEXT NOT NULL,
+    quote_author TEXT,
+    quote_ms INTEGER,
+    expire_mode INTEGER NOT NULL DEFAULT 0 CHECK (expire_mode BETWEEN 0 AND 2),
+    expire_s INTEGER NOT NULL DEFAULT 0,
+    request INTEGER NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO new_messages
+    SELECT m.id, m.conversation_id, p.id, m.sent_ms, m.direction = 'outgoing',
+           CASE m.status WHEN 'pending' THEN 0 WHEN 'sent' THEN 1 WHEN 'failed' THEN 2 ELSE 3 END,
+           m.body, m.quote_author, m.quote_ms,
+           CASE m.expire_mode WHEN 'after_send' THEN 1 WHEN 'after_read' THEN 2 ELSE 0 END, m.expire_s, m.request
+    FROM messages m JOIN people p ON p.address = m.sender ORDER BY m.id;
+
+-- Known hashes, with the message that each belongs to, if it is one; forgotten once no swarm can hold it any more.
+ALTER TABLE seen_hashes ADD COLUMN message_id INTEGER;
+UPDATE seen_hashes SET message_id = m.id FROM messages m WHERE m.hash = seen_hashes.hash;
+CREATE INDEX seen_hashes_by_message ON seen_hashes (message_id) WHERE message_id IS NOT NULL;
+
+CREATE TABLE new_attachments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    message_id INTEGER NOT NULL REFERENCES new_messages (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    url TEXT NOT NULL,
+    key BLOB NOT NULL,
+    digest BLOB,
+    size INTEGER NOT NULL,
+    content_type TEXT NOT NULL,
+    name TEXT,
+    voice INTEGER NOT NULL DEFAULT 0,
+    width INTEGER,
+    height INTEGER,
+    caption TEXT,
+    saved TEXT,
+    UNIQUE (message_id, position)
+) STRICT;
+INSERT INTO new_attachments
+    SELECT id, message_id, position, url, key, digest, size, content_type, name, voice, width, height, caption, saved
+    FROM attachments;
+
+-- What has to reach a swarm, sealed before the first attempt so that every attempt stores the same bytes. What has
+-- reached it, or never will, is no longer here.
+CREATE TABLE new_deliveries (
+    id INTEGER PRIMARY KEY,
+    message_id INTEGER NOT NULL REFERENCES new_messages (id) ON DELETE CASCADE,
+    role TEXT NOT NULL CHECK (role IN ('recipient', 'own')),
+    account TEXT NOT NULL,
+    ttl_ms INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    hash TEXT NOT NULL,
+    UNIQUE (message_id, role)
+) STRICT;
+INSERT INTO new_deliveries
+    SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries WHERE state = 'pending';
+
+-- Everything a reader of `recv` is shown, in order. type: 0 message.
+CREATE TABLE new_events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    type INTEGER NOT NULL,
+    message_id INTEGER REFERENCES new_messages (id) ON DELETE CASCADE
+) STRICT;
+INSERT INTO new_events SELECT seq, 0, message_id FROM events;
+
+DROP TABLE events;
+DROP TABLE deliveries;
+DROP TABLE attachments;
+DROP TABLE messages;
+ALTER TABLE new_messages RENAME TO messages;
+ALTER TABLE new_attachments RENAME TO attachments;
+ALTER TABLE new_deliveries RENAME TO deliveries;
+ALTER TABLE new_events RENAME TO events;
+
+CREATE UNIQUE INDEX messages_by_time ON messages (sent_ms, sender_id);
+CREATE INDEX messages_by_conversation ON messages (conversation_id, sent_ms);
+
+-- A reader has taken every event up to `seq`, and those after it that `taken` names. `writing` tells what it was about
+-- to write to a file, in case it died over that: see the module `readers`.
+ALTER TABLE readers ADD COLUMN writing TEXT;
+ALTER TABLE readers ADD COLUMN made_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE taken (
+    reader TEXT NOT NULL REFERENCES readers (name) ON DELETE CASCADE ON UPDATE CASCADE,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (reader, seq)
+) STRICT, WITHOUT ROWID;
+
+-- Which words are in which message, without where: half the size. Deleted text leaves no trace in it.
+CREATE VIRTUAL TABLE message_search USING fts5 (
+    body, content = 'messages', content_rowid = 'id', detail = 'none', columnsize = 0,
+    tokenize = 'unicode61 remove_diacritics 2'
+);
+INSERT INTO message_search (message_search, rank) VALUES ('secure-delete', 1);
+INSERT INTO message_search (message_search) VALUES ('rebuild');
+CREATE TRIGGER message_search_insert AFTER INSERT ON messages WHEN new.body <> '' BEGIN
+    INSERT INTO message_search (rowid, body) VALUES (new.id, new.body);
+END;
+CREATE TRIGGER message_search_delete AFTER DELETE ON messages WHEN old.body <> '' BEGIN
+    INSERT INTO message_search (message_search, rowid, body) VALUES ('delete', old.id, old.body);
+END;
+CREATE TRIGGER message_search_update AFTER UPDATE OF body ON messages BEGIN
+    INSERT INTO message_search (message_search, rowid, body) VALUES ('delete', old.id, old.body);
+    INSERT INTO message_search (rowid, body) VALUES (new.id, new.body);
+END;
+"""
+
+
+def apply(connection: apsw.Connection) -> None:
+    """Rebuild the tables with what is in them."""
+    connection.execute("PRAGMA defer_foreign_keys = 1")
+    connection.execute(_TABLES)
