@@ -17,6 +17,7 @@ import pytest
 
 import session_cli
 from session_cli.cli.shell_completion import SCRIPTS
+from tests.support.devnet import Person
 
 TOP = Path(__file__).resolve().parent.parent.parent
 UNITS = sorted((TOP / "session_cli/examples/systemd").iterdir())
@@ -128,11 +129,13 @@ def test_units_by_systemd_itself(unit: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("unit", [unit for unit in UNITS if unit.suffix == ".service"], ids=lambda unit: unit.name)
-def test_services_hold_what_they_say(unit: Path) -> None:
+def test_services_hold_what_they_say(unit: Path, tmp_path: Path) -> None:
     service = read(unit)["Service"]
     program, command, *options = service["ExecStart"].split()
     assert (program, command) == ("%h/.local/bin/session", "recv")
     assert {"--json", "--quiet", "--no-input"} <= set(options), "nobody is there to be asked"
+    done = Person(tmp_path, "mainnet").try_run(command, *options)
+    assert done.code == 78, "the options are right; there is just no account"
     assert service["NoNewPrivileges"] == "yes"
     assert service["UMask"] == "0077"
 
