@@ -1,10 +1,15 @@
-_session_completion() {
-    local IFS=$'
-'
-    COMPREPLY=( $( env COMP_WORDS="${COMP_WORDS[*]}" \
-                   COMP_CWORD=$COMP_CWORD \
-                   _SESSION_COMPLETE=complete_bash $1 ) )
-    return 0
+# Completion of session for bash.
+
+_session() {
+    local answer
+    COMPREPLY=()
+    mapfile -t answer < <(_SESSION_COMPLETE=bash "${1/#\~\//$HOME/}" -- "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    if [[ ${answer[0]} == files ]]; then
+        compopt -o default
+    else
+        compopt -o nosort 2>/dev/null
+        COMPREPLY=("${answer[@]:1}")
+    fi
 }
 
-complete -o default -F _session_completion session
+complete -F _session session

@@ -1,13 +1,25 @@
 """An independent client for Session, the private messenger on an onion-routed, decentralised network.
 
-The Python API is the class `Client` and the errors in `session_cli.errors`:
+The Python API is the class `Client`, and the errors that it raises, in `session_cli.errors`:
+
+    from pathlib import Path
 
     from session_cli import Client
+    from session_cli.errors import NetworkError
 
     with Client.open("default") as client:
-        client.send("05…", "hello")
-        for event in client.receive():
-            print(event.message.body)
+        message = client.send("Bob", "The backup is done.", attachments=[Path("backup.log")])
+        try:
+            for event in client.receive(wait=60):
+                print(event.message.sender.name, event.message.body)
+        except NetworkError as error:
+            print("later, perhaps:", error.message)
+
+`Client.create` makes an account where there is none. Everything is synchronous, and what is returned are plain values.
+A client belongs to one thread; several processes, the command `session` among them, may use one profile at once. An
+event of `receive` counts as taken when the next one is asked for: who dies while handling it is given it again.
+
+Only what stands here, in `session_cli.errors` and in the docstrings of `Client` is meant to be relied on.
 """
 
 from __future__ import annotations
@@ -27,3 +39,7 @@ def __getattr__(name: str) -> object:
 
         return Client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

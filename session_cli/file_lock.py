@@ -19,7 +19,9 @@ if sys.platform == "win32":
     # Locks are mandatory there: the byte locked lies far behind the holder's number, so that others can read that.
     _LOCKED_BYTE = 1 << 30
 
-    def _try_lock(descriptor: int) -> bool:
+    _LOOKING = os.O_RDWR
+
+    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -30,12 +32,37 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(descriptor: int) -> bool:
+    _LOOKING = os.O_RDONLY
+
+    def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
+
+
+UNKNOWN_HOLDER = 0
+
+
+def holder_of(path: Path) -> int | None:
+    """The number of the process that holds the lock `path`, or UNKNOWN_HOLDER; None if nobody does. Raises OSError."""
+    try:
+        descriptor = os.open(path, _LOOKING)
+    except FileNotFoundError:
+        return None
+    try:
+        # Closing gives it back at once; whoever wants the lock tries again within milliseconds.
+        return None if _try_lock(descriptor, shared=True) else _signature(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _signature(descriptor: int) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return int(os.read(descriptor, 20))
+    return UNKNOWN_HOLDER
 
 
 _FIRST_PAUSE_S = 0.002
@@ -106,10 +133,8 @@ class FileLock:
             os.write(descriptor, str(os.getpid()).encode())
 
     def _refusal(self, descriptor: int) -> str:
-        holder = ""
-        with contextlib.suppress(OSError, ValueError):
-            os.lseek(descriptor, 0, os.SEEK_SET)
-            holder = f" (process {int(os.read(descriptor, 20))})"
+        number = _signature(descriptor)
+        holder = "" if number == UNKNOWN_HOLDER else f" (process {number})"
         return (
             f"Waited {self.timeout_s:g} s {self.purpose}, but another session command{holder} is at it; "
             f"try again when it has finished."

@@ -17,11 +17,13 @@ from typing import Any, NoReturn
 import typer
 from typer import _click as click
 from typer._click.core import ParameterSource
+from typer._click.shell_completion import CompletionItem
 from typer._types import TyperChoice
 from typer.core import TyperGroup, TyperOption
 
 from .. import __version__, signals
 from ..errors import SessionError, StoreUnwritable, UsageError
+from . import completing
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
 from .settings import (
@@ -53,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "network": ("network", "Show the way into the network."),
     "config": ("config", "Show and change settings."),
     "schema": ("schema", "Print the JSON Schema of what --json prints."),
+    "doctor": ("doctor", "Check this installation, and say what to do about what is wrong."),
     "devnet": ("devnet", "Run a small Session network on this machine."),
     "demo": ("demo", "Watch two accounts talk over a local network."),
 }
@@ -72,6 +75,11 @@ class _Commands(TyperGroup):
         module = import_module(f".{COMMANDS[cmd_name][0]}", __package__)
         made: typer.Typer = module.commands[cmd_name]
         return with_global_options(typer.main.get_command(made), cmd_name)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        # The summaries are here; the library would load every command for them.
+        named = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.core.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -106,8 +114,8 @@ def _global_options() -> list[TyperOption]:
         )
 
     return [
-        option("--profile", help=PROFILE.help, metavar="NAME"),
-        option("--network", help=NETWORK.help, metavar="NETWORK"),
+        option("--profile", help=PROFILE.help, metavar="NAME", autocompletion=completing.profiles),
+        option("--network", help=NETWORK.help, metavar="NETWORK", autocompletion=completing.networks),
         option("--proxy", help=PROXY.help, metavar="URL"),
         option("--tor", help="Send everything through Tor on this machine.", is_flag=True),
         option("--direct", help=DIRECT.help, is_flag=True),
@@ -159,7 +167,7 @@ def with_global_options(command: click.Command, name: str) -> click.Command:
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    if value:
+    if value and not ctx.resilient_parsing:
         sys.stdout.write(f"session {__version__}\n")
         ctx.exit()
 
@@ -225,10 +233,7 @@ def _die_by(signal_name: str, fallback: ExitCode) -> NoReturn:
 def _run(arguments: Sequence[str], app: App) -> int:
     command = root_command()
     if os.environ.get("_SESSION_COMPLETE"):
-        from typer._completion_classes import completion_init
-
-        completion_init()
-        command._main_shell_completion({}, "session", "_SESSION_COMPLETE")
+        return _complete(os.environ["_SESSION_COMPLETE"], command, arguments, app)
     wants_json = "--json" in arguments  # in case the command line itself is wrong
 
     def report(slug: str, code: ExitCode, message: str) -> int:
@@ -263,6 +268,15 @@ def _error_mark(app: App) -> str:
         return app.painter(sys.stderr).error("session:")
     except SessionError:
         return "session:"
+
+
+def _complete(shell: str, command: TyperGroup, arguments: Sequence[str], app: App) -> int:
+    """Tell a shell's script how the command line could go on. What does not work out leads to silence."""
+    from .shell_completion import answer
+
+    with suppress(Exception):
+        sys.stdout.write(answer(shell, command, arguments, app))
+    return ExitCode.OK
 
 
 def _invoke(command: TyperGroup, arguments: Sequence[str], app: App) -> int:

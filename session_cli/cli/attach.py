@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import CannotCreate, InvalidInput, UsageError
+from . import completing
 from .context import App
 from .output import json_object, message_json, message_text
 from .text import harmless
@@ -24,7 +25,15 @@ app = PlainTyper(help="Send, list and save files.", no_args_is_help=True)
 @app.plain_command()
 def send(
     ctx: typer.Context,
-    to: Annotated[str, typer.Argument(metavar="TO", help="An account id, a known name, or me.", show_default=False)],
+    to: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO",
+            help="An account id, a known name, or me.",
+            show_default=False,
+            autocompletion=completing.recipients,
+        ),
+    ],
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...|-", help="The files; - is standard input.", show_default=False)
     ],
@@ -74,7 +83,13 @@ def send(
 def list_(
     ctx: typer.Context,
     conversation: Annotated[
-        str | None, typer.Argument(metavar="[TO]", help="Of this conversation only.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[TO]",
+            help="Of this conversation only.",
+            show_default=False,
+            autocompletion=completing.recipients,
+        ),
     ] = None,
 ) -> None:
     """List messages that have files, oldest first."""
@@ -91,7 +106,15 @@ def list_(
 @app.plain_command()
 def save(
     ctx: typer.Context,
-    message_id: Annotated[int, typer.Argument(metavar="MESSAGE", help="The id of the message.", show_default=False)],
+    message_id: Annotated[
+        int,
+        typer.Argument(
+            metavar="MESSAGE",
+            help="The id of the message.",
+            show_default=False,
+            autocompletion=completing.messages_with_files,
+        ),
+    ],
     output: Annotated[
         str,
         typer.Option("--output", "-o", help="A folder, a file, or - for standard output.", metavar="DIR|FILE|-"),

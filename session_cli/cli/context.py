@@ -90,6 +90,10 @@ class App:
         self._config = file
         return file
 
+    def without_configuration(self) -> None:
+        """Go on as if there were no configuration file: for who shall say what is wrong with it."""
+        self._config = ConfigFile(self.config_path, "", {})
+
     @property
     def names_profile(self) -> bool:
         """Whether a certain profile was asked for."""

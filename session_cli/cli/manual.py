@@ -15,7 +15,6 @@ from typing import Any
 
 import typer
 from typer import _click as click
-from typer._completion_shared import get_completion_script
 from typer.core import TyperGroup, TyperOption
 
 from .. import __version__
@@ -24,6 +23,7 @@ from .app import COMMANDS, root_command
 from .exit_codes import ExitCode, exit_code_of
 from .schema import json_schema
 from .settings import SETTINGS
+from .shell_completion import SCRIPTS
 from .typer_app import summary
 
 HELP_WIDTH = 78
@@ -31,7 +31,8 @@ HELP_WIDTH = 78
 
 EXIT_CODES = {
     ExitCode.OK: "Done.",
-    ExitCode.NEGATIVE: "A negative or partial answer: nothing came, some recipients or files failed, a hook failed.",
+    ExitCode.NEGATIVE: "A negative or partial answer: nothing came, some recipients, files or a hook failed, "
+    "doctor found a problem.",
     ExitCode.USAGE: "The command line makes no sense.",
     ExitCode.DATA: "Bad data: an id, a phrase, an address or a file that is not what it should be.",
     ExitCode.NO_INPUT: "A file or stream that was named can't be read.",
@@ -79,13 +80,12 @@ def generated_files() -> dict[str, str]:
     """Path below the source tree → content, of everything that is generated."""
     files = {"session_cli/cli/help.txt": help_text()}
     for path, command in _all_commands():
-        files[f"man/session{''.join('-' + part for part in path)}.1"] = _man_page(path, command)
-    files["man/session-json.5"] = _json_page()
-    files["man/session-chaos.5"] = _chaos_page()
-    files["man/session-config.5"] = _config_page()
-    for shell in ("bash", "zsh", "fish"):
-        script = get_completion_script(prog_name="session", complete_var="_SESSION_COMPLETE", shell=shell)
-        files[f"completions/session.{shell}"] = script.strip() + "\n"
+        files[f"man/man1/session{''.join('-' + part for part in path)}.1"] = _man_page(path, command)
+    files["man/man5/session-json.5"] = _json_page()
+    files["man/man5/session-chaos.5"] = _chaos_page()
+    files["man/man5/session-config.5"] = _config_page()
+    for shell, script in SCRIPTS.items():
+        files[f"completions/session.{shell}"] = script
     return files
 
 
@@ -288,7 +288,7 @@ def main() -> None:
     top = Path(sys.argv[1])
     for name, content in generated_files().items():
         path = top / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
         typer.echo(name)
 

@@ -96,6 +96,9 @@ class Painter:
     def name(self, text: str) -> str:
         return self._paint("1;36", text)
 
+    def good(self, text: str) -> str:
+        return self._paint("32", text)
+
     def warning(self, text: str) -> str:
         return self._paint("33", text)
 

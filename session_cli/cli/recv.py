@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import AttachmentCorrupt, CannotCreate, HookFailed, NetworkError, ServiceRefused, UsageError
+from . import completing
 from .context import App
 from .exit_codes import ExitCode
 from .notify import Notifier, Shown
@@ -57,7 +58,13 @@ def recv(
         typer.Option("--cursor", help="Read as a reader of this name, with a place of its own.", metavar="NAME"),
     ] = None,
     sender: Annotated[
-        str | None, typer.Option("--from", help="Only from this sender; the others stay unread.", metavar="WHO")
+        str | None,
+        typer.Option(
+            "--from",
+            help="Only from this sender; the others stay unread.",
+            metavar="WHO",
+            autocompletion=completing.recipients,
+        ),
     ] = None,
     types: Annotated[
         list[str] | None, typer.Option("--type", help="Only events of this type; may be repeated.", metavar="TYPE")

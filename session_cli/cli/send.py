@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import EmptyMessage, InvalidInput, MessageTooLong, NetworkError, ServiceRefused, SessionError, UsageError
+from . import completing
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
 from .output import json_object, message_json
@@ -24,19 +25,41 @@ if TYPE_CHECKING:
 
 def send(
     ctx: typer.Context,
-    to: Annotated[str, typer.Argument(metavar="TO", help="An account id, a known name, or me.", show_default=False)],
+    to: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO",
+            help="An account id, a known name, or me.",
+            show_default=False,
+            autocompletion=completing.recipients,
+        ),
+    ],
     text: Annotated[
         str | None,
         typer.Argument(metavar="[TEXT|-]", help="The message; - or nothing with a pipe: standard input."),
     ] = None,
     more: Annotated[
-        list[str] | None, typer.Option("--to", help="Another recipient; may be repeated.", metavar="TO")
+        list[str] | None,
+        typer.Option(
+            "--to",
+            help="Another recipient; may be repeated.",
+            metavar="TO",
+            autocompletion=completing.recipients,
+        ),
     ] = None,
     attach: Annotated[
         list[Path] | None,
         typer.Option("--attach", "-a", help="Send this file along; may be repeated.", metavar="FILE", readable=False),
     ] = None,
-    quote: Annotated[int | None, typer.Option("--quote", help="Answer the message with this id.", metavar="ID")] = None,
+    quote: Annotated[
+        int | None,
+        typer.Option(
+            "--quote",
+            help="Answer the message with this id.",
+            metavar="ID",
+            autocompletion=completing.messages,
+        ),
+    ] = None,
     queue: Annotated[
         bool, typer.Option("--queue", help="If the network is down, keep it in the outbox, and succeed.")
     ] = False,

@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 from typer import _click as click
+from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup
 
 Function = Callable[..., Any]
@@ -30,6 +31,14 @@ class PlainGroup(TyperGroup):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with _blaming(ctx):
             return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        named = [
+            CompletionItem(name, help=summary(command))
+            for name, command in self.commands.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.core.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

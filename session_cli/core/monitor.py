@@ -135,6 +135,25 @@ def measure_paths(network: Network, deadline: Deadline) -> list[StandingPath]:
         path = network.onion.paths.choose((), lane=lane)
         if path is None or path.fresh:
             network.onion.call_anybody(storage_rpc.info(), lambda body, _: body, deadline, lane=lane)
+    return measure_standing_paths(network, deadline)
+
+
+def ask_guards(network: Network, deadline: Deadline) -> list[Hop]:
+    """The guards there are, each asked for its version; none is looked for. Raises NetworkError at the deadline."""
+    guards = network.onion.paths.guards()
+    hops: list[Hop] = []
+    for answer in run_parallel([partial(_measure, network, Path((guard,)), 0, deadline) for guard in guards]):
+        if isinstance(answer, SessionError):
+            raise answer
+        hops.append(answer)
+    return hops
+
+
+def measure_standing_paths(network: Network, deadline: Deadline) -> list[StandingPath]:
+    """As `measure_paths`, but only the paths there are: nobody is asked who does not know us yet.
+
+    Raises NetworkError if the time ran out before any of them was measured.
+    """
     paths = network.onion.paths.standing()
     built = {known.hops: known.built_s for known in network.pool.state.paths}
     measured = run_parallel([partial(_measure_path, network, path, deadline) for path in paths])

@@ -19,15 +19,22 @@ from .transport import Transport
 class Network:
     """A network as this machine reaches it. Nothing is sent before the first request; use it as a context manager.
 
-    `direct` leaves out the onion paths: whoever is asked sees our address.
+    `direct` leaves out the onion paths: whoever is asked sees our address. Without `keep` nothing that is learnt is
+    written to the cache folder.
     """
 
     def __init__(
-        self, definition: NetworkDefinition, cache_folder: Path, *, proxy: str | None = None, direct: bool = False
+        self,
+        definition: NetworkDefinition,
+        cache_folder: Path,
+        *,
+        proxy: str | None = None,
+        direct: bool = False,
+        keep: bool = True,
     ) -> None:
         self.definition = definition
         self._transport = Transport(proxy)
-        self.pool = NodePool(definition, cache_folder)
+        self.pool = NodePool(definition, cache_folder, keep=keep)
         self.clock = NetworkClock(self.pool.state.clock_offset_ms, self.pool.state.clock_samples)
         self.onion = OnionClient(
             self.pool, self._transport, self.clock, ready=self._ready, refresh=self._refresh, direct=direct

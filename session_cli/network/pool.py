@@ -31,14 +31,15 @@ _SHOWN_LIFETIME_S = 24 * 3600
 class NodePool:
     """The nodes of one network and our experience with them, kept across runs. Safe to use from several threads.
 
-    `cache_folder` None keeps nothing.
+    `cache_folder` None keeps nothing; without `keep` what lies there is read, and left as it is.
     """
 
-    def __init__(self, definition: NetworkDefinition, cache_folder: Path | None) -> None:
+    def __init__(self, definition: NetworkDefinition, cache_folder: Path | None, *, keep: bool = True) -> None:
         self.definition = definition
-        self._cache = PoolCache(cache_folder, definition.id) if cache_folder else None
-        self._list = self._cache.load_list() if self._cache else NodeList()
-        self._state = self._cache.load_state() if self._cache else State()
+        cache = PoolCache(cache_folder, definition.id) if cache_folder else None
+        self._list = cache.load_list() if cache else NodeList()
+        self._state = cache.load_state() if cache else State()
+        self._cache = cache if keep else None
         self._pending: list[Change] = []
         self._struck: dict[bytes, float] = {}
         self._lock = threading.RLock()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,6 +34,9 @@ APPLICATION_ID = 0x5E551045
 
 _FIRST_PAUSE_S = 0.001
 _LONGEST_PAUSE_S = 0.05
+
+_INSTRUCTIONS_BETWEEN_SIGNALS = 100_000
+"""Of SQLite's virtual machine: some milliseconds."""
 
 _LITTLE_ROOM = 256 * 1024
 """Bytes; less than a transaction may need for its log and shared memory."""
@@ -62,7 +66,7 @@ def open_database(path: Path, key: bytes, *, create: bool, busy_timeout_s: float
         _check_file(path)
     except OSError as error:
         raise StoreUnwritable(f"Can't open the store {path}: {error.strerror}.") from error
-    with translate_errors(path), _closed_on_error(_connect(path, key, busy_timeout_s)) as connection:
+    with translate_errors(path), _closed_on_error(_connect(str(path), key, busy_timeout_s)) as connection:
         # The first read: with a wrong key, it fails.
         connection.execute("SELECT count(*) FROM sqlite_master").get  # noqa: B018
         if connection.pragma("application_id") != APPLICATION_ID:
@@ -78,6 +82,54 @@ def open_database(path: Path, key: bytes, *, create: bool, busy_timeout_s: float
     return connection
 
 
+def open_read_only(path: Path, key: bytes, *, busy_timeout_s: float = 1.0) -> apsw.Connection:
+    """Open the database at `path` to look at it: nothing is written, made or repaired, and no writer is kept waiting.
+
+    Neither file modes nor the version of the tables are what `open_database` and `migrate` would make of them. Raises
+    NotConfigured, StoreDamaged, StoreLocked, and StoreUnwritable if nobody can read the file without writing: where a
+    log was left without its index.
+    """
+    path = path.absolute()
+    log = path.with_name(f"{path.name}-wal")
+    try:
+        if not path.stat().st_size:
+            raise StoreDamaged(f"The store {path} is empty: it was emptied, or never finished.")
+        has_log = log.exists() and log.stat().st_size > 0
+    except FileNotFoundError:
+        raise NotConfigured(f"There is no store at {path}.") from None
+    except OSError as error:
+        raise StoreUnwritable(f"Can't open the store {path}: {error.strerror}.") from error
+    # Without a log SQLite would make one. With one, its index may be read, but not brought up to date.
+    how = "readonly_shm=1" if has_log else "immutable=1"
+    name = f"file:{urllib.parse.quote(str(path))}?{how}"
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    with translate_errors(path), _closed_on_error(_connect(name, key, busy_timeout_s, flags)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").get  # noqa: B018
+        if connection.pragma("application_id") != APPLICATION_ID:
+            raise StoreDamaged(f"{path} is an encrypted database, but not one of this program.")
+        connection.pragma("temp_store", "memory")
+    return connection
+
+
+def quick_check(connection: apsw.Connection) -> list[str]:
+    """What SQLite finds wrong when it reads all pages; empty if all is well. A signal is handled at once meanwhile.
+
+    Raises StoreDamaged where damage keeps it from reading on, StoreLocked, StoreUnwritable.
+    """
+    connection.set_progress_handler(lambda: False, _INSTRUCTIONS_BETWEEN_SIGNALS)
+    try:
+        with translate_errors(connection.filename):
+            said = [str(row[0]) for row in connection.execute("PRAGMA quick_check")]
+    finally:
+        connection.set_progress_handler(None)
+    return [] if said == ["ok"] else said
+
+
+def library_versions() -> tuple[str, str]:
+    """The versions of SQLite and of what encrypts its files (empty: nothing does)."""
+    return apsw.sqlite_lib_version(), str(getattr(apsw, "mc_version", "")).rpartition(" ")[2]
+
+
 def _create(path: Path, key: bytes) -> None:
     """Put an empty database of ours at `path`. Raises ProfileExists, StoreError and OSError."""
     for name in (path.name, f"{path.name}-wal", f"{path.name}-journal"):
@@ -87,7 +139,7 @@ def _create(path: Path, key: bytes) -> None:
     try:
         # SQLite would make it with the umask's mode; the log and the shared memory take theirs from this file.
         os.close(create_private_file(temporary))
-        with translate_errors(path), _closed_on_error(_connect(temporary, key, 0)) as connection:
+        with translate_errors(path), _closed_on_error(_connect(str(temporary), key, 0)) as connection:
             connection.pragma("application_id", APPLICATION_ID)
             _use_log(connection, path)
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
@@ -123,9 +175,9 @@ def _check_file(path: Path) -> None:
             path.chmod(FILE_MODE)
 
 
-def _connect(path: Path, key: bytes, busy_timeout_s: float) -> apsw.Connection:
+def _connect(name: str, key: bytes, busy_timeout_s: float, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
     """A connection that has its key, but has not read anything."""
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = apsw.Connection(name, flags=flags)
     with _closed_on_error(connection):
         connection.set_busy_handler(_waiting(busy_timeout_s))
         # If it turns out not to open, closing must not work a log, left by a killed process, into a damaged file.
@@ -252,7 +304,7 @@ def migrate(connection: apsw.Connection, migrations: Iterable[Migration] | None 
     fails leaves the version before it. Processes may do this at the same time. Raises StoreTooNew if the database is
     of a later version than the last step's.
     """
-    version = _version(connection)
+    version = table_version(connection)
     if migrations is None:
         newest = _steps.newest_version()
         missing = _steps.load(version)
@@ -270,11 +322,12 @@ def migrate(connection: apsw.Connection, migrations: Iterable[Migration] | None 
     for step in missing:
         with transaction(connection):
             # Another process can have been faster.
-            if _version(connection) < step.VERSION:
+            if table_version(connection) < step.VERSION:
                 step.apply(connection)
                 connection.pragma("user_version", step.VERSION)
 
 
-def _version(connection: apsw.Connection) -> int:
+def table_version(connection: apsw.Connection) -> int:
+    """The version of the tables; 0 for an empty database."""
     with translate_errors(connection.filename):
         return int(connection.pragma("user_version"))

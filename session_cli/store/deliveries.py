@@ -47,6 +47,20 @@ class Deliveries:
             )
         ]
 
+    def count_left(self) -> tuple[int, int, int]:
+        """How many have not reached their swarm: of messages in the outbox, of unfinished ones, and own copies."""
+        found = dict(
+            fetch_all(
+                self._connection,
+                """
+                SELECT CASE WHEN m.status = 4 THEN 'queued' WHEN m.status = 1 THEN 'own' ELSE 'unfinished' END, count(*)
+                FROM deliveries d JOIN messages m ON m.id = d.message_id
+                WHERE d.role = 'recipient' OR m.status = 1 GROUP BY 1
+                """,
+            )
+        )
+        return found.get("queued", 0), found.get("unfinished", 0), found.get("own", 0)
+
     def of_message(self, message_id: int) -> list[DeliveryRow]:
         """What of a message has not reached its swarm yet, the recipient's first."""
         return [

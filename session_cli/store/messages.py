@@ -160,6 +160,13 @@ class Messages:
             (conversation,),
         )
 
+    def latest(self, count: int, *, with_attachments: bool = False) -> list[MessageRow]:
+        """The messages that were stored last, newest first; perhaps of those with attachments only."""
+        return self.rows(
+            "WHERE (?1 = 0 OR m.id IN (SELECT message_id FROM attachments)) ORDER BY m.id DESC LIMIT ?2",
+            (int(with_attachments), count),
+        )
+
     def rows(self, condition: str, parameters: tuple[Any, ...]) -> list[MessageRow]:
         """Messages by a condition on `m` (messages), `c` (conversations) and `s` (senders), with their attachments."""
         messages = [_message(row) for row in fetch_all(self._connection, _MESSAGE + condition, parameters)]
@@ -238,6 +245,23 @@ class People:
         """Whether we have written to this person, so that their messages are no requests."""
         row = fetch_one(self._connection, "SELECT approved FROM people WHERE address = ?", (address,))
         return bool(row and row[0])
+
+    def known(self) -> list[tuple[str, str | None, bool]]:
+        """Everybody who is known or has a conversation: address, name, whether we wrote to them. By name, then id."""
+        return [
+            (address, name, bool(approved))
+            for address, name, approved in fetch_all(
+                self._connection,
+                """
+                SELECT address, name, approved FROM (
+                    SELECT address, name, approved FROM people
+                    UNION ALL
+                    SELECT address, NULL, 0 FROM conversations WHERE address NOT IN (SELECT address FROM people)
+                )
+                ORDER BY name IS NULL, name, address
+                """,
+            )
+        ]
 
     def find(self, text: str) -> list[tuple[str, str | None]]:
         """Addresses (with names) that begin with `text`, and those of people we wrote to whose name is `text`.

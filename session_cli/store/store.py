@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
-from .database import migrate, open_database, transaction, translate_errors
+from .database import (
+    migrate,
+    open_database,
+    open_read_only,
+    quick_check,
+    table_version,
+    transaction,
+    translate_errors,
+)
 from .queries import fetch_one
 
 if TYPE_CHECKING:
@@ -101,6 +109,20 @@ class Store:
         with store.transaction():
             fill(store)
         return store
+
+    @classmethod
+    def open_read_only(cls, profile_dir: Path, key: bytes, *, busy_timeout_s: float = 1.0) -> Store:
+        """Open the database to look at it, whatever version its tables have. Raises what `open_read_only` raises."""
+        return cls(open_read_only(profile_dir / DATABASE_NAME, key, busy_timeout_s=busy_timeout_s))
+
+    @property
+    def version(self) -> int:
+        """The version of its tables; see `newest_version`."""
+        return table_version(self._connection)
+
+    def quick_check(self) -> list[str]:
+        """What is wrong with the file, as SQLite says it. Raises StoreDamaged, StoreLocked, StoreUnwritable."""
+        return quick_check(self._connection)
 
     def has_deliveries(self) -> bool:
         """Whether anything has still to reach a swarm."""

@@ -1,4 +1,4 @@
-"""Help, version and completion: what a shell asks before anything happens."""
+"""Help and version: what a shell asks before anything happens."""
 
 from __future__ import annotations
 
@@ -39,12 +39,6 @@ def test_every_command_has_help(name: str, nobody: Person) -> None:
     assert text.startswith(f"Usage: session {name}")
     assert "--json" in text
     assert not any(len(line) > 100 for line in text.splitlines())
-
-
-def test_completion() -> None:
-    assert complete("session re") == ["restore", "recv"]
-    assert complete("session attach s") == ["send", "save"]
-    assert complete("session send --at") == ["--attach"]
 
 
 def test_completion_of_settings_and_types() -> None:

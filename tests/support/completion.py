@@ -11,14 +11,11 @@ from tests.support.devnet import SESSION
 def complete(words: str) -> list[str]:
     """The completions of a command line's last word."""
     done = subprocess.run(
-        SESSION,
-        env={
-            "PATH": os.environ["PATH"],
-            "_SESSION_COMPLETE": "complete_bash",
-            "COMP_WORDS": words,
-            "COMP_CWORD": str(len(words.split(" ")) - 1),
-        },
+        [*SESSION, "--", *words.split(" ")[1:]],
+        env={"PATH": os.environ["PATH"], "_SESSION_COMPLETE": "bash"},
         capture_output=True,
         check=True,
     )
-    return done.stdout.decode().split()
+    kind, *found = done.stdout.decode().splitlines()
+    assert kind == "words"
+    return found

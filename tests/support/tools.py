@@ -16,7 +16,7 @@ _PORTS = range(10_000, 32_000)
 
 def find_tool(name: str) -> str:
     """The path of a program; skips the test where there is none."""
-    unpacked = [str(Path(_ROOT, "usr", folder)) for folder in ("bin", "sbin")] if _ROOT else []
+    unpacked = [str(Path(_ROOT, "usr", folder)) for folder in ("bin", "sbin", "../bin")] if _ROOT else []
     found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(unpacked))
     if found is None:
         pytest.skip(f"{name} is neither installed nor among the packages that SESSION_TEST_TOOLS names")

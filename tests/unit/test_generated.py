@@ -21,7 +21,8 @@ def test_manual_completions_and_help_are_current() -> None:
     current = {name: (TOP / name).read_text(encoding="utf-8") for name in expected if (TOP / name).exists()}
     outdated = sorted(name for name in expected if current.get(name) != expected[name])
     assert not outdated, "run: python -m session_cli.cli.manual ."
-    present = {f"{folder}/{path.name}" for folder in ("man", "completions") for path in (TOP / folder).iterdir()}
+    files = [path for folder in ("man", "completions") for path in (TOP / folder).rglob("*") if path.is_file()]
+    present = {path.relative_to(TOP).as_posix() for path in files}
     assert present == set(expected) - {"session_cli/cli/help.txt"}
 
 

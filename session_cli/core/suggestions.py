@@ -1,0 +1,106 @@
+"""What a shell may suggest while a command is being typed: read from the store in no time and without asking anybody.
+
+Whatever goes wrong, there is nothing to suggest; nothing is written, waited for or said.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from ..protocol.account import Identity
+from ..store.key import KeyMethod, describe_key, open_key
+from ..store.records import MessageRow
+from ..store.store import Store
+from .addressing import ID_DIGITS, MIN_PREFIX
+from .profile import key_sources
+
+MESSAGES = 20
+_PREFIX = 10
+"""Digits of an id, where those tell it from all others."""
+_BUSY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What could be typed, and a few words about it that others may have chosen."""
+
+    value: str
+    help: str
+
+
+@contextmanager
+def _peek(environ: Mapping[str, str], profile: str) -> Iterator[Store | None]:
+    """The store, opened to be read; None where somebody or something would have to be asked for its key."""
+    sources = key_sources(environ, profile, None)
+    folder = sources.locations.profile_dir(profile)
+    # A keyring or a command can take long, or put a window on the screen; a passphrase costs half a second.
+    if describe_key(folder).method is not KeyMethod.KEYFILE:
+        yield None
+        return
+    store = Store.open_read_only(folder, open_key(folder, secrets=sources), busy_timeout_s=_BUSY_S)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def suggest_recipients(typed: str, profile: str, environ: Mapping[str, str] = os.environ) -> list[Suggestion]:
+    """What `resolve` takes for somebody we know: `me`, names, and of the others the beginnings of their ids.
+
+    With the beginning of an id typed, ids alone.
+    """
+    by_id = typed[:1].isdigit()
+    found = [] if by_id else [Suggestion("me", "note to self")]
+    people: list[tuple[str, str | None, bool]] = []
+    with suppress(Exception), _peek(environ, profile) as store:
+        if store is not None:
+            own = Identity.from_seed(store.settings.get("seed")).account_id
+            people = [person for person in store.people.known() if person[0] != own]
+    names = Counter(name for _, name, approved in people if approved)
+    addresses = [address for address, _, _ in people]
+    for address, name, approved in people:
+        named = approved and name is not None and names[name] == 1 and _can_be_typed(name)
+        if name is not None and named and not by_id:
+            found.append(Suggestion(name, f"{address[:_PREFIX]}…"))
+        elif not named or by_id:
+            found.append(Suggestion(_shortened(address, typed, addresses), name or ""))
+    return [suggestion for suggestion in found if suggestion.value.startswith(typed)]
+
+
+def _can_be_typed(name: str) -> bool:
+    """Whether a name can stand on a command line, and means its owner there."""
+    return name.isprintable() and name == name.strip() and not name.startswith("-") and not _looks_like_id(name)
+
+
+def _looks_like_id(name: str) -> bool:
+    return name == "me" or (len(name) >= MIN_PREFIX and all(char in "0123456789abcdefABCDEF" for char in name))
+
+
+def _shortened(address: str, typed: str, addresses: list[str]) -> str:
+    """As much of an id as tells it from the others; all of it once that is typed."""
+    length = _PREFIX
+    while length < ID_DIGITS and sum(other.startswith(address[:length]) for other in addresses) > 1:
+        length += 1
+    return address if len(typed) >= length else address[:length]
+
+
+def suggest_messages(
+    profile: str, environ: Mapping[str, str] = os.environ, *, with_attachments: bool = False
+) -> list[Suggestion]:
+    """The ids of the latest messages, newest first, with their beginnings; perhaps only of those with attachments."""
+    rows: list[MessageRow] = []
+    with suppress(Exception), _peek(environ, profile) as store:
+        if store is not None:
+            rows = store.messages.latest(MESSAGES, with_attachments=with_attachments)
+    return [
+        Suggestion(
+            str(row.id),
+            f"{'me' if row.direction == 'outgoing' else row.sender_name or row.sender[:_PREFIX] + '…'}: "
+            + (row.body or ", ".join(file.name or file.content_type for file in row.attachments)),
+        )
+        for row in rows
+    ]
