@@ -62,7 +62,7 @@ def open_database(path: Path, key: bytes, *, create: bool, busy_timeout_s: float
         _check_file(path)
     except OSError as error:
         raise StoreUnwritable(f"Can't open the store {path}: {error.strerror}.") from error
-    with translate_errors(path), _closed_on_error(_connect(path, key, busy_timeout_s)) as connection:
+    with translate_errors(path), _closed_on_error(connect(path, key, busy_timeout_s)) as connection:
         # The first read: with a wrong key, it fails.
         connection.execute("SELECT count(*) FROM sqlite_master").get  # noqa: B018
         if connection.pragma("application_id") != APPLICATION_ID:
@@ -87,7 +87,7 @@ def _create(path: Path, key: bytes) -> None:
     try:
         # SQLite would make it with the umask's mode; the log and the shared memory take theirs from this file.
         os.close(create_private_file(temporary))
-        with translate_errors(path), _closed_on_error(_connect(temporary, key, 0)) as connection:
+        with translate_errors(path), _closed_on_error(connect(temporary, key, 0)) as connection:
             connection.pragma("application_id", APPLICATION_ID)
             _use_log(connection, path)
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
@@ -123,7 +123,7 @@ def _check_file(path: Path) -> None:
             path.chmod(FILE_MODE)
 
 
-def _connect(path: Path, key: bytes, busy_timeout_s: float) -> apsw.Connection:
+def connect(path: Path, key: bytes, busy_timeout_s: float) -> apsw.Connection:
     """A connection that has its key, but has not read anything."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     with _closed_on_error(connection):

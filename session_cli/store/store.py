@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .messages import Messages, People
     from .swarm_state import Deliveries, SwarmState
+    from .upkeep import Upkeep
 
 DATABASE_NAME = "messages.db"
 
@@ -76,6 +77,12 @@ class Store:
         from .events import Events
 
         return Events(self._connection, self.messages)
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        from .upkeep import Upkeep
+
+        return Upkeep(self._connection)
 
     @classmethod
     def open(cls, profile_dir: Path, key: bytes) -> Store:
