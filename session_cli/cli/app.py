@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recv": ("recv", "Receive what is new."),
     "attach": ("attach", "Send, list and save files."),
     "network": ("network", "Show the way into the network."),
+    "backup": ("backup", "Make, check and restore backups of everything."),
+    "store": ("store", "Look after the store of messages and its key."),
     "devnet": ("devnet", "Run a small Session network on this machine."),
     "demo": ("demo", "Watch two accounts talk over a local network."),
 }
