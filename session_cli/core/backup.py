@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .profile import NetworkChoice
 
 PASSPHRASE_VARIABLE = "SESSION_BACKUP_PASSPHRASE"  # noqa: S105 - the name of a variable
-_RECEIVERS_TIMEOUT_S = 10.0
+_RECEIVERS_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
