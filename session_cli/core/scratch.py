@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import signals
-from ..errors import StoreUnwritable
 from ..file_lock import FileLock
 from ..private_files import make_private_folder
 
@@ -46,10 +45,6 @@ def scratch_folder(parent: Path, *, discard: Callable[[Path], None] = remove_fol
 
         signals.undo_when_killed(remove)
         try:
-            try:
-                folder.mkdir(0o700)
-            except OSError as error:
-                raise StoreUnwritable(f"Can't write in {parent}: {error.strerror}.") from None
             make_private_folder(folder)
             yield folder
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,8 +111,7 @@ class Upkeep:
         """
         connection, path = self._connection, Path(self._connection.filename)
         compacted = folder / path.name
-        with translate_errors(path):
-            self._exclude_others()
+        with translate_errors(path), self._alone():
             # SQLite takes an empty file for one that isn't there, and leaves it its mode.
             os.close(create_private_file(compacted))
             # Its own VACUUM would keep all of the database in memory, because no temporary file may be in clear.
@@ -123,7 +122,16 @@ class Upkeep:
             if compacted.stat().st_size < path.stat().st_size:
                 with closing(connect(compacted, key, 0)) as source:
                     _copy(source, connection, progress)
-            connection.pragma("journal_mode", "wal")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._exclude_others()
+        try:
+            yield
+        finally:
+            # This removes the journal, too. If it can't be done now, the next one to open the database does it.
+            with suppress(apsw.Error):
+                self._connection.pragma("journal_mode", "wal")
 
     def _exclude_others(self) -> None:
         """Leave write-ahead logging, which only one who is alone can do, and stay alone. Raises StoreLocked."""
@@ -163,7 +171,11 @@ class Upkeep:
             for (table, parent), count in broken.items():
                 yield f"{count} entries of {table} belong to entries of {parent} that don't exist"
             for query, meaning in _INVARIANTS:
-                row = fetch_one(self._connection, query)
+                try:
+                    row = fetch_one(self._connection, query)
+                except apsw.SQLError:
+                    yield "tables are missing, or other ones than this version has"
+                    return
                 if row and row[0]:
                     yield meaning.format(row[0])
 
