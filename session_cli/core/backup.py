@@ -177,7 +177,8 @@ def restore_backup(
     with scratch_folder(folder.parent, discard=discard) as scratch:
         for left in put_back_replaced(folder.parent):
             discard(left)
-        key = create_key(scratch, method, secrets=sources, command=command)
+        with signals.deferred():
+            key = create_key(scratch, method, secrets=sources, command=command)
         store, identity = _unpack(reader, scratch, progress or _nobody)
         if network is not None:
             with store.transaction():

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import signals
 from ..errors import KeySourceFailed, NotConfigured, StoreDamaged
 from ..private_files import OTHERS
 from ..store.database import open_database
@@ -67,7 +68,8 @@ def rekey_store(sources: KeySources, method: KeyMethod, *, command: str | None =
     folder = find_profile(sources)
     before = describe_key(folder)
     new_sources = replace(sources, variable=NEW_PASSPHRASE_VARIABLE)
-    rewrap_key(folder, method, secrets=sources, new_secrets=new_sources, command=command)
+    with signals.deferred():
+        rewrap_key(folder, method, secrets=sources, new_secrets=new_sources, command=command)
     return before, describe_key(folder)
 
 
