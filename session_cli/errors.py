@@ -5,7 +5,8 @@
     ├── InvalidInput                   data given by the user is not what it claims to be
     │   ├── InvalidAccountId           InvalidPhrase          InvalidNetworkDefinition
     │   ├── MessageTooLong             EmptyMessage           AttachmentTooLarge
-    │   └── UnreadableInput            InvalidUrl             InvalidConfig
+    │   ├── UnreadableInput            InvalidUrl             InvalidConfig
+    │   └── BackupDamaged
     ├── ProtocolError                  bytes from somebody else break the protocol
     │   ├── DecryptionFailed           BadSignature           MalformedMessage
     │   ├── UnsupportedVersion         OnionError             RpcError
@@ -110,6 +111,12 @@ class UnreadableInput(InvalidInput):
     """A file or stream named by the user can't be read."""
 
     slug = "unreadable_input"
+
+
+class BackupDamaged(InvalidInput):
+    """A file is no backup, or not what was written: damaged, cut short or tampered with."""
+
+    slug = "backup_damaged"
 
 
 class ProtocolError(SessionError):

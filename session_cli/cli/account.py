@@ -99,7 +99,7 @@ def init(
             app.note("The official apps can't restore an account of 24 words yet; this program can.")
         elif words is Words.W12:
             app.note("The official apps take the 13-word form of the same phrase: session phrase --words 13")
-        _announce(app, client, "created")
+        announce(app, client, "created")
 
 
 def restore(
@@ -144,7 +144,7 @@ def restore(
             app.note(f"{counted(found.new, 'message')} fetched; see what is new with `session recv`.")
         except NetworkError as error:
             app.note(f"The account is restored; fetching its messages has to wait: {error.message}")
-        _announce(app, client, "restored")
+        announce(app, client, "restored")
 
 
 def whoami(
@@ -165,7 +165,7 @@ def whoami(
                 ("profile", client.profile_name),
                 ("network", client.network_id),
                 ("store", str(client.folder)),
-                ("key", _describe(client.key_info)),
+                ("key", describe_key(client.key_info)),
             ):
                 app.emit(f"{label:<8} {value}")
         if qr:
@@ -222,7 +222,7 @@ def _create(app: App, identity: Identity, name: str | None, key: KeyChoice | Non
     from ..core.client import Client
 
     app.listen()
-    method = _method(app, key, key_command)
+    method = key_method(app, key, key_command)
     return Client.create(
         app.profile_name,
         name=app.text_argument(name) if name else None,
@@ -237,7 +237,8 @@ def _create(app: App, identity: Identity, name: str | None, key: KeyChoice | Non
     )
 
 
-def _method(app: App, key: KeyChoice | None, key_command: str | None) -> KeyMethod:
+def key_method(app: App, key: KeyChoice | None, key_command: str | None) -> KeyMethod:
+    """How a new store's key shall be kept, as asked for or by default."""
     from ..core.profile import default_key_method
     from ..store.key import KeyMethod
 
@@ -259,16 +260,18 @@ def _account_json(client: Client) -> dict[str, Any]:
     )
 
 
-def _announce(app: App, client: Client, how: str) -> None:
+def announce(app: App, client: Client, how: str) -> None:
+    """Print the id of an account that has just come to this machine, and say where it is kept."""
     if app.json:
         app.emit_json(_account_json(client))
     else:
         app.emit(client.account_id)
     app.note(f"Account {how} as profile {client.profile_name!r} on the network {client.network_id!r}.")
-    app.note(f"The store's key comes from {_describe(client.key_info)}; --key chooses another place.")
+    app.note(f"The store's key comes from {describe_key(client.key_info)}; --key chooses another place.")
 
 
-def _describe(key: KeyInfo) -> str:
+def describe_key(key: KeyInfo) -> str:
+    """Where a key comes from, for people."""
     return {
         "keyring": f"the keyring {key.keyring_backend}",
         "passphrase": "a passphrase",

@@ -53,6 +53,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "outbox": ("outbox", "List, send and drop what waits to be sent."),
     "attach": ("attach", "Send, list and save files."),
     "network": ("network", "Show the way into the network."),
+    "backup": ("backup", "Make, check and restore backups of everything."),
+    "store": ("store", "Look after the store of messages and its key."),
     "config": ("config", "Show and change settings."),
     "schema": ("schema", "Print the JSON Schema of what --json prints."),
     "doctor": ("doctor", "Check this installation, and say what to do about what is wrong."),

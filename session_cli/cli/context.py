@@ -190,17 +190,21 @@ class App:
         """Whether a person can be asked."""
         return not self.no_input and sys.stdin.isatty() and sys.stderr.isatty()
 
-    def passphrase_prompt(self) -> PassphrasePrompt | None:
-        """What asks for the store's passphrase, if somebody is there."""
-        return self._ask_passphrase if not self.no_input and sys.stderr.isatty() and _has_terminal() else None
+    def passphrase_prompt(self, *, of_backup: bool = False) -> PassphrasePrompt | None:
+        """What asks for the passphrase of the store, or of a backup, if somebody is there."""
+        if self.no_input or not sys.stderr.isatty() or not _has_terminal():
+            return None
 
-    def _ask_passphrase(self, *, new: bool) -> str:
-        if not new:
-            return ask_secret(f"Passphrase of the profile {self.profile_name!r}: ")
-        first = ask_secret("Choose a passphrase for this profile: ")
-        if ask_secret("Again: ") != first:
-            raise InvalidInput("The two passphrases differ.")
-        return first
+        def ask(*, new: bool) -> str:
+            if not new:
+                subject = "backup" if of_backup else f"profile {self.profile_name!r}"
+                return ask_secret(f"Passphrase of the {subject}: ")
+            first = ask_secret(f"Choose a passphrase for {'the backup' if of_backup else 'this profile'}: ")
+            if ask_secret("Again: ") != first:
+                raise InvalidInput("The two passphrases differ.")
+            return first
+
+        return ask
 
     def note(self, text: str) -> None:
         """Something worth knowing, for people only."""

@@ -31,8 +31,8 @@ HELP_WIDTH = 78
 
 EXIT_CODES = {
     ExitCode.OK: "Done.",
-    ExitCode.NEGATIVE: "A negative or partial answer: nothing came, some recipients, files or a hook failed, "
-    "doctor found a problem.",
+    ExitCode.NEGATIVE: "A negative or partial answer: nothing came or was found, a recipient, file or hook failed, "
+    "store check or doctor found something.",
     ExitCode.USAGE: "The command line makes no sense.",
     ExitCode.DATA: "Bad data: an id, a phrase, an address or a file that is not what it should be.",
     ExitCode.NO_INPUT: "A file or stream that was named can't be read.",
@@ -41,7 +41,7 @@ EXIT_CODES = {
     ExitCode.CANT_CREATE: "The account, or a file to be written, exists already.",
     ExitCode.IO: "Reading or writing failed: disk full, read-only, no permission.",
     ExitCode.TEMPORARY: "Temporary: the network can't be reached, or another process is at it. Try again.",
-    ExitCode.NO_PERMISSION: "The store's key can't be had, or is the wrong one.",
+    ExitCode.NO_PERMISSION: "The key of the store or of a backup can't be had, or is the wrong one.",
     ExitCode.NOT_CONFIGURED: "There is no such profile, it belongs to another network, or config.toml has an error.",
     ExitCode.INTERRUPTED: "Interrupted by Ctrl-C.",
     ExitCode.TERMINATED: "Ended by SIGTERM.",
@@ -55,6 +55,8 @@ ENVIRONMENT = {
     "SESSION_PASSPHRASE": "The passphrase of a store that has one. Other programs of the same user may see it.",
     "SESSION_PASSPHRASE_FILE": "A file whose first line is the passphrase.",
     "SESSION_PASSPHRASE_COMMAND": "A command that prints the passphrase. Only one of the three may be given.",
+    "SESSION_BACKUP_PASSPHRASE": "The passphrase of a backup; with _FILE and _COMMAND behind the name as above.",
+    "SESSION_NEW_PASSPHRASE": "For store rekey, the passphrase to be; with _FILE and _COMMAND behind it as above.",
     "NO_COLOR": "If set, no colours, unless the setting color says always.",
     "PAGER": "The command that shows long output page by page, if the setting pager has no value.",
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import CannotCreate, InvalidInput, NetworkError, ServiceRefused, SessionError, StoreLocked, UsageError
 from ..protocol.account import AccountId, Identity
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from ..network.network import Network
     from ..store.records import AttachmentRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
+    from .backup import BackupInfo
     from .inbox import Batch, Inbox, Reading
     from .model import Event, Message
     from .receiving import PollResult, Receiver
     from .sending import Sender
+    from .upkeep import StoreInfo
 
 DEFAULT_READER = "default"
 TOR_PROXY = "socks5h://127.0.0.1:9050"
@@ -130,6 +132,40 @@ class Client:
         opened = open_profile(key_sources(environ, profile, prompt))
         return cls(opened, network=network, proxy=proxy, direct=direct, timeout=timeout)
 
+    @classmethod
+    def restore_backup(
+        cls,
+        source: BinaryIO,
+        profile: str = DEFAULT_PROFILE,
+        *,
+        network: str | None = None,
+        key_method: KeyMethod = KeyMethod.KEYFILE,
+        key_command: str | None = None,
+        prompt: PassphrasePrompt | None = None,
+        backup_prompt: PassphrasePrompt | None = None,
+        environ: Mapping[str, str] = os.environ,
+        overwrite: bool = False,
+        progress: ProgressReport | None = None,
+    ) -> Client:
+        """Bring a profile back from a backup, whole or not at all. Offline; the next poll catches up.
+
+        `prompt` asks for the passphrase of the profile, if it is to have one, `backup_prompt` for the backup's. With
+        `overwrite` a profile that is there is replaced. Raises what `session_cli.core.backup.restore_backup` raises.
+        """
+        from .backup import backup_sources, restore_backup
+
+        restored = restore_backup(
+            source,
+            key_sources(environ, profile, prompt),
+            backup_sources(key_sources(environ, profile, backup_prompt)),
+            method=key_method,
+            command=key_command,
+            network=choose_network(network) if network is not None else None,
+            overwrite=overwrite,
+            progress=progress,
+        )
+        return cls(restored, network=network)
+
     def close(self) -> None:
         """Close connections and the store."""
         if self._opened_network is not None:
@@ -174,6 +210,34 @@ class Client:
     def key_info(self) -> KeyInfo:
         """How the store's key is kept."""
         return describe_key(self._profile.folder)
+
+    def store_info(self) -> StoreInfo:
+        """Facts about the store: where it is, how large, what it holds."""
+        from .upkeep import store_info
+
+        return store_info(self._profile)
+
+    def backup(
+        self,
+        target: Path | Callable[[bytes], object],
+        *,
+        prompt: PassphrasePrompt | None = None,
+        environ: Mapping[str, str] = os.environ,
+        overwrite: bool = False,
+        progress: ProgressReport | None = None,
+    ) -> BackupInfo:
+        """Write a backup of all there is to a file, or hand it in pieces to a function, encrypted under a passphrase.
+
+        The passphrase comes from SESSION_BACKUP_PASSPHRASE, _FILE or _COMMAND in `environ`, or is asked for by
+        `prompt`. Raises CannotCreate if there is such a file, unless `overwrite` is set, KeySourceFailed,
+        StoreUnwritable.
+        """
+        from .backup import backup_sources, save_backup, write_backup
+
+        secrets = backup_sources(key_sources(environ, self._profile.name, prompt))
+        if isinstance(target, Path):
+            return save_backup(self._profile, target, secrets, overwrite=overwrite, progress=progress)
+        return write_backup(self._profile, target, secrets, progress)
 
     def seed(self) -> bytes:
         """The secret that is the account: 16 bytes, or 32 for accounts restored from 24 or 25 words."""

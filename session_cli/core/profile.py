@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..network.definition import NetworkDefinition
 
 DEFAULT_PROFILE = "default"
+_REPLACED = re.compile(r"\.(.+)\.[0-9a-f]{8}\.replaced\.tmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def create_profile(
     Raises ProfileExists, KeySourceFailed, StoreUnwritable, UsageError.
     """
     folder = sources.locations.profile_dir(sources.profile)
+    settle_profile(folder)
     _check_absent(sources.profile, folder)
     make_private_folder(folder.parent)
     with signals.deferred():
@@ -146,15 +149,68 @@ def _check_absent(name: str, folder: Path) -> None:
 
 def open_profile(sources: KeySources) -> Profile:
     """Open a profile. Raises NotConfigured, WrongKey, KeySourceFailed, StoreError's other subclasses."""
+    folder = find_profile(sources)
+    store = Store.open(folder, open_key(folder, secrets=sources))
+    identity = Identity.from_seed(store.settings.get("seed"))
+    return Profile(sources.profile, folder, sources.locations, identity, store)
+
+
+def find_profile(sources: KeySources) -> Path:
+    """The folder of a profile that is there. Raises NotConfigured."""
     folder = sources.locations.profile_dir(sources.profile)
+    if not (folder / DATABASE_NAME).exists():
+        settle_profile(folder)
     if not (folder / DATABASE_NAME).exists():
         raise NotConfigured(
             f"There is no profile {sources.profile!r}; make an account with `session init`, "
             "or bring one back with `session restore`."
         )
-    store = Store.open(folder, open_key(folder, secrets=sources))
-    identity = Identity.from_seed(store.settings.get("seed"))
-    return Profile(sources.profile, folder, sources.locations, identity, store)
+    return folder
+
+
+def settle_profile(folder: Path) -> None:
+    """Put back a profile which a backup was about to replace when the process was killed.
+
+    Between the two renames that this takes there is no profile of that name. Raises StoreLocked, StoreUnwritable.
+    """
+    if folder.exists() or folder.name not in (name for _, name in replaced_profiles(folder.parent)):
+        return
+    from .scratch import scratch_lock
+
+    with scratch_lock(folder.parent):
+        put_back_replaced(folder.parent)
+
+
+def put_back_replaced(profiles: Path) -> list[Path]:
+    """Put back every profile that was moved aside and has no successor; returns those that have one.
+
+    To be called by the holder of the folder's scratch lock. Raises StoreUnwritable.
+    """
+    succeeded = []
+    for aside, name in replaced_profiles(profiles):
+        folder = profiles / name
+        if folder.exists():
+            succeeded.append(aside)
+            continue
+        try:
+            aside.rename(folder)
+            sync_folder(profiles)
+        except OSError as error:
+            raise StoreUnwritable(f"Can't put the profile back to {folder}: {error.strerror}.") from None
+    return succeeded
+
+
+def replaced_profiles(profiles: Path) -> list[tuple[Path, str]]:
+    """The profiles moved aside, and their names."""
+    if not profiles.is_dir():
+        return []
+    found = ((entry, _REPLACED.fullmatch(entry.name)) for entry in profiles.iterdir())
+    return [(entry, match[1]) for entry, match in found if match]
+
+
+def name_for_replaced(name: str) -> str:
+    """A new name for the folder of the profile `name`, under which it waits for its successor."""
+    return f".{name}.{os.urandom(4).hex()}.replaced.tmp"
 
 
 def profile_names(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -162,4 +218,5 @@ def profile_names(environ: Mapping[str, str] = os.environ) -> list[str]:
     folder = locate(environ).data / "profiles"
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if (entry / DATABASE_NAME).exists())
+    found = (entry.name for entry in folder.iterdir() if (entry / DATABASE_NAME).exists())
+    return sorted(name for name in found if not name.startswith("."))

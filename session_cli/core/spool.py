@@ -20,7 +20,7 @@ from ..errors import (
     StoreUnwritable,
     UnreadableInput,
 )
-from ..private_files import make_private_folder
+from ..private_files import FILE_MODE, make_private_folder
 from ..protocol.attachment import LegacyEncryptor, encrypted_size
 
 CHUNK = 256 * 1024
@@ -156,6 +156,9 @@ class NewFile:
     def __enter__(self) -> BinaryIO:
         try:
             self._file = os.fdopen(self._open(), "wb")
+            if hasattr(os, "fchmod"):
+                # The umask can have taken bits even from the owner.
+                os.fchmod(self._file.fileno(), FILE_MODE)
         except OSError as error:
             raise self._refusal(error) from None
         return self._file

@@ -66,7 +66,7 @@ def open_database(path: Path, key: bytes, *, create: bool, busy_timeout_s: float
         _check_file(path)
     except OSError as error:
         raise StoreUnwritable(f"Can't open the store {path}: {error.strerror}.") from error
-    with translate_errors(path), _closed_on_error(_connect(str(path), key, busy_timeout_s)) as connection:
+    with translate_errors(path), _closed_on_error(connect(path, key, busy_timeout_s)) as connection:
         # The first read: with a wrong key, it fails.
         connection.execute("SELECT count(*) FROM sqlite_master").get  # noqa: B018
         if connection.pragma("application_id") != APPLICATION_ID:
@@ -103,7 +103,7 @@ def open_read_only(path: Path, key: bytes, *, busy_timeout_s: float = 1.0) -> ap
     how = "readonly_shm=1" if has_log else "immutable=1"
     name = f"file:{urllib.parse.quote(str(path))}?{how}"
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    with translate_errors(path), _closed_on_error(_connect(name, key, busy_timeout_s, flags)) as connection:
+    with translate_errors(path), _closed_on_error(connect(name, key, busy_timeout_s, flags)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").get  # noqa: B018
         if connection.pragma("application_id") != APPLICATION_ID:
             raise StoreDamaged(f"{path} is an encrypted database, but not one of this program.")
@@ -139,7 +139,7 @@ def _create(path: Path, key: bytes) -> None:
     try:
         # SQLite would make it with the umask's mode; the log and the shared memory take theirs from this file.
         os.close(create_private_file(temporary))
-        with translate_errors(path), _closed_on_error(_connect(str(temporary), key, 0)) as connection:
+        with translate_errors(path), _closed_on_error(connect(temporary, key, 0)) as connection:
             connection.pragma("application_id", APPLICATION_ID)
             _use_log(connection, path)
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
@@ -175,9 +175,11 @@ def _check_file(path: Path) -> None:
             path.chmod(FILE_MODE)
 
 
-def _connect(name: str, key: bytes, busy_timeout_s: float, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
+def connect(
+    name: Path | str, key: bytes, busy_timeout_s: float, flags: int = apsw.SQLITE_OPEN_READWRITE
+) -> apsw.Connection:
     """A connection that has its key, but has not read anything."""
-    connection = apsw.Connection(name, flags=flags)
+    connection = apsw.Connection(str(name), flags=flags)
     with _closed_on_error(connection):
         connection.set_busy_handler(_waiting(busy_timeout_s))
         # If it turns out not to open, closing must not work a log, left by a killed process, into a damaged file.

@@ -42,12 +42,22 @@ class KeyMethod(StrEnum):
     COMMAND = "command"
 
 
+_OPERATIONS = range(1, 33)
+_MEMORY_BYTES = range(8 * 1024, 4 * 1024**3 + 1)
+"""Beyond these, a forged header would keep the machine busy rather than open anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Argon2Cost:
     """What a guess at a passphrase costs. The default is libsodium's "moderate": some 0.5 s and 256 MiB."""
 
     operations: int = 3
     memory_bytes: int = 256 * 1024 * 1024
+
+    @property
+    def reasonable(self) -> bool:
+        """Whether a header with this cost may be believed."""
+        return self.operations in _OPERATIONS and self.memory_bytes in _MEMORY_BYTES
 
 
 class PassphrasePrompt(Protocol):
@@ -70,6 +80,8 @@ class KeySources:
     """For passphrases being chosen. Those in use keep the cost that they were set with."""
     variable: str = "SESSION_PASSPHRASE"
     """The environment variable with a passphrase; with `_FILE` and `_COMMAND` behind it, those with a source of one."""
+    subject: str = "profile"
+    """What the passphrase opens, for errors."""
     command_timeout_s: float = 60.0
 
 
@@ -195,7 +207,7 @@ def _passphrase(secrets: KeySources, *, new: bool) -> bytes:
     elif secrets.prompt is not None:
         secret = secrets.prompt(new=new).encode("utf-8", "surrogateescape")
     else:
-        situation = "A passphrase has to be chosen" if new else "The profile has a passphrase"
+        situation = "A passphrase has to be chosen" if new else f"The {secrets.subject} has a passphrase"
         raise KeySourceFailed(f"{situation}, and nobody can be asked for it: set {names[0]}, {names[1]} or {names[2]}.")
     if not secret:
         raise KeySourceFailed("The passphrase is empty.")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .messages import Messages, People
     from .readers import Readers
     from .swarm_state import SwarmState
+    from .upkeep import Upkeep
 
 DATABASE_NAME = "messages.db"
 
@@ -92,6 +93,12 @@ class Store:
         from .readers import Readers
 
         return Readers(self._connection)
+
+    @cached_property
+    def upkeep(self) -> Upkeep:
+        from .upkeep import Upkeep
+
+        return Upkeep(self._connection)
 
     @classmethod
     def open(cls, profile_dir: Path, key: bytes) -> Store:

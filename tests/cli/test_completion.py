@@ -220,7 +220,7 @@ def test_damage_and_bad_settings_are_passed_over(tmp_path: Path) -> None:
     assert values(bob, "send", "") == ["me"]
     assert values(bob, "send", "", extra={"SESSION_PROFILE": "../x"}) == ["me"]
     (tmp_path / "bob/config/config.toml").write_text("profile = ")
-    assert ask(bob, "zsh", "send", "") == []
+    assert values(bob, "send", "") == ["me"]
 
 
 def test_nothing_is_written(alice: Person) -> None:

@@ -150,11 +150,57 @@ def test_downloading_into_a_full_home(cramped: Person, small_disk: Path, person:
     assert cramped.run("whoami", "--quiet").text.strip() == cramped.id
 
 
-def test_a_read_only_home(cramped: Person, small_disk: Path) -> None:
+def test_backups_need_room(cramped: Person, small_disk: Path, tmp_path: Path) -> None:
+    cramped.extra = {"SESSION_BACKUP_PASSPHRASE": "-".join(["some", "words"])}
+    backup = tmp_path / "backup"
+    cramped.run("backup", "create", str(backup))
+    filler = fill(small_disk, leave=40_000)
+    check_full(cramped.try_run("backup", "create", str(tmp_path / "second")))
+    check_full(cramped.try_run("backup", "create", str(small_disk / "third")))
+    check_full(cramped.try_run("backup", "verify", str(backup)))
+    check_full(cramped.try_run("backup", "restore", "--profile", "other", str(backup)))
+    check_full(cramped.try_run("backup", "restore", "--force", str(backup)))
+    assert [path.name for path in (tmp_path.iterdir()) if path.is_file()] == ["backup"]
+    assert sorted(path.name for path in small_disk.iterdir()) == ["filler", "home"]
+    assert [path.name for path in (cramped.home / "config" / "keys").iterdir()] == ["default.key"]
+    assert temporary_files(cramped.home) == []
+    filler.unlink()
+    assert cramped.run("whoami", "--quiet").text.strip() == cramped.id
+    cramped.run("backup", "restore", "--force", str(backup))
+    assert cramped.run("whoami", "--quiet").text.strip() == cramped.id
+
+
+@pytest.mark.parametrize("left", [0, 20_000, 100_000])
+def test_compacting_and_rekeying_need_room(left: int, cramped: Person, small_disk: Path) -> None:
+    cramped.run("send", "me", "kept")
+    filler = fill(small_disk, leave=left)
+    for command in (("compact",), ("rekey", "--key", "keyfile")):
+        done = cramped.try_run("store", *command)
+        assert done.code in (0, 74), done.stderr
+        if done.code:
+            check_full(done)
+    filler.unlink()
+    assert temporary_files(cramped.home) == []
+    assert len(list((cramped.home / "config" / "keys").iterdir())) == 1
+    assert cramped.run("store", "check").text == "The store is sound.\n"
+    cramped.run("store", "compact")
+    cramped.run("store", "rekey", "--key", "keyfile")
+    assert cramped.run("store", "check").text == "The store is sound.\n"
+
+
+def test_a_read_only_home(cramped: Person, small_disk: Path, tmp_path: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     try:
-        for command in (("recv",), ("send", "me", "hi")):
+        cramped.extra = {"SESSION_BACKUP_PASSPHRASE": "-".join(["some", "words"])}
+        for command in (
+            ("recv",),
+            ("send", "me", "hi"),
+            ("backup", "create", str(tmp_path / "backup")),
+            ("store", "compact"),
+            ("store", "rekey", "--key", "keyfile"),
+        ):
             check_refusal(cramped.try_run(*command), 74)
+        assert not (tmp_path / "backup").exists()
     finally:
         subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     cramped.run("send", "me", "hi")
