@@ -1,0 +1,321 @@
+"""The recipes of the README, run as they stand, and those of the manual, as far as they can be."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer import _click as click
+from typer.core import TyperGroup
+
+from session_cli.cli.app import root_command
+from tests.support.devnet import SESSION, Done, Person
+from tests.support.outcomes import bodies
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANUAL = (ROOT / "man/man7/session-recipes.7").read_text(encoding="utf-8")
+RECIPES = re.findall(r"```sh\n(.*?)```", README.partition("## Recipes")[2].partition("\n## ")[0], re.S)
+SCHEDULE = re.compile(r"^(\S+ ){4}\S+  ", re.M)
+TIMEOUT_S = 120
+People = Callable[[str], Person]
+
+
+class Desk:
+    """Alice's folder, with Bob and Carol among those she knows, and programs of her own on her PATH."""
+
+    def __init__(self, alice: Person, bob: Person, carol: Person, folder: Path) -> None:
+        self.alice, self.bob, self.carol, self.folder = alice, bob, carol, folder
+        programs = folder / "bin"
+        programs.mkdir()
+        path = f"{programs}:{Path(SESSION[0]).parent}:{alice.environment['PATH']}"
+        self.environment = {**alice.environment, "PATH": path, "HOME": str(folder)}
+
+    def program(self, name: str, text: str, *, here: bool = False) -> None:
+        """Make a program: on the PATH, or `here`."""
+        file = self.folder / ("." if here else "bin") / name
+        file.write_text(text if text.startswith("#!") else f"#!/bin/sh\n{text}\n")
+        file.chmod(0o755)
+
+    def start(self, recipe: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            ["/bin/sh", "-e", "-c", SCHEDULE.sub("", recipe)],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def run(self, recipe: str, *, code: int = 0) -> Done:
+        """Run a recipe to its end."""
+        with self.start(recipe) as process:
+            output, errors = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == code, errors.decode()
+        return Done(process.returncode, output, errors.decode())
+
+    @contextmanager
+    def running(self, recipe: str) -> Iterator[None]:
+        """Let a recipe run that has no end."""
+        process = self.start(recipe)
+        try:
+            yield
+            assert process.poll() is None, process.communicate()
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate(timeout=TIMEOUT_S)
+
+
+@pytest.fixture
+def desk(person: People, tmp_path: Path) -> Desk:
+    alice, bob, carol = person("Alice"), person("Bob"), person("Carol")
+    for other in (bob, carol):
+        other.run("send", alice.id, "hello Alice")
+    alice.receive()
+    for other in (bob, carol):
+        alice.run("send", other.id, "hello")
+        other.receive()
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    return Desk(alice, bob, carol, folder)
+
+
+def await_texts(person: Person, count: int) -> list[str]:
+    """What somebody is sent, once that many messages have come."""
+    shown: list[str] = []
+
+    def come() -> bool:
+        shown.extend(bodies(person.receive()))
+        return len(shown) >= count
+
+    wait_until(come, TIMEOUT_S)
+    return shown
+
+
+def report(desk: Desk, recipe: str) -> None:
+    desk.program("backup", "echo no space left; exit 1")
+    desk.run(recipe)
+    assert "backup failed: no space left" in desk.alice.run("log", "me").text
+    desk.program("backup", "exit 0")
+    desk.run(recipe)
+    assert len(desk.alice.run("log", "me", "--json").objects) == 1
+
+
+def fetch(desk: Desk, recipe: str) -> None:
+    for text in ("one", "two"):
+        desk.bob.run("send", desk.alice.id, text)
+        desk.run(recipe)
+    lines = (desk.folder / "messages.jsonl").read_text().splitlines()
+    assert [json.loads(line)["body"] for line in lines] == ["one", "two"]
+
+
+def on_the_desktop(desk: Desk, recipe: str) -> None:
+    desk.program("notify-send", 'printf "%s|" "$@" >> notified')
+    desk.bob.run("send", desk.alice.id, "secret plans")
+    assert desk.run(recipe).stdout == b""
+    assert (desk.folder / "notified").read_text() == "--app-name=session|--|Bob|New message|"
+
+
+def tail(desk: Desk, recipe: str) -> None:
+    log = desk.folder / "app.log"
+    log.write_text("ERROR of yesterday\n")
+    with desk.running(recipe):
+        shown: list[str] = []
+
+        def come() -> bool:
+            # Until tail is at it, what is written is not seen.
+            with log.open("a") as file:
+                file.write("all is well\nERROR one\nERROR two\n")
+            shown.extend(bodies(desk.bob.receive()))
+            return bool(shown)
+
+        wait_until(come, TIMEOUT_S)
+    assert shown[0].startswith("ERROR one\nERROR two")
+
+
+def answer(desk: Desk, recipe: str) -> None:
+    desk.program("answer", RECIPES[RECIPES.index(recipe) + 1], here=True)
+    with desk.running(recipe):
+        desk.bob.run("send", desk.alice.id, "uptime")
+        desk.bob.run("send", desk.alice.id, "$(reboot)")
+        uptime, other = await_texts(desk.bob, 2)
+    assert "load" in uptime
+    assert other == "I know: uptime"
+
+
+def nothing_more(desk: Desk, recipe: str) -> None:
+    """It has been used by the recipe before it."""
+    assert recipe.startswith("#!")
+
+
+def readers(desk: Desk, recipe: str) -> None:
+    desk.program("page-me", 'echo "$SESSION_BODY" >> paged')
+    desk.bob.run("send", desk.alice.id, "from Bob")
+    desk.carol.run("send", desk.alice.id, "from Carol")
+    for _ in range(2):
+        desk.run(recipe)
+    archived = [json.loads(line)["body"] for line in (desk.folder / "archive.jsonl").read_text().splitlines()]
+    assert archived == ["hello Alice", "hello Alice", "from Bob", "from Carol"]
+    assert (desk.folder / "paged").read_text() == "hello Alice\nfrom Bob\n"
+
+
+def several(desk: Desk, recipe: str) -> None:
+    (desk.folder / "report.pdf").write_bytes(b"%PDF")
+    (desk.folder / "inbox").mkdir()
+    desk.bob.run("attach", "send", desk.alice.id, "-", "--name", "a.txt", stdin=b"data")
+    desk.run(recipe)
+    assert bodies(desk.bob.receive()) == ["deployed", "the figures for October"]
+    assert bodies(desk.carol.receive()) == ["deployed"]
+    (saved,) = (desk.folder / "inbox").iterdir()
+    assert re.fullmatch(r"\d{8}T\d{6}-a\.txt", saved.name)
+
+
+def look_back(desk: Desk, recipe: str) -> None:
+    for text in ("the disk full of dust", "disk full", "disk full, a test"):
+        desk.bob.run("send", desk.alice.id, text)
+    desk.run("session recv")
+    output = desk.run(recipe).text
+    assert "hello" in output
+    assert output.endswith("the disk full of dust\ndisk full\n")
+    assert "disk full of dust" in (desk.folder / "bob.html").read_text()
+
+
+def copy(desk: Desk, recipe: str) -> None:
+    (desk.folder / ".backup-passphrase").write_text("correct horse battery staple\n")
+    assert desk.alice.id in desk.run(recipe).text
+    assert (desk.folder / "session.backup").stat().st_mode & 0o777 == 0o600
+
+
+def local_network(desk: Desk, recipe: str) -> None:
+    desk.program("test-my-bot.sh", 'session init -q --profile bot >/dev/null && echo "$SESSION_NETWORK"', here=True)
+    first, second = desk.run(recipe).lines
+    assert first != second
+
+
+def proxied(desk: Desk, recipe: str) -> None:
+    over_tor, setting = recipe.strip().splitlines()
+    # Whether Tor runs here or not, it does not lead to the local network.
+    assert desk.run(f"{over_tor} --timeout 10", code=75).stdout == b""
+    desk.run(setting)
+    assert desk.alice.run("config", "get", "proxy").text == "socks5h://192.0.2.1:1080\n"
+
+
+def what_is_wrong(desk: Desk, recipe: str) -> None:
+    assert re.search(r"^-?\d+$|^null$", desk.run(recipe).text, re.M)
+
+
+TRIED = (
+    report,
+    fetch,
+    on_the_desktop,
+    tail,
+    answer,
+    nothing_more,
+    readers,
+    several,
+    look_back,
+    copy,
+    local_network,
+    proxied,
+    what_is_wrong,
+)
+
+
+def test_all_recipes_are_tried() -> None:
+    assert len(TRIED) == len(RECIPES)
+
+
+@pytest.mark.parametrize("number", range(len(TRIED)), ids=[tried.__name__ for tried in TRIED])
+def test_recipe(number: int, desk: Desk) -> None:
+    TRIED[number](desk, RECIPES[number])
+
+
+def test_the_tour(shared_definition: Path, tmp_path: Path) -> None:
+    """The shell session of the README, in the shell that it says."""
+    tour = README.partition("## A minute's tour")[2].partition("\n## ")[0]
+    start, script = re.findall(r"```sh\n(.*?)```", tour, re.S)
+    words = shlex.split(start, comments=True)
+    done = subprocess.run(
+        [*SESSION, *words[1:]],
+        input=script,
+        cwd=tmp_path,
+        env={"PATH": f"{Path(SESSION[0]).parent}:{os.environ['PATH']}", "SESSION_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert "backup done" in done.stdout
+    assert done.stdout.splitlines()[-2:] == ["etc.tar", "etc/hostname"]
+
+
+def test_the_bot_of_the_manual_answers(desk: Desk) -> None:
+    (script,) = (
+        example for example in re.findall(r"^\.EX\n(.*?)^\.EE", MANUAL, re.S | re.M) if "from session_cli" in example
+    )
+    code = script.replace("\\-", "-").replace("\\e", "\\")
+    assert len([line for line in code.splitlines() if line]) <= 15
+    bot = desk.folder / "bot.py"
+    bot.write_text(code)
+    desk.alice.run("cursor", "reset", "bot", "--to-end")
+    with desk.running(f"exec {Path(SESSION[0]).with_name('python')} {bot}"):
+        desk.bob.run("send", desk.alice.id, "uptime")
+        desk.bob.run("send", desk.alice.id, "what?")
+        uptime, other = await_texts(desk.bob, 2)
+    assert "load" in uptime
+    assert other == "I know: uptime"
+
+
+def commands_in(text: str) -> Iterator[list[str]]:
+    """The calls of session in a text of examples, as words."""
+    joined = text.replace("\\\n", " ")
+    for line in joined.splitlines():
+        for part in re.split(r"\||&&|;|\$\(", line):
+            found = re.search(r"(?:^|\s|=)session ((?:-|[a-z]).*)", part)
+            if found:
+                yield shlex.split(
+                    re.sub(r"[)\"']*$|[<>].*", "", found[1]).replace("'", "").replace('"', ""), comments=True
+                )
+
+
+EXAMPLES = [
+    example.replace("\\-", "-").replace("\\e", "\\")
+    for example in re.findall(r"^\.EX\n(.*?)^\.EE", MANUAL, re.S | re.M)
+]
+
+
+@pytest.mark.parametrize(
+    "words", [words for text in [*EXAMPLES, *RECIPES] for words in commands_in(text)], ids=" ".join
+)
+def test_every_option_in_the_recipes_exists(words: list[str]) -> None:
+    root = root_command()
+    command: click.Command = root
+    known = {option for param in root.params for option in param.opts}
+    for word in words:
+        if word.startswith("-") and word != "-":
+            assert word.partition("=")[0] in known, f"{command.name} has no {word}"
+        elif isinstance(command, TyperGroup):
+            found = command.get_command(click.Context(root), word)
+            if found is not None:
+                command = found
+                known = {option for param in command.params for option in param.opts}
+                if command.name == "exec":
+                    return  # what follows is another program's
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_every_shell_example_is_one(text: str) -> None:
+    if "session_cli" in text:
+        compile(text, "example", "exec")
+    else:
+        subprocess.run(["sh", "-n"], input=SCHEDULE.sub("", text), text=True, check=True)
