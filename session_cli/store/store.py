@@ -15,8 +15,10 @@ from .queries import fetch_one
 
 if TYPE_CHECKING:
     from .events import Events
+    from .history import History
     from .messages import Messages, People
     from .readers import Readers
+    from .search import Search
     from .swarm_state import Deliveries, SwarmState
 
 DATABASE_NAME = "messages.db"
@@ -83,6 +85,18 @@ class Store:
         from .readers import Readers
 
         return Readers(self._connection)
+
+    @cached_property
+    def history(self) -> History:
+        from .history import History
+
+        return History(self._connection, self.messages)
+
+    @cached_property
+    def search(self) -> Search:
+        from .search import Search
+
+        return Search(self._connection)
 
     @classmethod
     def open(cls, profile_dir: Path, key: bytes) -> Store:

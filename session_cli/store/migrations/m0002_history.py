@@ -135,9 +135,10 @@ END;
 CREATE TRIGGER message_search_delete AFTER DELETE ON messages WHEN old.body <> '' BEGIN
     INSERT INTO message_search (message_search, rowid, body) VALUES ('delete', old.id, old.body);
 END;
+-- Only what was put in may be taken out: an index told to forget more than it holds calls itself damaged.
 CREATE TRIGGER message_search_update AFTER UPDATE OF body ON messages BEGIN
-    INSERT INTO message_search (message_search, rowid, body) VALUES ('delete', old.id, old.body);
-    INSERT INTO message_search (rowid, body) VALUES (new.id, new.body);
+    INSERT INTO message_search (message_search, rowid, body) SELECT 'delete', old.id, old.body WHERE old.body <> '';
+    INSERT INTO message_search (rowid, body) SELECT new.id, new.body WHERE new.body <> '';
 END;
 """
 
