@@ -195,12 +195,9 @@ class App:
 
     def emit_json(self, value: dict[str, Any]) -> None:
         """One JSON object on a line of its own."""
-        import json
-        import re
+        from .output import json_text
 
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        # Control characters and line ends to some readers, though not to JSON.
-        self.emit(re.sub("[\x7f-\x9f\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text))
+        self.emit(json_text(value))
 
     def read_text(self) -> str:
         """The text on standard input, without the line ends at its end.

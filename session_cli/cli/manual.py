@@ -29,7 +29,7 @@ HELP_WIDTH = 78
 
 EXIT_CODES = {
     ExitCode.OK: "Done.",
-    ExitCode.NEGATIVE: "A negative answer: nothing came, with --fail-empty.",
+    ExitCode.NEGATIVE: "A negative or partial answer: nothing came (with --fail-empty) or was found, or files are missing.",
     ExitCode.USAGE: "The command line makes no sense.",
     ExitCode.DATA: "Bad data: an id, a phrase, an address or a file that is not what it should be.",
     ExitCode.NO_INPUT: "A file or stream that was named can't be read.",
@@ -52,6 +52,7 @@ ENVIRONMENT = {
     "SESSION_PASSPHRASE": "The passphrase of a store that has one. Other programs of the same user may see it.",
     "SESSION_PASSPHRASE_FILE": "A file whose first line is the passphrase.",
     "SESSION_PASSPHRASE_COMMAND": "A command that prints the passphrase. Only one of the three may be given.",
+    "SESSION_PAGER": "What shows long output on a terminal; else PAGER, else less. Nothing does if it is empty or cat.",
     "NO_COLOR": "If set, no colours.",
 }
 

@@ -74,7 +74,7 @@ class History:
         return self._messages.get(row[0]) if row else None
 
     def nth_last(self, wanted: Range, number: int) -> Position | None:
-        """The position of the last message of a range (number 1), the one before it (2) ...; None if there are fewer."""
+        """The position of a range's last message (number 1), the one before it (2) ...; None if there are fewer."""
         where, parameters = condition(wanted)
         row = fetch_one(
             self._connection,

@@ -30,7 +30,7 @@ _MOST_TOKENS = 64
 """Words of a query that the index is asked for at the most; the text is asked for all of them."""
 _PIECE = re.compile(r'(-?)(?:"([^"]*)(?:"|\Z)(\*?)|(\S+))')
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf"  # Thai, Lao, Burmese, Khmer
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u19e0-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf"  # Thai and others
     "\u0f00-\u0fff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u30ff\u31f0-\u31ff"  # Tibetan, radicals, kana
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U0001aff0-\U0001b16f\U00020000-\U0003ffff]"  # Chinese
 )
@@ -166,10 +166,8 @@ class Search:
 
         def tokenize(text: str) -> list[Token]:
             data = text.encode(errors="replace")
-            return [
-                (token[0], token[1], token[2])
-                for token in cut(data, apsw.FTS5_TOKENIZE_DOCUMENT, None, include_colocated=False)
-            ]
+            cuts: list[Any] = cut(data, apsw.FTS5_TOKENIZE_DOCUMENT, None)
+            return [(begin, end, word) for begin, end, word, *_ in cuts]
 
         self._tokenize = tokenize
 
@@ -202,9 +200,8 @@ class Search:
         bounds: tuple[Any, ...] = ()
         if wanted != Range():
             # Of a range, the word index can only be told the first and the last id.
-            bounds = fetch_one(
-                self._connection, f"SELECT min(m.id), max(m.id) FROM messages m {where}", parameters  # noqa: S608 - constants
-            ) or (None, None)
+            ends = f"SELECT min(m.id), max(m.id) FROM messages m {where}"  # noqa: S608 - put together of constants
+            bounds = fetch_one(self._connection, ends, parameters) or (None, None)
             where += f" AND {id_column} BETWEEN ? AND ?"
         if asked is not None:
             where += " AND s.message_search MATCH ?"
