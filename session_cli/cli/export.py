@@ -193,9 +193,10 @@ def _title(parties: list[Party]) -> str:
 def _remarks(client: Client, parties: list[Party]) -> list[str]:
     """What is to be known about the page."""
     exported = time.strftime("%Y-%m-%d %H:%M, UTC%z", time.localtime())
-    mine = f"{client.name or 'me'} ({client.account_id})"
-    whose = f"Session messages of {mine}" + (f" with {parties[0].id}" if len(parties) == 1 else "")
-    return [whose, f"Exported on {exported}; times are of that zone. This page is not encrypted."]
+    remarks = [f"Session messages of {client.name or 'me'}, {client.account_id}"]
+    if len(parties) == 1 and parties[0].type != "self":
+        remarks.append(f"with {parties[0].name or 'somebody without a name'}, {parties[0].id}")
+    return [*remarks, f"Exported on {exported}; times are of that zone. This page is not encrypted."]
 
 
 _PRODUCERS = {Format.JSONL: _as_jsonl, Format.TEXT: _as_text, Format.HTML: _as_html}

@@ -29,7 +29,7 @@ HELP_WIDTH = 78
 
 EXIT_CODES = {
     ExitCode.OK: "Done.",
-    ExitCode.NEGATIVE: "A negative or partial answer: nothing came (with --fail-empty) or was found, or files are missing.",
+    ExitCode.NEGATIVE: "A negative or partial answer: nothing came (with --fail-empty) or was found, or files lack.",
     ExitCode.USAGE: "The command line makes no sense.",
     ExitCode.DATA: "Bad data: an id, a phrase, an address or a file that is not what it should be.",
     ExitCode.NO_INPUT: "A file or stream that was named can't be read.",

@@ -135,7 +135,8 @@ def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, i
     marks = " [message request]" if message.request else ""
     if message.status in UNSENT:
         marks += f" [{UNSENT[message.status]}]"
-    lines = [f"{painter.dim(when)}  {painter.name(who)}{painter.warning(marks)}  {painter.dim(f'#{message.id}')}"]
+    marks = painter.warning(marks) if marks else ""
+    lines = [f"{painter.dim(when)}  {painter.name(who)}{marks}  {painter.dim(f'#{message.id}')}"]
     if message.quote:
         lines.append(painter.dim(f"    in reply to a message of {short_id(harmless(message.quote.author))}"))
     if message.body:

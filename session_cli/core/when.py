@@ -55,9 +55,9 @@ def _parse(text: str, now: datetime, *, end: bool) -> int | None:
     if day is not None:
         return _ms(datetime.combine(day, _clock(rest), now.tzinfo)) if rest else _whole_day(day, now, end=end)
     try:
-        return _whole_day(date.fromisoformat(text), now, end=end)
+        return _whole_day(date.fromisoformat(text.upper()), now, end=end)
     except ValueError:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.upper())
     return _ms(moment if moment.tzinfo else moment.replace(tzinfo=now.tzinfo))
 
 

@@ -166,7 +166,7 @@ class Search:
 
         def tokenize(text: str) -> list[Token]:
             data = text.encode(errors="replace")
-            cuts: list[Any] = cut(data, apsw.FTS5_TOKENIZE_DOCUMENT, None)
+            cuts: Any = cut(data, apsw.FTS5_TOKENIZE_DOCUMENT, None)
             return [(begin, end, word) for begin, end, word, *_ in cuts]
 
         self._tokenize = tokenize

@@ -1,6 +1,6 @@
 """Measures what the program costs, as ratios to something plain, taken in the same run.
 
-    python -m tests.bench [startup] [oneshot] [backlog] [attachment] [network]
+    python -m tests.bench [startup] [oneshot] [backlog] [attachment] [network] [history]
 
 Nothing here asserts: clocks are noisy, and a number is to be read with the machine in mind.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from . import attachment, backlog, network, oneshot, startup
+from . import attachment, backlog, history, network, oneshot, startup
 
 PARTS = {
     "startup": startup.measure,
@@ -17,6 +17,7 @@ PARTS = {
     "backlog": backlog.measure,
     "attachment": attachment.measure,
     "network": network.measure,
+    "history": history.measure,
 }
 
 
