@@ -61,14 +61,14 @@ def begin(title: str, chapters: Sequence[Party], remarks: Sequence[str]) -> str:
         "base-uri 'none'; form-action 'none'"
     )
     links = "".join(f'<li><a href="#{_chapter_id(party)}">{_name(party)}</a></li>\n' for party in chapters)
-    notes = "".join(f"<p>{escape(harmless(remark))}</p>\n" for remark in remarks)
+    notes = "".join(f"<p>{_label(remark)}</p>\n" for remark in remarks)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{escape(policy)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{escape(harmless(title))}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"<header>\n<h1><bdi>{escape(harmless(title))}</bdi></h1>\n{notes}</header>\n"
+        f"<title>{_label(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"<header>\n<h1><bdi>{_label(title)}</bdi></h1>\n{notes}</header>\n"
         + (f"<nav><ul>\n{links}</ul></nav>\n" if len(chapters) > 1 else "")
         + "<main>\n"
     )
@@ -119,7 +119,7 @@ class Chapter:
         if message.body:
             parts.append(f'<p class="{_text_class(message.body)}" dir="auto">{linked(message.body)}</p>\n')
         return (
-            f'{heading}<article class="{kind}" id="{_anchor(message.sender.id, message.timestamp_ms)}">\n{who}<div>\n'
+            f'{heading}<article class="{kind}" id="{_anchor(message)}">\n{who}<div>\n'
             f"{''.join(parts)}{_info(message)}</div>\n</article>\n"
         )
 
@@ -143,28 +143,28 @@ def _info(message: Message) -> str:
 def _name(party: Party) -> str:
     if party.type == "self":
         return "Note to self"
-    return f"<bdi>{escape(harmless(party.name) if party.name else short_id(party.id))}</bdi>"
+    return f"<bdi>{_label(party.name or short_id(party.id))}</bdi>"
 
 
 def _chapter_id(party: Party) -> str:
     return "c-" + quote(party.id, safe="")
 
 
-def _anchor(sender: str, timestamp_ms: int) -> str:
-    return f"m-{timestamp_ms}-{quote(sender, safe='')}"
+def _anchor(message: Message) -> str:
+    return f"m-{message.timestamp_ms}-{quote(message.sender.id, safe='')}"
 
 
 def _quote(quoted: Quote, lookup: Lookup, is_included: IsIncluded) -> str:
     original = lookup(quoted.author, quoted.timestamp_ms)
     if original is None:
-        author = escape(short_id(harmless(quoted.author)))
+        author = _label(short_id(quoted.author))
         return f'<p class="quote"><b>{author}</b><span>a message that is not here</span></p>\n'
     text = original.body[:_EXCERPT] or ", ".join(map(attachment_text, original.attachments))
     name = "me" if original.direction == "outgoing" else _name(original.sender)
     inside = f'<b>{name}</b><span dir="auto">{_shown(text)}</span>'
     if not is_included(original):
         return f'<p class="quote">{inside}</p>\n'
-    return f'<a class="quote" href="#{_anchor(quoted.author, quoted.timestamp_ms)}">{inside}</a>\n'
+    return f'<a class="quote" href="#{_anchor(original)}">{inside}</a>\n'
 
 
 def _text_class(text: str) -> str:
@@ -177,7 +177,17 @@ def _text_class(text: str) -> str:
 
 def _shown(text: str) -> str:
     """A text as HTML shows it; what must not stand there is made visible."""
-    return escape(_UNPRINTABLE.sub(lambda match: harmless(match[0]), text.replace("\r\n", "\n")))
+    return escape(_UNPRINTABLE.sub(_made_visible, text.replace("\r\n", "\n")))
+
+
+def _label(text: str) -> str:
+    """A text of one line as HTML shows it, its direction marks made visible, too."""
+    return _shown(harmless(text))
+
+
+def _made_visible(match: re.Match[str]) -> str:
+    shown = harmless(match[0])
+    return shown if shown != match[0] else f"<U+{ord(shown):04X}>"
 
 
 def linked(text: str) -> str:
@@ -211,14 +221,14 @@ def _trimmed(url: str) -> str:
 
 def _file(file: ExportedFile) -> str:
     attachment = file.attachment
-    about = escape(attachment_text(attachment, with_place=False)[1:-1])
+    about = _label(attachment_text(attachment, with_place=False)[1:-1])
     if file.path is None:
-        why = f" — {escape(harmless(file.problem))}" if file.problem else ""
+        why = f" — {_label(file.problem)}" if file.problem else ""
         return f"<figure><figcaption>📎 <bdi>{about}</bdi>{why}</figcaption></figure>\n"
     address, ending = _address(file.path), file.path.suffix.lower()
     label = f"<bdi>{about}</bdi>"
     if ending in _PICTURES:
-        alt = escape(harmless(attachment.name or "picture"))
+        alt = _label(attachment.name or "picture")
         return f'<figure><a href="{address}"><img src="{address}" alt="{alt}" loading="lazy"></a></figure>\n'
     player = ""
     if ending in _SOUNDS:
@@ -228,7 +238,7 @@ def _file(file: ExportedFile) -> str:
     if ending in _LINKED:
         label = f'<a href="{address}">{label}</a>'
     else:
-        label += f" <small>in <bdi>{escape(harmless(str(file.path)))}</bdi></small>"
+        label += f" <small>in <bdi>{_label(str(file.path))}</bdi></small>"
     return f"<figure>{player}<figcaption>📎 {label}</figcaption></figure>\n"
 
 

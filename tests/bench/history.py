@@ -11,12 +11,14 @@ import random
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
 from session_cli.core.profile import key_sources, open_profile
 from session_cli.store.records import NewMessage
 from session_cli.store.store import Store
+from tests.support.histories import account_id
 
 from .measuring import SESSION, best, ratio
 
@@ -110,8 +112,9 @@ def _fill(store: Store, own_id: str, count: int, mean: int) -> int:
     return total
 
 
+@cache
 def _address(number: int) -> str:
-    return f"05{number:064x}"
+    return account_id(number)
 
 
 def _words() -> list[str]:
