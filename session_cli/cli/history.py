@@ -15,7 +15,7 @@ from .context import App
 from .exit_codes import ExitCode
 from .output import UNSENT, Painter, attachment_text, conversation_json, message_json, message_text
 from .pager import show
-from .text import fitted, harmless, short_id
+from .text import cell_width, fitted, harmless, short_id
 from .typer_app import single_command
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ def _row(conversation: Conversation, columns: int, painter: Painter) -> str:
     name = "Note to self" if party.type == "self" else harmless(party.name or "")
     mark = "[request] " if conversation.request else ""
     front = f"{unread:>4}  {fitted(name, NAME_COLUMNS)}  {short_id(party.id)}  {_short_time(last)}  "
-    excerpt = fitted(_excerpt(last), columns - len(front) - len(mark)).rstrip() if last else ""
+    excerpt = fitted(_excerpt(last), columns - cell_width(front) - len(mark)).rstrip() if last else ""
     return (
         f"{painter.bold(f'{unread:>4}')}  {painter.name(fitted(name, NAME_COLUMNS))}  {painter.dim(short_id(party.id))}"
         f"  {painter.dim(_short_time(last))}  {painter.warning(mark) if mark else ''}{excerpt}"
