@@ -154,7 +154,7 @@ class Export:
 
     def _place_folder(self) -> bool:
         """Put the files where they belong; whether a folder was made for them."""
-        if not self._staging.exists():
+        if not self._staging.exists() or not any(self._staging.iterdir()):
             return False
         if not os.path.lexists(self._folder):
             self._staging.rename(self._folder)

@@ -47,9 +47,14 @@ class Term:
     prefix: bool = False
     excluded: bool = False
 
-    def is_in(self, tokens: list[str], folded: str) -> bool:
-        """Whether it is in a text, given as the words and as the folded form of it."""
-        return next(self.places(tokens), None) is not None if self.words else self.part in folded
+    def is_in(self, tokens: list[str], text: str) -> bool:
+        """Whether it is in a text, of which the words are given, too, if this is about words."""
+        if self.words:
+            return next(self.places(tokens), None) is not None
+        if text.isascii():
+            # Most texts are short of what makes folding slow, and all of them have to be looked at.
+            return self.part.isascii() and self.part in (fold(text) if " " in self.part else text.lower())
+        return self.part in fold(text)
 
     def places(self, tokens: list[str]) -> Iterator[int]:
         """The numbers of the tokens at which the words begin."""
@@ -88,8 +93,7 @@ class Query:
     def matches(self, text: str) -> bool:
         """Whether a text is what is looked for."""
         tokens = [word for _, _, word in self.tokenize(text)] if any(term.words for term in self.terms) else []
-        folded = fold(text) if any(not term.words for term in self.terms) else ""
-        return all(term.is_in(tokens, folded) != term.excluded for term in self.terms)
+        return all(term.is_in(tokens, text) != term.excluded for term in self.terms)
 
     def spans(self, text: str) -> list[Span]:
         """The places in a text that make it what is looked for, in order, not touching each other."""
