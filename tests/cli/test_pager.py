@@ -88,13 +88,13 @@ def test_no_pager_by_the_environment(carol: Person, pager: str) -> None:
 
 def test_no_pager_by_option_dumb_terminal_or_json(carol: Person, tmp_path: Path) -> None:
     pager = script(tmp_path, "echo paged")
-    for arguments, variables in (
-        (("log", "--no-pager"), {}),
-        (("log", "--json"), {}),
-        (("log",), {"TERM": "dumb"}),
-        (("list",), {}),
+    for arguments, terminal in (
+        (("log", "--no-pager"), "xterm"),
+        (("log", "--json"), "xterm"),
+        (("log",), "dumb"),
+        (("list",), "xterm"),
     ):
-        code, shown = at_terminal(carol, *arguments, "--color", "never", PAGER=pager, **variables)
+        code, shown = at_terminal(carol, *arguments, "--color", "never", PAGER=pager, TERM=terminal)
         assert code == 0
         assert "paged" not in shown
         assert "message 300" in shown
