@@ -54,11 +54,14 @@ def export(
         str, typer.Option("--output", "-o", help="The file to write; - is standard output.", metavar="FILE|-")
     ] = "-",
     attachments: Annotated[
-        bool, typer.Option("--attachments", help="Put the files of messages beside FILE; download what is missing.")
+        bool,
+        typer.Option("--attachments", help="Put attachments into a folder beside FILE; download those never saved."),
     ] = False,
     since: Since = None,
     until: Until = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", "-f", help="Replace an existing file, and its attachments.")
+    ] = False,
 ) -> int:
     """Write the history to a file: JSON lines, a page or a text.
 

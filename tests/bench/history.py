@@ -20,7 +20,7 @@ from session_cli.store.records import NewMessage
 from session_cli.store.store import Store
 from tests.support.histories import account_id
 
-from .measuring import SESSION, best, ratio
+from .measuring import SESSION, Cost, best, ratio
 
 MANY, FEW = 1_000_000, 1_000
 MEANS = (60, 200, 500)
@@ -54,17 +54,18 @@ def measure() -> Iterator[str]:
             ["search", words[_RARE]],
         ):
             few, many = (_cost(homes[count], arguments) for count in (FEW, MANY))
-            yield ratio(f"{' '.join(arguments)[:40]}: {few * 1000:.0f} → {many * 1000:.0f} ms", many, few, "2")
+            times = f"{few.wall * 1000:.0f} → {many.wall * 1000:.0f} ms"
+            yield ratio(f"{' '.join(arguments)[:22]}, CPU ({times})", many.cpu, few.cpu, "2")
     for mean in MEANS:
         with tempfile.TemporaryDirectory() as folder:
             size, text = _make(Path(folder) / "home", SIZED, mean)
         yield ratio(f"store to text, {SIZED:,} of {text / SIZED:.0f} bytes", size, text, "1.6 at 200")
 
 
-def _cost(home: Path, arguments: Sequence[str]) -> float:
-    """Seconds of a command, which may find nothing."""
+def _cost(home: Path, arguments: Sequence[str]) -> Cost:
+    """What a command costs, which may find nothing."""
     command = ["/bin/sh", "-c", '"$0" "$@" || test $? = 1', SESSION, *arguments, "--json"]
-    return best(command, _environment(home), 7).wall
+    return best(command, _environment(home), 7)
 
 
 def _environment(home: Path) -> dict[str, str]:

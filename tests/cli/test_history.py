@@ -128,7 +128,7 @@ def test_refusals_in_json(talkative: Person) -> None:
 
 
 def test_nobody_is_asked_and_nothing_changes(talkative: Person) -> None:
-    """Not even where the store can't be written, and while another process holds its locks and writes."""
+    """Another process is in the middle of writing meanwhile, and nobody waits for it."""
     profile = open_store(talkative)
     try:
         with profile.store.transaction():
