@@ -202,10 +202,13 @@ class Search:
         else:
             source, id_column = "message_search s CROSS JOIN messages m ON m.id = s.rowid", "s.rowid"
         bounds: tuple[Any, ...] = ()
-        if wanted != Range():
-            # Of a range, the word index can only be told the first and the last id.
-            ends = f"SELECT min(m.id), max(m.id) FROM messages m {where}"  # noqa: S608 - put together of constants
-            bounds = fetch_one(self._connection, ends, parameters) or (None, None)
+        narrowed = Range(conversation=wanted.conversation, since_ms=wanted.since_ms, until_ms=wanted.until_ms)
+        if narrowed != Range():
+            # Of all conditions, the word index can only be told the first and the last id. That pays for those which
+            # an index answers.
+            narrow, values = condition(narrowed)
+            ends = f"SELECT min(m.id), max(m.id) FROM messages m {narrow}"  # noqa: S608 - put together of constants
+            bounds = fetch_one(self._connection, ends, values) or (None, None)
             where += f" AND {id_column} BETWEEN ? AND ?"
         if asked is not None:
             where += " AND s.message_search MATCH ?"
