@@ -69,6 +69,19 @@ def _handlers(handler: Callable[[int, FrameType | None], object]) -> Iterator[No
 
 
 @contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """In the block Ctrl-C is somebody else's: of a program that has the terminal now and gets the signal, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def deferred() -> Iterator[None]:
     """A signal that arrives in the block has its effect at the block's end."""
     arrived: list[int] = []

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import UsageError
 from .context import App
 from .output import iso_time, json_object
 from .text import counted
+from .times import Since, moment
 from .typer_app import PlainTyper
 
 if TYPE_CHECKING:
@@ -34,14 +36,18 @@ def reset(
     ctx: typer.Context,
     name: Name,
     to_end: Annotated[bool, typer.Option("--to-end", help="Behind everything that came so far.")] = False,
+    since: Since = None,
 ) -> None:
-    """Let a reader begin anew: with the oldest event, or with what comes from now on.
+    """Let a reader begin anew: with the oldest event, with those since a time, or with what comes from now on.
 
     A reader that does not exist is made. One that is never reset begins with the oldest event when it first reads.
     """
     context: App = ctx.obj
+    since_ms = moment(context, since)
+    if to_end and since_ms is not None:
+        raise UsageError("--to-end and --since exclude each other.")
     with context.open_client(online=False) as client:
-        _show(context, client.inbox.reset(name, to_end=to_end))
+        _show(context, client.inbox.reset(name, to_end=to_end, since_ms=since_ms))
 
 
 @app.plain_command()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from .text import harmless, human_size, short_id
 
 if TYPE_CHECKING:
-    from ..core.model import Attachment, Message, Party
+    from ..core.model import Attachment, Conversation, Message, Party
 
 JSON_VERSION = 1
+UNSENT = {"pending": "being sent", "queued": "waits to be sent", "failed": "not sent"}
+"""The states of our own messages that have not arrived, in words."""
 
 
 def iso_time(milliseconds: int) -> str:
@@ -27,7 +31,6 @@ def json_object(type: str, **fields: Any) -> dict[str, Any]:
 def json_line(value: dict[str, Any]) -> str:
     """An object as text, without the end of its line."""
     import json
-    import re
 
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     # Control characters and line ends to some readers, though not to JSON.
@@ -58,6 +61,18 @@ def message_json(message: Message) -> dict[str, Any]:
         expires=expires,
         request=message.request,
         status=message.status,
+    )
+
+
+def conversation_json(conversation: Conversation) -> dict[str, Any]:
+    """A conversation as `list --json` shows it."""
+    last = conversation.last_message
+    return json_object(
+        "conversation",
+        conversation=_party_json(conversation.party, with_type=True),
+        last_message=message_json(last) if last else None,
+        unread=conversation.unread,
+        request=conversation.request,
     )
 
 
@@ -99,6 +114,9 @@ class Painter:
     def good(self, text: str) -> str:
         return self._paint("32", text)
 
+    def hit(self, text: str) -> str:
+        return self._paint("1;31", text)
+
     def warning(self, text: str) -> str:
         return self._paint("33", text)
 
@@ -106,8 +124,11 @@ class Painter:
         return self._paint("1;31", text)
 
 
-def message_text(message: Message, painter: Painter) -> str:
-    """A message for people: who and when, then the text, indented so that no text can pass for another message."""
+def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, int]] = ()) -> str:
+    """A message for people: who and when, then the text, indented so that no text can pass for another message.
+
+    `hits` are the places in the text to be marked, in characters and in order.
+    """
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.timestamp_ms / 1000))
     if message.direction == "outgoing":
         to = "note to self" if message.conversation.type == "self" else "to " + party_text(message.conversation)
@@ -115,12 +136,26 @@ def message_text(message: Message, painter: Painter) -> str:
     else:
         who = party_text(message.sender)
     marks = " [message request]" if message.request else ""
-    lines = [f"{painter.dim(when)}  {painter.name(who)}{painter.warning(marks)}  {painter.dim(f'#{message.id}')}"]
+    if message.status in UNSENT:
+        marks += f" [{UNSENT[message.status]}]"
+    marks = painter.warning(marks) if marks else ""
+    lines = [f"{painter.dim(when)}  {painter.name(who)}{marks}  {painter.dim(f'#{message.id}')}"]
     if message.quote:
         lines.append(painter.dim(f"    in reply to a message of {short_id(harmless(message.quote.author))}"))
-    lines += ["    " + line for line in harmless(message.body, multiline=True).split("\n") if message.body]
+    if message.body:
+        lines += ["    " + line for line in _marked(message.body, hits, painter).split("\n")]
     lines += [painter.dim("    " + attachment_text(attachment)) for attachment in message.attachments]
     return "\n".join(lines)
+
+
+def _marked(text: str, hits: Iterable[tuple[int, int]], painter: Painter) -> str:
+    parts, at = [], 0
+    for begin, end in hits:
+        parts.append(harmless(text[at:begin], multiline=True))
+        lines = harmless(text[begin:end], multiline=True).split("\n")
+        parts.append("\n".join(painter.hit(line) for line in lines))
+        at = end
+    return "".join([*parts, harmless(text[at:], multiline=True)])
 
 
 def party_text(party: Party) -> str:
@@ -128,9 +163,9 @@ def party_text(party: Party) -> str:
     return f"{harmless(party.name)} ({short_id(party.id)})" if party.name else short_id(party.id)
 
 
-def attachment_text(attachment: Attachment) -> str:
-    """One line about a file."""
+def attachment_text(attachment: Attachment, *, with_place: bool = True) -> str:
+    """One line about a file, perhaps with the place it was saved at."""
     kind = "voice message" if attachment.voice else harmless(attachment.content_type)
     name = harmless(attachment.name) if attachment.name else "unnamed file"
-    saved = f", saved as {harmless(attachment.saved)}" if attachment.saved else ""
+    saved = f", saved as {harmless(attachment.saved)}" if attachment.saved and with_place else ""
     return f"[{name}: {kind}, {human_size(attachment.size)}{saved}]"

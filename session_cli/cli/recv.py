@@ -19,6 +19,7 @@ from .notify import Notifier, Shown
 from .output import json_line, message_json, message_text
 from .settings import DOWNLOAD, DOWNLOAD_NAME, INTERVAL, NOTIFY_SHOW
 from .text import counted
+from .times import Since, moment
 from .typer_app import single_command
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def recv(
     types: Annotated[
         list[str] | None, typer.Option("--type", help="Only events of this type; may be repeated.", metavar="TYPE")
     ] = None,
+    since: Since = None,
     fail_empty: Annotated[bool, typer.Option("--fail-empty", help="Exit with 1 if nothing came.")] = False,
     download: Annotated[
         Path | None, typer.Option("--download", help="Save files into this folder.", metavar="DIR", readable=False)
@@ -120,6 +122,7 @@ def recv(
         raise UsageError("--exec-shell and --exec-retry go with --exec.")
     if also_print and command is None and not notify:
         raise UsageError("--print goes with --exec or --notify.")
+    since_ms = moment(app, since)
     folder = None if no_attachments else app.setting(DOWNLOAD, given=download)
     if folder is not None and not folder.is_dir():
         raise CannotCreate(f"There is no folder {folder} to save files in.")
@@ -135,8 +138,8 @@ def recv(
 
             delivery.writer = EventWriter(delivery.render)
         reading = _reading(
-            app, client, delivery, cursor=cursor, sender=sender, types=types, most=most, wait=wait, follow=follow,
-            interval=interval, peek=peek,
+            app, client, delivery, cursor=cursor, sender=sender, types=types, since_ms=since_ms, most=most, wait=wait,
+            follow=follow, interval=interval, peek=peek,
         )  # fmt: skip
         with closing(client.batches(reading)) as batches:
             for batch in batches:
@@ -175,6 +178,7 @@ def _reading(
     cursor: str | None,
     sender: str | None,
     types: list[str] | None,
+    since_ms: int | None,
     most: int | None,
     wait: float,
     follow: bool,
@@ -197,7 +201,7 @@ def _reading(
         select(
             sender=client.resolve(app.text_argument(sender)) if sender is not None else None,
             types=types or (),
-            since_ms=None,
+            since_ms=since_ms,
         ),
         # A command may take long, and others shall read on meanwhile.
         size=1 if delivery.hook else 200,

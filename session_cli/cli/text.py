@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 _KEPT_FORMAT = "\u200c\u200d"  # joiners that scripts and emoji need
+_EMOJI_MARK = "\ufe0f"
 _HARMFUL = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
@@ -27,6 +28,31 @@ def _shown(char: str, multiline: bool) -> str:
     if code < 0x20:
         return chr(0x2400 + code)  # the pictures of the control characters: ␛, ␇ …
     return "␡" if code == 0x7F else f"<U+{code:04X}>"
+
+
+def cell_width(text: str) -> int:
+    """How many columns of a terminal a harmless text takes: two for each wide character, none for marks and joiners."""
+    if text.isascii():
+        return len(text)
+    width = 0
+    for char in text:
+        if char == _EMOJI_MARK:
+            width += 1  # makes a wide picture of the character before it
+        elif char not in _KEPT_FORMAT and unicodedata.category(char) not in ("Mn", "Me"):
+            width += 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return width
+
+
+def fitted(text: str, columns: int) -> str:
+    """A harmless text in exactly so many columns: filled up with spaces, or cut off with an ellipsis."""
+    missing = columns - cell_width(text)
+    if missing >= 0:
+        return text + " " * missing
+    kept = text
+    while kept and cell_width(kept) > columns - 1:
+        kept = kept[:-1]
+    kept = kept.rstrip(_KEPT_FORMAT)
+    return kept + "…" + " " * (columns - 1 - cell_width(kept))
 
 
 def human_size(size: int) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..store.records import AttachmentRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
+    from .history import History
     from .inbox import Batch, Inbox, Reading
     from .model import Event, Message
     from .receiving import PollResult, Receiver
@@ -463,6 +464,15 @@ class Client:
                 for event in batch.events:
                     yield event
                     batch.take([event])
+
+    # History.
+
+    @cached_property
+    def history(self) -> History:
+        """What was written, and the search in it. Reading it asks nobody and waits for nobody."""
+        from .history import History
+
+        return History(self._store, self.account_id, self._message, self.resolve)
 
     # Messages and their files.
 

@@ -62,6 +62,19 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversation:
+    """With whom we talk: the last message, how many events of it were not received yet, and whether it only asks.
+
+    `request`: somebody wrote whom we never answered.
+    """
+
+    party: Party
+    last_message: Message | None
+    unread: int
+    request: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One thing that happened, for readers of `receive`. `seq` is its place in the log."""
 

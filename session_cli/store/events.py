@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 TYPES = ("message",)
 """What the numbers in the table mean."""
 
-_UNREAD = """
+UNREAD = """
     e.seq > coalesce((SELECT r.seq FROM readers r WHERE r.name = ?1), 0)
     AND NOT EXISTS (SELECT 1 FROM taken t WHERE t.reader = ?1 AND t.seq = e.seq)
 """
+"""What holds for the events `e` that the reader ?1 has not taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,13 @@ class Events:
 
     def count_unread(self, reader: str) -> int:
         """How many events a reader has waiting."""
-        row = fetch_one(self._connection, f"SELECT count(*) FROM events e WHERE {_UNREAD}", (reader,))  # noqa: S608
+        row = fetch_one(self._connection, f"SELECT count(*) FROM events e WHERE {UNREAD}", (reader,))  # noqa: S608
         return int(row[0]) if row else 0
 
 
 def _condition(selection: Selection) -> tuple[str, tuple[Any, ...]]:
     """Joins and conditions for a selection; ?1 is the reader, ?2 and ?3 are the caller's."""
-    joins, conditions, parameters = "", [_UNREAD], list[Any]()
+    joins, conditions, parameters = "", [UNREAD], list[Any]()
     if selection.sender is not None or selection.since_ms is not None:
         joins = "JOIN messages m ON m.id = e.message_id JOIN people s ON s.id = m.sender_id"
     for column, value in (("s.address =", selection.sender), ("m.sent_ms >=", selection.since_ms)):

@@ -24,8 +24,10 @@ from .queries import fetch_one
 if TYPE_CHECKING:
     from .deliveries import Deliveries
     from .events import Events
+    from .history import History
     from .messages import Messages, People
     from .readers import Readers
+    from .search import Search
     from .swarm_state import SwarmState
     from .upkeep import Upkeep
 
@@ -93,6 +95,18 @@ class Store:
         from .readers import Readers
 
         return Readers(self._connection)
+
+    @cached_property
+    def history(self) -> History:
+        from .history import History
+
+        return History(self._connection, self.messages)
+
+    @cached_property
+    def search(self) -> Search:
+        from .search import Search
+
+        return Search(self._connection)
 
     @cached_property
     def upkeep(self) -> Upkeep:

@@ -197,7 +197,7 @@ def copy(desk: Desk, recipe: str) -> None:
 
 
 def local_network(desk: Desk, recipe: str) -> None:
-    desk.program("test-my-bot.sh", 'session init -q --profile bot >/dev/null && echo "$SESSION_NETWORK"', here=True)
+    desk.program("test-my-bot.sh", 'SESSION_HOME=home-$$ session init -q >/dev/null && echo "$SESSION_NETWORK"', here=True)
     first, second = desk.run(recipe).lines
     assert first != second
 
@@ -277,15 +277,17 @@ def test_the_bot_of_the_manual_answers(desk: Desk) -> None:
 
 
 def commands_in(text: str) -> Iterator[list[str]]:
-    """The calls of session in a text of examples, as words."""
+    """The calls of session in a text of examples, as words; where something else begins within quotes, without those."""
     joined = text.replace("\\\n", " ")
     for line in joined.splitlines():
         for part in re.split(r"\||&&|;|\$\(", line):
             found = re.search(r"(?:^|\s|=)session ((?:-|[a-z]).*)", part)
             if found:
-                yield shlex.split(
-                    re.sub(r"[)\"']*$|[<>].*", "", found[1]).replace("'", "").replace('"', ""), comments=True
-                )
+                text = re.sub(r"[<>].*", "", found[1])
+                try:
+                    yield shlex.split(text, comments=True)
+                except ValueError:
+                    yield re.sub(r"[)\"']", " ", text).split()
 
 
 EXAMPLES = [

@@ -1,0 +1,228 @@
+"""`log`, `list` and `search`: what was written. These commands ask nobody, and wait for nobody."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from . import completing
+from .context import App
+from .exit_codes import ExitCode
+from .output import UNSENT, Painter, attachment_text, conversation_json, message_json, message_text
+from .pager import show
+from .text import cell_width, fitted, harmless, short_id
+from .times import Since, Until, moment
+from .typer_app import single_command
+
+if TYPE_CHECKING:
+    from ..core.model import Conversation, Message
+
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+NAME_COLUMNS = 16
+LEAST_COLUMNS = 60
+DEFAULT_COLUMNS = 80
+
+NoPager = Annotated[bool, typer.Option("--no-pager", help="Print everything at once on a terminal, too.")]
+
+
+def person(app: App, text: str | None) -> str | None:
+    """A person or conversation from the command line."""
+    return app.text_argument(text) if text is not None else None
+
+
+def day_heading(milliseconds: int) -> str:
+    """The day of a time, in this machine's zone: Monday, 23 November 2026."""
+    day = time.localtime(milliseconds / 1000)
+    return f"{_DAYS[day.tm_wday]}, {day.tm_mday} {_MONTHS[day.tm_mon - 1]} {day.tm_year}"
+
+
+def day_line(message: Message, last: Message | None, painter: Painter) -> str:
+    """The line in front of a day's first message; nothing where the `last` message is of the same day."""
+    day = day_heading(message.timestamp_ms)
+    if last is not None and day == day_heading(last.timestamp_ms):
+        return ""
+    return painter.bold(f"── {day} ──") + "\n"
+
+
+def _with_days(messages: Iterable[Message], painter: Painter) -> Iterator[str]:
+    last = None
+    for message in messages:
+        yield day_line(message, last, painter) + message_text(message, painter)
+        last = message
+
+
+def log(
+    ctx: typer.Context,
+    to: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[TO]",
+            help="Only the conversation with this person; me: notes to self.",
+            autocompletion=completing.recipients,
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", help="The last N messages; 0 for all.", min=0, metavar="N")
+    ] = 50,
+    since: Since = None,
+    until: Until = None,
+    before: Annotated[
+        int | None, typer.Option("--before", help="Messages before the one with this id.", metavar="ID")
+    ] = None,
+    after: Annotated[
+        int | None,
+        typer.Option("--after", help="The first N messages after the one with this id.", metavar="ID"),
+    ] = None,
+    no_pager: NoPager = False,
+) -> None:
+    """Show what was written, oldest first.
+
+    Nothing is fetched, and nothing counts as received by it. On a terminal the pager shows it: $SESSION_PAGER, else
+    $PAGER, else less; none if that is empty or cat. Messages stand in the order of their senders' clocks.
+    """
+    app: App = ctx.obj
+    painter = app.painter()
+    start, stop, conversation = moment(app, since), moment(app, until, end=True), person(app, to)
+    with app.open_client(online=False) as client:
+
+        def messages() -> Iterator[Message]:
+            return client.history.log(
+                conversation, since_ms=start, until_ms=stop, before=before, after=after, limit=limit or None
+            )
+
+        if app.json:
+            for message in messages():
+                app.emit_json(message_json(message))
+        else:
+            show(app, lambda: _with_days(messages(), painter), pager=not no_pager)
+
+
+def search(
+    ctx: typer.Context,
+    query: Annotated[
+        list[str],
+        typer.Argument(metavar="QUERY...", help="What has to be in a message; see above.", show_default=False),
+    ],
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            "--in", help="Only the conversation with this person.", metavar="TO", autocompletion=completing.recipients
+        ),
+    ] = None,
+    sender: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Only what this person wrote; me: what you wrote.",
+            metavar="TO",
+            autocompletion=completing.recipients,
+        ),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    has: Annotated[
+        str | None, typer.Option("--has", help="Only messages with an attachment.", metavar="attachment")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", help="The last N messages found; 0 for all.", min=0, metavar="N")
+    ] = 50,
+    no_pager: NoPager = False,
+) -> int:
+    """Search in what was written; show the messages found, oldest first. Exit with 1 if there are none.
+
+    All words have to be there, in any order. "Words in quotes" have to stand together (quote them for the shell, too),
+    begin* finds what begins so, *part* any part of a word, and -word leaves out messages with that word (put -- before
+    a query that begins so). Case, accents and punctuation make no difference. Chinese, Japanese, Thai and the like are
+    found wherever they stand in a text, and so are emoji. Of more than --limit, those are shown that came last.
+    """
+    app: App = ctx.obj
+    painter = app.painter()
+    if has not in (None, "attachment"):
+        raise UsageError("--has takes the word attachment.")
+    start, stop = moment(app, since), moment(app, until, end=True)
+    text = " ".join(map(app.text_argument, query))
+    with app.open_client(online=False) as client:
+        found = client.history.search(
+            text,
+            conversation=person(app, conversation),
+            sender=person(app, sender),
+            since_ms=start,
+            until_ms=stop,
+            has_attachment=has is not None,
+            limit=limit or None,
+        )
+        if app.json:
+            for message in found:
+                app.emit_json(message_json(message))
+        elif found:
+            show(
+                app,
+                lambda: (message_text(message, painter, client.history.spans(text, message.body)) for message in found),
+                pager=not no_pager,
+            )
+    return ExitCode.OK if found else ExitCode.NEGATIVE
+
+
+def list_(ctx: typer.Context) -> None:
+    """List conversations, the one with the latest message first.
+
+    A number in front tells how many events recv has not shown yet.
+    """
+    app: App = ctx.obj
+    painter = app.painter()
+    columns = max(LEAST_COLUMNS, shutil.get_terminal_size((DEFAULT_COLUMNS, 24)).columns)
+    with app.open_client(online=False) as client:
+        for conversation in client.history.conversations():
+            if app.json:
+                app.emit_json(conversation_json(conversation))
+            else:
+                app.emit(_row(conversation, columns, painter))
+
+
+def _row(conversation: Conversation, columns: int, painter: Painter) -> str:
+    """A line: unread events, name, id, time of the last message, its beginning."""
+    party, last = conversation.party, conversation.last_message
+    unread = str(conversation.unread) if conversation.unread else ""
+    name = "Note to self" if party.type == "self" else harmless(party.name or "")
+    mark = "[request] " if conversation.request else ""
+    front = f"{unread:>4}  {fitted(name, NAME_COLUMNS)}  {short_id(party.id)}  {_short_time(last)}  "
+    excerpt = fitted(_excerpt(last), columns - cell_width(front) - len(mark)).rstrip() if last else ""
+    return (
+        f"{painter.bold(f'{unread:>4}')}  {painter.name(fitted(name, NAME_COLUMNS))}  {painter.dim(short_id(party.id))}"
+        f"  {painter.dim(_short_time(last))}  {painter.warning(mark) if mark else ''}{excerpt}"
+    ).rstrip()
+
+
+def _short_time(message: Message | None) -> str:
+    """The time of a message of today, else its day, in ten columns."""
+    if message is None:
+        return " " * 10
+    then, now = time.localtime(message.timestamp_ms / 1000), time.localtime()
+    today = then[:3] == now[:3]
+    return time.strftime("%H:%M     " if today else "%Y-%m-%d", then)
+
+
+def _excerpt(message: Message) -> str:
+    """A message on one line."""
+    who = "me: " if message.direction == "outgoing" else ""
+    state = f"[{UNSENT[message.status]}] " if message.status in UNSENT else ""
+    if message.body.strip() or not message.attachments:
+        return who + state + harmless(" ".join(message.body.split()))
+    return who + state + attachment_text(message.attachments[0])
+
+
+commands = {
+    "log": single_command("log", log),
+    "list": single_command("list", list_),
+    "search": single_command("search", search),
+}

@@ -1,0 +1,160 @@
+"""Reading back what was written: messages in the order of their times, and the conversations that they make.
+
+Only reads, a page at a time and each of them short: nobody waits for a reader, and a reader waits for nobody, however
+long it takes over what it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import apsw
+
+from .events import UNREAD
+from .messages import Messages
+from .queries import fetch_all, fetch_one
+from .records import MessageRow
+
+PAGE = 500
+"""Messages that are in memory at the same time."""
+
+Position = tuple[int, int]
+"""A message's time in ms and its id: what messages are ordered by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which messages are wanted. What is None does not matter.
+
+    `conversation` and `sender` are addresses; times are in ms, and both ends belong to the range; `before` and `after`
+    are positions of messages that don't.
+    """
+
+    conversation: str | None = None
+    sender: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    before: Position | None = None
+    after: Position | None = None
+    has_attachment: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationRow:
+    """A conversation: whom it is with, its last message, and how many events of it a reader has before it."""
+
+    address: str
+    name: str | None
+    approved: bool
+    last_message: MessageRow | None
+    unread: int
+
+
+class History:
+    """Finds messages by place and time."""
+
+    def __init__(self, connection: apsw.Connection, messages: Messages) -> None:
+        self._connection = connection
+        self._messages = messages
+
+    def position(self, message_id: int) -> Position | None:
+        """Where a message stands; None if there is no such message."""
+        row = fetch_one(self._connection, "SELECT sent_ms, id FROM messages WHERE id = ?", (message_id,))
+        return (row[0], row[1]) if row else None
+
+    def named(self, sender: str, sent_ms: int) -> MessageRow | None:
+        """The message that a person sent at a time, which is its name on every device."""
+        row = fetch_one(
+            self._connection,
+            "SELECT m.id FROM messages m JOIN people s ON s.id = m.sender_id WHERE m.sent_ms = ? AND s.address = ?",
+            (sent_ms, sender),
+        )
+        return self._messages.get(row[0]) if row else None
+
+    def nth_last(self, wanted: Range, number: int) -> Position | None:
+        """The position of a range's last message (number 1), the one before it (2) ...; None if there are fewer."""
+        where, parameters = condition(wanted)
+        row = fetch_one(
+            self._connection,
+            f"SELECT m.sent_ms, m.id FROM messages m {where} ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1 OFFSET ?",  # noqa: S608 - put together of constants
+            (*parameters, number - 1),
+        )
+        return (row[0], row[1]) if row else None
+
+    def stream(self, wanted: Range, *, start: Position | None = None) -> Iterator[MessageRow]:
+        """The messages of a range, oldest first, perhaps from a position on; in constant memory."""
+        where, parameters = condition(wanted)
+        at, compare = start or (-(2**63), 0), ">="
+        while True:
+            rows = fetch_all(
+                self._connection,
+                f"SELECT m.sent_ms, m.id FROM messages m {where} AND (m.sent_ms, m.id) {compare} (?, ?) "  # noqa: S608 - put together of constants
+                "ORDER BY m.sent_ms, m.id LIMIT ?",
+                (*parameters, *at, PAGE),
+            )
+            yield from self.by_ids([row[1] for row in rows])
+            if len(rows) < PAGE:
+                return
+            at, compare = (rows[-1][0], rows[-1][1]), ">"
+
+    def by_ids(self, message_ids: list[int]) -> list[MessageRow]:
+        """Messages by their ids, oldest first; those that are gone are left out."""
+        found: list[MessageRow] = []
+        for start in range(0, len(message_ids), PAGE):
+            some = tuple(message_ids[start : start + PAGE])
+            marks = ", ".join("?" * len(some))
+            found += self._messages.rows(f"WHERE m.id IN ({marks})", some)
+        return sorted(found, key=lambda row: (row.sent_ms, row.id))
+
+    def conversations(self, reader: str) -> list[ConversationRow]:
+        """All conversations, the one with the latest message first, and how much of each `reader` has before it."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT c.id, c.address, p.name, coalesce(p.approved, 0),
+                   (SELECT m.id FROM messages m WHERE m.conversation_id = c.id
+                    ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1)
+            FROM conversations c LEFT JOIN people p ON p.address = c.address
+            """,
+        )
+        unread = dict(
+            fetch_all(
+                self._connection,
+                f"SELECT m.conversation_id, count(*) FROM events e JOIN messages m ON m.id = e.message_id "  # noqa: S608 - a constant
+                f"WHERE {UNREAD} GROUP BY 1",
+                (reader,),
+            )
+        )
+        last = {message.id: message for message in self.by_ids([row[4] for row in rows if row[4] is not None])}
+        found = [
+            ConversationRow(address, name, bool(approved), last.get(last_id), unread.get(conversation_id, 0))
+            for conversation_id, address, name, approved, last_id in rows
+        ]
+        return sorted(found, key=_latest, reverse=True)
+
+
+def _latest(row: ConversationRow) -> tuple[bool, Position, str]:
+    message = row.last_message
+    return (message is not None, (message.sent_ms, message.id) if message else (0, 0), row.address)
+
+
+def condition(wanted: Range) -> tuple[str, tuple[Any, ...]]:
+    """A WHERE clause on `m` (messages), for a range, and its parameters."""
+    conditions = ["true"]
+    parameters: list[Any] = []
+    for text, values in (
+        ("m.conversation_id = (SELECT id FROM conversations WHERE address = ?)", (wanted.conversation,)),
+        ("m.sender_id = (SELECT id FROM people WHERE address = ?)", (wanted.sender,)),
+        ("m.sent_ms >= ?", (wanted.since_ms,)),
+        ("m.sent_ms <= ?", (wanted.until_ms,)),
+        ("(m.sent_ms, m.id) < (?, ?)", wanted.before or (None,)),
+        ("(m.sent_ms, m.id) > (?, ?)", wanted.after or (None,)),
+    ):
+        if values[0] is not None:
+            conditions.append(text)
+            parameters += values
+    if wanted.has_attachment:
+        conditions.append("EXISTS (SELECT 1 FROM attachments a WHERE a.message_id = m.id)")
+    return f"WHERE {' AND '.join(conditions)}", tuple(parameters)
