@@ -110,10 +110,8 @@ class FileLock:
         with contextlib.suppress(OSError, ValueError):
             os.lseek(descriptor, 0, os.SEEK_SET)
             holder = f" (process {int(os.read(descriptor, 20))})"
-        return (
-            f"Waited {self.timeout_s:g} s {self.purpose}, but another session command{holder} is at it; "
-            f"try again when it has finished."
-        )
+        tried = f"Waited {self.timeout_s:.3g} s" if self.timeout_s else "It is not possible now"
+        return f"{tried} {self.purpose}, but another session command{holder} is at it; try again when it has finished."
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
