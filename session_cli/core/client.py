@@ -6,6 +6,7 @@ Everything is synchronous. A `Client` belongs to one thread; several processes m
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import cached_property
@@ -34,6 +35,9 @@ DEFAULT_READER = "default"
 TOR_PROXY = "socks5h://127.0.0.1:9050"
 """Where Tor listens for other programs of this machine."""
 _TOR_PORTS = (9050, 9150)
+_OUTBOX_S = 20.0
+"""How long another command takes at the most for what waits in the outbox."""
+_OUTBOX_REST_S = 10.0
 
 
 def choose_network(reference: str) -> NetworkChoice:
@@ -81,6 +85,7 @@ class Client:
         self._direct = direct
         self._timeout = timeout
         self._opened_network: Network | None = None
+        self._outbox_rests_until = 0.0
 
     # Making and opening.
 
@@ -343,7 +348,8 @@ class Client:
         for file in files:
             with file.source:
                 rows.append(self._attachments.upload(file, deadline, progress))
-        hold = not self._flush_outbox(deadline) and queue
+        # What is to be queued must not overtake what another process is sending from there.
+        hold = not self._flush_outbox(deadline, patience_s=_OUTBOX_S if queue else 0) and queue
         for recipient in recipients:
             try:
                 sent = self._sender.send(
@@ -381,14 +387,21 @@ class Client:
 
         return self._message(self._sender.drop(message_id, Deadline(self._timeout)))
 
-    def _flush_outbox(self, deadline: Deadline) -> bool:
-        """Send what waits in the outbox, if that can be done now. Returns whether nothing is left that waits."""
+    def _flush_outbox(self, deadline: Deadline, *, patience_s: float = 0) -> bool:
+        """Send what waits in the outbox, if that can be done now. Returns whether nothing is left that waits.
+
+        It takes half of the time there is at the most, for what else is to be done; and right after a failure it is
+        not tried: a stream of messages must not wait for a dead network at each of them.
+        """
+        if time.monotonic() < self._outbox_rests_until:
+            return False
         try:
-            self._sender.flush(deadline)
+            self._sender.flush(deadline.within(deadline.limit(2 * _OUTBOX_S) / 2), patience_s=patience_s)
         except NetworkError:
+            self._outbox_rests_until = time.monotonic() + _OUTBOX_REST_S
             return False
         except StoreLocked:
-            pass  # somebody else is sending it
+            return False  # somebody else is sending it
         return True
 
     def _open_files(self, attachments: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
@@ -411,10 +424,12 @@ class Client:
         return self.inbox.poll(Deadline(self._timeout))
 
     def _poll(self, deadline: Deadline) -> PollResult:
+        result = self._receiver.poll(deadline)
+        # Afterwards: a message that nobody takes must not keep us from receiving.
         if self._store.has_deliveries():
             self._flush_outbox(deadline)
             self._sender.resend_own_copies(deadline)
-        return self._receiver.poll(deadline)
+        return result
 
     @cached_property
     def inbox(self) -> Inbox:
