@@ -146,7 +146,7 @@ class Sender:
 
     # The outbox.
 
-    def flush(self, deadline: Deadline, *, only: int | None = None, patience_s: float = 0) -> list[MessageRow]:
+    def flush(self, deadline: Deadline, *, patience_s: float = 0) -> list[MessageRow]:
         """Send what waits in the outbox, oldest first, the same bytes as ever; returns what reached its recipient.
 
         Ends at the first message that the network does not take, by raising NetworkError. Raises StoreLocked if
@@ -160,8 +160,6 @@ class Sender:
         with FileLock(lock, deadline.limit(patience_s), purpose="to send what waits in the outbox"):
             self._network().prepare(deadline)
             for message_id in self._store.messages.queued():
-                if only is not None and message_id != only:
-                    continue
                 # In this order: what is still queued after they were read, they are all of.
                 deliveries = self._store.deliveries.of_message(message_id)
                 row = self._stored(message_id)
