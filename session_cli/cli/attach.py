@@ -14,7 +14,7 @@ from . import completing
 from .context import App
 from .output import json_object, message_json, message_text
 from .text import harmless
-from .typer_app import PlainTyper
+from .typer_app import PlainTyper, message_id
 
 if TYPE_CHECKING:
     from ..core.attachments import OutgoingFile
@@ -110,6 +110,7 @@ def save(
         int,
         typer.Argument(
             metavar="MESSAGE",
+            parser=message_id,
             help="The id of the message.",
             show_default=False,
             autocompletion=completing.messages_with_files,

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import signals
-from ..errors import InvalidInput, UnreadableInput, UsageError
+from ..errors import InvalidInput, SessionError, UnreadableInput, UsageError
 from .config_file import NAME as CONFIG_NAME
 from .config_file import ConfigFile
-from .output import Painter, json_line
+from .exit_codes import exit_code_of
+from .output import Painter, json_line, json_object
 from .settings import COLOR, DIRECT, NETWORK, PROFILE, PROXY, QUIET, TIMEOUT, BadValue, Found, Setting, T
 from .text import harmless
 
@@ -215,6 +216,16 @@ class App:
         """Talk to the person, whatever the options say."""
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
+
+    def report(self, error: SessionError, text: str, **fields: Any) -> None:
+        """Say that something failed while the rest goes on: on stderr, and with --json as an object, too.
+
+        `text` is what is said, `fields` what the object has beside.
+        """
+        if self.json:
+            code = int(exit_code_of(error))
+            self.emit_json(json_object("error", code=code, error=error.slug, message=text, **fields))
+        self.say(f"session: {harmless(text)}")
 
     def painter(self, stream: Any = None) -> Painter:
         """Colours as --color, NO_COLOR and the stream ask for."""

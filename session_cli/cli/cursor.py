@@ -55,13 +55,23 @@ def delete(ctx: typer.Context, name: Name) -> None:
     """Forget a reader; should it read again, it begins with the oldest event."""
     context: App = ctx.obj
     with context.open_client(online=False) as client:
-        client.inbox.delete(name)
+        deleted = client.inbox.delete(name)
+        if context.json:
+            _show(context, deleted)
         context.note(f"The cursor {name!r} is forgotten.")
 
 
 def _show(context: App, cursor: Cursor) -> None:
     if context.json:
-        context.emit_json(json_object("cursor", name=cursor.name, unread=cursor.unread, since=iso_time(cursor.made_ms)))
+        context.emit_json(
+            json_object(
+                "cursor",
+                name=cursor.name,
+                unread=cursor.unread,
+                since=iso_time(cursor.made_ms),
+                since_ms=cursor.made_ms,
+            )
+        )
     else:
         context.emit(f"{cursor.name}  {counted(cursor.unread, 'unread event')}")
 

@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,12 @@ from .. import signals
 if TYPE_CHECKING:
     from ..core.inbox import Batch
     from ..core.model import Event
-    from ..store.readers import Writing
+    from ..store.readers import Mark, Writing
 
 PIECE_BYTES = 4096
 """What a pipe takes as a whole or not at all (POSIX demands less, Linux promises this)."""
 _LOOKED_THROUGH = 1 << 20
+_HEAD_BYTES = 64
 Render = Callable[["Event"], bytes]
 
 
@@ -38,12 +40,12 @@ class EventWriter:
         self._render = render
         self._out = sys.stdout.fileno()
 
-    def write(self, batch: Batch) -> None:
-        """Write a batch, and take what has been written. Raises OSError, with everything before it taken."""
-        for events, lines in self._pieces(batch.events):
+    def write(self, batch: Batch, events: Sequence[Event]) -> None:
+        """Write some of a batch, and take what has been written. Raises OSError, with everything before it taken."""
+        for some, lines in self._pieces(events):
             place = self._place()
             if place is not None:
-                batch.announce(events, *place)
+                batch.announce(some, place, [mark(line) for line in lines])
             data, written = b"".join(lines), 0
             try:
                 while len(data) - written > PIECE_BYTES:
@@ -53,25 +55,16 @@ class EventWriter:
                 with signals.deferred():
                     while written < len(data):
                         written += self._write(data[written:])
-                    batch.take(events)
+                    batch.take(some)
             except OSError as error:
                 whole = _whole_lines(lines, written)
                 if place is not None and os.fstat(self._out).st_size == place[2] + written:
                     self._cut_off(written - sum(map(len, lines[:whole])))
-                batch.take(events[:whole])
+                batch.take(some[:whole])
                 raise _explained(error) from None
 
-    def write_one(self, event: Event) -> None:
-        """Write one event, and leave it to the caller when it counts as taken. Raises OSError."""
-        data = self._render(event)
-        try:
-            while data:
-                data = data[self._write(data) :]
-        except OSError as error:
-            raise _explained(error) from None
-
-    def recall(self, events: Sequence[Event], writing: Writing) -> int:
-        """How many of the events, which a killed process was about to write to this file, are in it.
+    def recall(self, writing: Writing) -> int:
+        """How many of the events that a killed process was about to write to this file are in it.
 
         The beginning of a line that was cut off by the kill is removed.
         """
@@ -86,19 +79,17 @@ class EventWriter:
                 at_end = not file.read(1)
         except OSError:
             return 0
-        lines = [self._render(event) for event in events]
-        begin = found.find(lines[0]) if lines else -1
-        if begin < 0:
-            if at_end and lines and lines[0].startswith(found):
-                self._cut_off(len(found))
-            return 0
-        count, rest = 0, found[begin:]
-        for line in lines:
-            if not rest.startswith(line):
-                if at_end and line.startswith(rest):
-                    self._cut_off(len(rest))
+        # Where it is not found, there is at the most the beginning of the first line.
+        count, begin = 0, _find(found, writing.marks[0]) or 0
+        for expected in writing.marks:
+            line = found[begin : begin + expected.length]
+            if len(line) < expected.length:
+                if at_end and _begins(line, expected):
+                    self._cut_off(len(line))
                 break
-            count, rest = count + 1, rest[len(line) :]
+            if mark(line) != expected:
+                break
+            count, begin = count + 1, begin + expected.length
         return count
 
     def _pieces(self, events: Sequence[Event]) -> Iterator[tuple[list[Event], list[bytes]]]:
@@ -151,6 +142,31 @@ def _explained(error: OSError) -> OSError:
     """An error of writing that says what could not be written; a broken pipe stays one."""
     reason = "it is closed" if error.errno == errno.EBADF else error.strerror
     return OSError(error.errno, f"Can't write to standard output: {reason}")
+
+
+def mark(line: bytes) -> Mark:
+    """What a line is known by later."""
+    from ..store.readers import Mark
+
+    return Mark(len(line), blake2b(line, digest_size=16).hexdigest(), line[:_HEAD_BYTES].hex())
+
+
+def _begins(part: bytes, line: Mark) -> bool:
+    """Whether this can be the beginning of a line."""
+    head = bytes.fromhex(line.head)
+    return part[: len(head)] == head[: len(part)]
+
+
+def _find(data: bytes, line: Mark) -> int | None:
+    """Where a line begins: at the beginning, or, if others have written there too, behind the end of a line."""
+    begin = 0
+    while begin + line.length <= len(data):
+        if mark(data[begin : begin + line.length]) == line:
+            return begin
+        begin = data.find(b"\n", begin) + 1
+        if not begin:
+            break
+    return None
 
 
 def _whole_lines(lines: Sequence[bytes], written: int) -> int:

@@ -17,7 +17,8 @@ from .output import UNSENT, Painter, attachment_text, conversation_json, message
 from .pager import show
 from .text import cell_width, fitted, harmless, short_id
 from .times import Since, Until, moment
-from .typer_app import single_command
+from .typer_app import limit as parse_limit
+from .typer_app import message_id, single_command
 
 if TYPE_CHECKING:
     from ..core.model import Conversation, Message
@@ -72,16 +73,19 @@ def log(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", help="The last N messages; 0 for all.", min=0, metavar="N")
+        int, typer.Option("--limit", "-n", help="The last N messages; 0 for all.", metavar="N", parser=parse_limit)
     ] = 50,
     since: Since = None,
     until: Until = None,
     before: Annotated[
-        int | None, typer.Option("--before", help="Messages before the one with this id.", metavar="ID")
+        int | None,
+        typer.Option("--before", help="Messages before the one with this id.", metavar="ID", parser=message_id),
     ] = None,
     after: Annotated[
         int | None,
-        typer.Option("--after", help="The first N messages after the one with this id.", metavar="ID"),
+        typer.Option(
+            "--after", help="The first N messages after the one with this id.", metavar="ID", parser=message_id
+        ),
     ] = None,
     no_pager: NoPager = False,
 ) -> None:
@@ -134,7 +138,8 @@ def search(
         str | None, typer.Option("--has", help="Only messages with an attachment.", metavar="attachment")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", help="The last N messages found; 0 for all.", min=0, metavar="N")
+        int,
+        typer.Option("--limit", "-n", help="The last N messages found; 0 for all.", metavar="N", parser=parse_limit),
     ] = 50,
     no_pager: NoPager = False,
 ) -> int:

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import signals
@@ -101,6 +102,7 @@ def pause_before(attempt: int) -> None:
 
 def fields_of(message: Message, type: str, values: Mapping[str, Any]) -> dict[str, str]:
     """The variables for an event: its fields, as `--json` has them, under `SESSION_` and their name."""
+    paths = [file.saved for file in message.attachments if file.saved]
     return {
         "SESSION_TYPE": type,
         "SESSION_ID": str(message.id),
@@ -115,7 +117,7 @@ def fields_of(message: Message, type: str, values: Mapping[str, Any]) -> dict[st
         "SESSION_TIMESTAMP_MS": str(message.timestamp_ms),
         "SESSION_BODY": message.body,
         "SESSION_REQUEST": "1" if message.request else "0",
-        "SESSION_FILES": "\n".join(file.saved for file in message.attachments if file.saved),
+        "SESSION_FILES": "\n".join(path for path in paths if Path(path).exists()),
     }
 
 

@@ -8,9 +8,10 @@ import typer
 
 from ..errors import UsageError
 from .context import App
+from .exit_codes import ExitCode
 from .output import message_json, message_text
 from .text import counted
-from .typer_app import PlainTyper
+from .typer_app import PlainTyper, message_id
 
 app = PlainTyper(help="List, send and drop what waits to be sent.", no_args_is_help=True)
 
@@ -26,23 +27,30 @@ def list_(ctx: typer.Context) -> None:
 
 
 @app.plain_command()
-def flush(ctx: typer.Context) -> None:
+def flush(ctx: typer.Context) -> int:
     """Send what waits, oldest first, and print the ids of what was sent.
 
     The same sealed bytes are stored in the swarm as before, so that nothing arrives twice. Every send and recv does
-    this, too. If the network can't be reached, it ends with 75, and the rest goes on waiting.
+    this, too. If the network can't be reached, it ends with 75, and the rest goes on waiting. What is refused for good
+    waits no longer; then it ends with 1.
     """
     context: App = ctx.obj
     with context.open_client() as client:
-        for message in client.flush_outbox():
-            context.emit_json(message_json(message)) if context.json else context.emit(str(message.id))
+        gone = client.flush_outbox()
+        for message in gone:
+            if context.json:
+                context.emit_json(message_json(message))
+            elif message.status == "sent":
+                context.emit(str(message.id))
+    return ExitCode.OK if all(message.status == "sent" for message in gone) else ExitCode.NEGATIVE
 
 
 @app.plain_command()
 def drop(
     ctx: typer.Context,
     message_ids: Annotated[
-        list[int] | None, typer.Argument(metavar="[MESSAGE]...", help="Their ids.", show_default=False)
+        list[int] | None,
+        typer.Argument(metavar="[MESSAGE]...", help="Their ids.", show_default=False, parser=message_id),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All that wait.")] = False,
 ) -> None:

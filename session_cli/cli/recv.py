@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -33,7 +34,7 @@ from .typer_app import single_command
 if TYPE_CHECKING:
     from ..core.client import Client
     from ..core.inbox import Batch, Reading, Trouble
-    from ..core.model import Event
+    from ..core.model import Attachment, Event
     from ..core.receiving import PollResult
     from .event_output import EventWriter
     from .hook import Hook
@@ -130,6 +131,8 @@ def recv(
     Every event is shown once: it counts as received when it has been written out, or when the command or notification
     for it has succeeded. If that fails half way, the next recv begins with the event that was not shown. Each --cursor
     is a reader of its own and sees everything; without one, all recv share a reader, and the events.
+
+    What --from, --type, --since and --max leave out stays unread, for another recv.
 
     With --exec, CMD is cut into words and run without a shell; the fields are in its environment too (SESSION_BODY,
     SESSION_SENDER_ID …, see session-json(5)). Where it fails, recv ends with 1, and the event stays unread; with
@@ -233,7 +236,7 @@ def _reading(
         peek=peek,
         polled=polled,
         trouble=troubles.note,
-        recall=delivery.writer.recall if delivery.writer and not delivery.hook and not delivery.notifier else None,
+        recall=delivery.writer.recall if delivery.writer else None,
     )
 
 
@@ -277,25 +280,27 @@ class _Delivery:
 
     def handle(self, batch: Batch) -> None:
         """Deliver a batch. Raises OSError, HookFailed, NotificationFailed; what was delivered before is taken."""
-        if self.folder is not None:
-            batch.events = [self._with_files(event) for event in batch.events]
-        if self.writer is not None and self.hook is None and self.notifier is None:
-            self.writer.write(batch)
-        else:
-            self._hand_over(batch)
+        for events in self._portions(batch.events):
+            ready = [self._with_files(event) for event in events]
+            if self.hook is not None:
+                for event in ready:
+                    self._run_hook(self.hook, event)
+            if self.notifier is not None:
+                self.notifier.show(ready)
+            # Last: what has been written can't be taken back.
+            if self.writer is not None:
+                self.writer.write(batch, ready)
+            else:
+                batch.take(ready)
         self.handled += batch.taken
 
-    def _hand_over(self, batch: Batch) -> None:
-        groups = self.notifier.groups(batch.events) if self.notifier else [[event] for event in batch.events]
-        for events in groups:
-            if self.notifier is not None:
-                self.notifier.show(events)
-            for event in events:
-                if self.writer is not None:
-                    self.writer.write_one(event)
-                if self.hook is not None:
-                    self._run_hook(self.hook, event)
-                batch.take([event])
+    def _portions(self, events: Sequence[Event]) -> list[list[Event]]:
+        """What is handled together. Files, commands and notifications can fail, and hold up nothing but their event."""
+        if self.notifier is not None:
+            return self.notifier.groups(events)
+        if self.folder is not None or self.hook is not None:
+            return [[event] for event in events]
+        return [list(events)]
 
     def _run_hook(self, hook: Hook, event: Event) -> None:
         from .hook import fields_of, pause_before
@@ -312,7 +317,7 @@ class _Delivery:
                 if self.retries is None:
                     raise HookFailed(f"{what} The message stays unread; the next recv begins with it.") from None
                 if attempt == self.retries:
-                    self.app.say(f"session: {what} It is passed over.")
+                    self.app.report(error, f"{what} It is passed over.", message_id=event.message.id)
                     self.incomplete = True
                     return
             attempt += 1
@@ -325,7 +330,7 @@ class _Delivery:
         if self.folder is None or event.message.direction == "outgoing":
             return event
         for index, file in enumerate(message.attachments):
-            if file.saved is not None:
+            if _is_saved(file, self.folder):
                 continue
             prefix = {
                 FileNames.NAME: "",
@@ -336,11 +341,21 @@ class _Delivery:
                 self.client.save_attachment(message.id, index, self.folder, prefix=prefix, progress=self.app.progress())
             except (NetworkError, ServiceRefused, AttachmentCorrupt, InvalidInput) as error:
                 self.incomplete = True
-                self.app.say(
-                    f"session: A file of message {message.id} could not be saved: {error.message} "
-                    f"To try again: session attach save {message.id} --number {index + 1}"
-                )
+                again = f"To try again: session attach save {message.id} --number {index + 1}"
+                text = f"A file of message {message.id} could not be saved: {error.message} {again}"
+                self.app.report(error, text, message_id=message.id)
         return replace(event, message=self.client.message(message.id))
+
+
+def _is_saved(file: Attachment, folder: Path) -> bool:
+    """Whether a file lies in the folder already, whole: an earlier run may have been killed behind it."""
+    if file.saved is None:
+        return False
+    path = Path(file.saved)
+    try:
+        return path.parent == folder.absolute() and path.stat().st_size == file.size
+    except OSError:
+        return False
 
 
 def _compact_time(milliseconds: int) -> str:

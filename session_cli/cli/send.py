@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import EmptyMessage, InvalidInput, MessageTooLong, NetworkError, ServiceRefused, SessionError, UsageError
+from ..errors import EmptyMessage, InvalidInput, SessionError, UsageError
 from . import completing
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
-from .output import json_object, message_json
+from .output import message_json
 from .text import harmless
-from .typer_app import single_command
+from .typer_app import message_id, single_command
 
 if TYPE_CHECKING:
     from ..core.client import Client
-    from ..core.model import Message
+
+_EXCERPT = 60
 
 
 def send(
@@ -57,6 +58,7 @@ def send(
             "--quote",
             help="Answer the message with this id.",
             metavar="ID",
+            parser=message_id,
             autocompletion=completing.messages,
         ),
     ] = None,
@@ -101,15 +103,9 @@ def send(
         raise UsageError("--batch-seconds goes with --lines.")
     body = _body(app, text, has_files=bool(attach))
     with app.open_client() as client:
-        outcomes = Outcomes(app, [client.resolve(name) for name in recipients])
-        for part in _parts(body, split=split):
-            sent = client.send_to_all(
-                recipients, part, attachments=attach or [], quote=quote, queue=queue, progress=app.progress(),
-                stop=len(recipients) == 1,
-            )  # fmt: skip
-            outcomes.show(sent)
-            attach, quote = None, None  # once is enough
-        return outcomes.exit_code
+        sending = _Sending(app, client, recipients, queue=queue)
+        sending.send_parts(_parts(body, split=split), attachments=attach or [], quote=quote)
+        return sending.exit_code
 
 
 def _body(app: App, text: str | None, *, has_files: bool) -> str:
@@ -134,46 +130,61 @@ def _parts(body: str, *, split: bool) -> Sequence[str]:
     return split_body(body) or [body]
 
 
-class Outcomes:
-    """Prints what became of each message, and keeps in mind what that says about all of them."""
+class _Sending:
+    """Messages to the same people, one after the other: prints what became of each, and keeps it in mind.
 
-    def __init__(self, app: App, recipients: Sequence[str]) -> None:
+    Who did not get one message gets none of those behind it.
+    """
+
+    def __init__(self, app: App, client: Client, recipients: Sequence[str], *, queue: bool) -> None:
         self._app = app
-        self._recipients = list(dict.fromkeys(recipients))
-        self._failed: set[str] = set()
+        self._client = client
+        self._queue = queue
+        self._all: list[str] = list(dict.fromkeys(client.resolve(name) for name in recipients))
+        self._left = self._all
         self._problem: SessionError | None = None
 
-    def show(self, sent: Iterator[Message | SessionError]) -> None:
-        """Print the outcomes for each recipient in turn, as they come."""
-        for recipient in self._recipients:
-            outcome = next(sent)
-            if isinstance(outcome, SessionError):
-                self._failed.add(recipient)
-                self._problem = outcome
-                self._report(recipient, outcome)
-            elif self._app.json:
-                self._app.emit_json(message_json(outcome))
-            else:
-                self._app.emit(str(outcome.id))
-        for _ in sent:  # what is done after the last
-            raise LookupError("there are more outcomes than recipients")
+    def send(self, body: str, *, attachments: Sequence[Path] = (), quote: int | None = None) -> None:
+        """Send one message. Raises what kept the last of the recipients from getting it."""
+        sent = self._client.send_to_all(
+            self._left, body, attachments=attachments, quote=quote, queue=self._queue, progress=self._app.progress()
+        )
+        reached = []
+        for recipient, outcome in zip(self._left, sent, strict=True):
+            if not isinstance(outcome, SessionError):
+                reached.append(recipient)
+                self._app.emit_json(message_json(outcome)) if self._app.json else self._app.emit(str(outcome.id))
+                continue
+            self._problem = outcome
+            if len(self._all) > 1:
+                text = f"Not sent to {recipient}: {outcome.message}"
+                self._app.report(outcome, text, recipient={"id": recipient})
+        self._left = reached
+        if self._problem is not None and len(self._all) == 1:
+            raise self._problem
 
-    def _report(self, recipient: str, error: SessionError) -> None:
-        if self._app.json:
-            code = int(exit_code_of(error))
-            self._app.emit_json(
-                json_object("error", code=code, error=error.slug, message=error.message, recipient={"id": recipient})
-            )
-        self._app.say(f"session: Not sent to {recipient}: {harmless(error.message)}")
+    def send_parts(self, parts: Sequence[str], *, attachments: Sequence[Path], quote: int | None) -> None:
+        """Send a text in its parts; files and quote go with the first."""
+        for number, part in enumerate(parts):
+            try:
+                self.send(part, attachments=attachments if not number else (), quote=quote if not number else None)
+            finally:
+                if self._problem is not None and number:
+                    self._app.say(f"session: Only the first {number} of the {len(parts)} parts have reached everybody.")
+            if not self._left:
+                return
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody is left to send to."""
+        return not self._left
 
     @property
     def exit_code(self) -> int:
         """0 if all got everything, 1 if some did; where nobody did, the code of what kept the last one from it."""
         if self._problem is None:
             return ExitCode.OK
-        if len(self._failed) < len(self._recipients):
-            return ExitCode.NEGATIVE
-        return exit_code_of(self._problem)
+        return ExitCode.NEGATIVE if self._left else exit_code_of(self._problem)
 
 
 def _send_lines(
@@ -187,21 +198,24 @@ def _send_lines(
     from ..core.sending import MOST_CHARACTERS
     from .line_batches import line_batches
 
-    outcomes = Outcomes(app, [client.resolve(name) for name in recipients])
+    sending = _Sending(app, client, recipients, queue=queue)
     refused = False
     with sys.stdin.buffer as stream:
         for text in line_batches(stream.fileno(), batch_seconds, MOST_CHARACTERS):
+            excerpt = text if len(text) <= _EXCERPT else text[:_EXCERPT] + "…"
             try:
                 for part in _parts(text, split=split):
-                    outcomes.show(client.send_to_all(recipients, part, queue=queue, stop=len(recipients) == 1))
-            except (MessageTooLong, InvalidInput) as error:
+                    sending.send(part)
+            except InvalidInput as error:
                 refused = True
-                app.say(f"session: A line was not sent: {harmless(error.message)}")
-            except (NetworkError, ServiceRefused) as error:
-                excerpt = harmless(text if len(text) <= 60 else text[:60] + "…")
-                app.say(f"session: Ended at the line: {excerpt}")
-                raise error
-    return outcomes.exit_code or (ExitCode.NEGATIVE if refused else ExitCode.OK)
+                app.report(error, f"A line was not sent: {error.message} It begins: {text[:_EXCERPT]}")
+            except SessionError:
+                app.say(f"session: Ended at the line: {harmless(excerpt)}")
+                raise
+            if sending.is_over:
+                app.say(f"session: Ended at the line: {harmless(excerpt)}")
+                break
+    return sending.exit_code or (ExitCode.NEGATIVE if refused else ExitCode.OK)
 
 
 commands = {"send": single_command("send", send)}

@@ -12,6 +12,28 @@ from typer._click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup
 
 Function = Callable[..., Any]
+_LARGEST = 2**63 - 1
+"""The largest number that the store can look for."""
+
+
+def message_id(text: str) -> int:
+    """An id from the command line, for `parser=` of arguments and options."""
+    return _number(text, 1, "no message's id")
+
+
+def limit(text: str | int) -> int:
+    """How many, with 0 for all; for `parser=`."""
+    return _number(text, 0, "no number")
+
+
+def _number(text: str | int, least: int, wrong: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not least <= number <= _LARGEST:
+        raise click.exceptions.BadParameter(f"{text!r} is {wrong}.")
+    return number
 
 
 class PlainCommand(TyperCommand):

@@ -165,6 +165,9 @@ class Attachments:
                     with new as output:
                         for part in fetched.plaintext():
                             output.write(part)
+                        # Noted before: whoever looks after a kill in between finds nothing there, and takes the name.
+                        with self._store.transaction():
+                            self._store.messages.set_saved(attachment.id or 0, str(place.absolute()))
                         new.commit()
                     break
                 except FileExistsError:
@@ -172,8 +175,6 @@ class Attachments:
                         raise CannotCreate(f"{place} exists already; it is left as it is.") from None
                     place = target / numbered(name, number)
                     number += 1
-        with self._store.transaction():
-            self._store.messages.set_saved(attachment.id or 0, str(place.absolute()))
         return place
 
 

@@ -314,9 +314,7 @@ class Client:
         or `receive` sends it. Raises EmptyMessage, MessageTooLong, InvalidAccountId, ServiceRefused; NetworkError,
         without `queue`; and for attachments UnreadableInput, AttachmentTooLarge and, with `queue` too, NetworkError.
         """
-        (sent,) = self.send_to_all(
-            [to], body, attachments=attachments, quote=quote, queue=queue, progress=progress, stop=True
-        )
+        (sent,) = self.send_to_all([to], body, attachments=attachments, quote=quote, queue=queue, progress=progress)
         if isinstance(sent, SessionError):
             raise sent
         return sent
@@ -330,18 +328,17 @@ class Client:
         quote: int | None = None,
         queue: bool = False,
         progress: ProgressReport | None = None,
-        stop: bool = False,
     ) -> Iterator[Message | SessionError]:
         """Send one message to each of several people; yields what became of it, in their order, as it becomes known.
 
         All of them are looked up, and the files uploaded, before anything is sent. A NetworkError or ServiceRefused is
         yielded, for the others may fare better; everything else is raised, as `send` does. Each has `timeout`
-        seconds. With `stop`, the first failure is raised.
+        seconds.
         """
         recipients = list(dict.fromkeys(self.resolve(name) for name in to))
         quoted = self._row(quote) if quote is not None else None
         for sent in self._outgoing.send(
-            recipients, body, files=attachments, quoted=quoted, queue=queue, progress=progress, stop=stop
+            recipients, body, files=attachments, quoted=quoted, queue=queue, progress=progress
         ):
             yield sent if isinstance(sent, SessionError) else self._message(sent)
 
@@ -352,7 +349,7 @@ class Client:
         return [self.message(message_id) for message_id in self._store.messages.queued()]
 
     def flush_outbox(self) -> list[Message]:
-        """Send what waits in the outbox, and return what was sent.
+        """Send what waits in the outbox, and return what is no longer there: `sent`, or `failed` if it was refused.
 
         Raises NetworkError at the first that can't be sent now, StoreLocked where another process is at it.
         """

@@ -23,7 +23,7 @@ from ..store.store import Store
 from .profile import Profile
 
 if TYPE_CHECKING:
-    from ..store.readers import Writing
+    from ..store.readers import Mark, Writing
     from ..store.records import EventRow, MessageRow
     from .model import Cursor, Event, Message
     from .receiving import PollResult
@@ -45,8 +45,8 @@ class Reading:
     `reader` is whose place counts; `selection` which events are wanted; `size` how many come in one batch at the most,
     `most` in all. `wait`: so many seconds for the first event. `follow`: for ever, with `interval` seconds between
     polls, whatever becomes of the network. `peek`: without taking. `polled` is told what each poll brought, and
-    `trouble` of what a follower gets over by itself. `recall` is given events that this reader was about to write to
-    a file when it died, with the place in that file, and returns how many of them are there.
+    `trouble` of what a follower gets over by itself. `recall` is given what this reader was about to write to a file
+    when it died, and returns how many of the events are there.
     """
 
     reader: str
@@ -59,7 +59,7 @@ class Reading:
     peek: bool = False
     polled: Callable[[PollResult], None] = field(default=lambda _: None)
     trouble: Callable[[Trouble], None] = field(default=lambda _: None)
-    recall: Callable[[Sequence[Event], Writing], int] | None = None
+    recall: Callable[[Writing], int] | None = None
 
 
 class Batch:
@@ -77,16 +77,25 @@ class Batch:
     def take(self, events: Sequence[Event]) -> None:
         """Note that some of the events, in their order, have reached whom they are for. Nothing where one peeks."""
         self.taken += len(events)
-        if not self._reading.peek and events:
-            with self._store.quick_transaction():
-                self._store.readers.take(self._reading.reader, [event.seq for event in events])
+        while events and not self._reading.peek:
+            try:
+                with self._store.quick_transaction():
+                    self._store.readers.take(self._reading.reader, [event.seq for event in events])
+                return
+            except StoreLocked:
+                # It has been shown already; who follows has time.
+                if not self._reading.follow:
+                    raise
 
-    def announce(self, events: Sequence[Event], device: int, inode: int, offset: int) -> None:
-        """Note that some events are about to be written at a place of a file; `take` makes an end of it."""
+    def announce(self, events: Sequence[Event], place: tuple[int, int, int], marks: Sequence[Mark]) -> None:
+        """Note that some events are about to be written at a place of a file; `take` makes an end of it.
+
+        `place` is device, inode and offset; `marks` has one for each event.
+        """
         if not self._reading.peek:
             from ..store.readers import Writing
 
-            writing = Writing(tuple(event.seq for event in events), device, inode, offset)
+            writing = Writing(tuple(event.seq for event in events), *place, tuple(marks))
             with self._store.quick_transaction():
                 self._store.readers.set_writing(self._reading.reader, writing)
 
@@ -167,13 +176,18 @@ class Inbox:
             self._store.readers.place(name, 0 if from_start else self._store.readers.last_seq(since_ms))
         return next(cursor for cursor in self.cursors() if cursor.name == name)
 
-    def delete(self, name: str) -> None:
-        """Forget a reader. Raises InvalidInput if there is none of that name, StoreLocked while it is reading."""
+    def delete(self, name: str) -> Cursor:
+        """Forget a reader, and return what it was.
+
+        Raises InvalidInput if there is none of that name, StoreLocked while it is reading.
+        """
         check_reader_name(name)
         with _lock(self._folder, name, Deadline(LOCK_TIMEOUT_S)), self._store.transaction():
-            if not self._store.readers.exists(name):
+            known = next((cursor for cursor in self.cursors() if cursor.name == name), None)
+            if known is None:
                 raise InvalidInput(f"There is no cursor {name!r}; see session cursor list.")
             self._store.readers.delete(name)
+        return known
 
 
 class _Drain:
@@ -204,6 +218,8 @@ class _Drain:
                     return
                 events = self._events(rows)
                 batch = Batch(self._store, reading, events)
+                if not reading.peek:
+                    self._store.check_room()
                 yield batch
             self.given += batch.taken
             self.finished = batch.taken < len(events)
@@ -221,11 +237,9 @@ class _Drain:
         writing = None if reading.peek else self._store.readers.writing(reading.reader)
         if writing is None or reading.recall is None:
             return
-        rows = self._store.events.numbered(list(writing.seqs))
-        events = self._events(rows)
-        written = events[: reading.recall(events, writing)]
+        written = writing.seqs[: reading.recall(writing)]
         with self._store.quick_transaction():
-            self._store.readers.take(reading.reader, [event.seq for event in written])
+            self._store.readers.take(reading.reader, list(written))
 
 
 @contextmanager

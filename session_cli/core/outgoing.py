@@ -37,7 +37,6 @@ class Outgoing:
         quoted: MessageRow | None,
         queue: bool,
         progress: ProgressReport | None,
-        stop: bool,
     ) -> Iterator[MessageRow | NetworkError | ServiceRefused]:
         """As `Client.send_to_all`, for people who have been looked up."""
         check_body(body)
@@ -55,8 +54,6 @@ class Outgoing:
                     recipient, body, deadline, attachments=tuple(uploaded), quoted=quoted, queue=queue, hold=hold
                 )
             except (NetworkError, ServiceRefused) as error:
-                if stop:
-                    raise
                 yield error
             else:
                 hold = hold or sent.status == "queued"

@@ -149,9 +149,9 @@ class Sender:
     def flush(self, deadline: Deadline, *, patience_s: float = 0) -> list[MessageRow]:
         """Send what waits in the outbox, oldest first, the same bytes as ever; returns what reached its recipient.
 
-        Ends at the first message that the network does not take, by raising NetworkError. Raises StoreLocked if
-        another process is at it for longer than `patience_s`. What a swarm refuses for good is `failed` from then on,
-        with a warning.
+        What a swarm refuses for good is `failed` from then on, and returned, too; an error is logged. Ends at the first
+        message that the network does not take, by raising NetworkError. Raises StoreLocked if another process is at it
+        for longer than `patience_s`.
         """
         if not self._store.messages.queued():
             return []
@@ -169,8 +169,8 @@ class Sender:
                 try:
                     problem = self._send_out(message_id, message, deliveries, deadline)
                 except ServiceRefused as error:
-                    LOG.warning("Message %d from the outbox was refused: %s", message_id, error.message)
-                    continue
+                    LOG.error("Message %d from the outbox was refused for good: %s", message_id, error.message)
+                    problem = None
                 if problem is not None:
                     raise problem
                 done.append(self._stored(message_id))
@@ -302,16 +302,18 @@ class Sender:
         with self._store.transaction():
             # Another process may have been at the same message of the outbox.
             before = self._stored(message_id).status
-            waits = isinstance(first, NetworkError) and before in ("queued", "sent")
+            stays = before == "sent" or (before == "queued" and isinstance(first, NetworkError))
             for delivery, outcome in zip(deliveries, outcomes, strict=True):
                 if isinstance(outcome, StoreResult):
                     self._note_stored(delivery, outcome)
-                elif isinstance(first, SessionError) and not waits:
+                elif isinstance(first, SessionError) and not stays:
                     self._store.deliveries.finish(delivery)
-            if not waits:
-                self._store.messages.set_status(message_id, "failed" if isinstance(first, SessionError) else "sent")
-        if isinstance(first, NetworkError) and waits:
-            return first if before == "queued" else None
+            if not isinstance(first, SessionError):
+                self._store.messages.set_status(message_id, "sent")
+            elif not stays:
+                self._store.messages.set_status(message_id, "failed")
+        if isinstance(first, SessionError) and stays:
+            return first if before == "queued" and isinstance(first, NetworkError) else None
         if isinstance(first, SessionError):
             self._take_back(deliveries[1:], outcomes[1:], deadline)
             raise first
@@ -349,7 +351,10 @@ class Sender:
         if delivery.role == "own":
             expires_ms = outcome.expiration_ms or self._network().clock.now_ms() + delivery.ttl_ms
             message_id = delivery.message_id
-            self._store.swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id)
+            swarm = self._store.swarm
+            if not swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id):
+                # A poll of another process has met our copy before we came to note it.
+                swarm.name_message(delivery.account, 0, delivery.hash, message_id)
 
 
 def _row(delivery_id: int, message_id: int, new: NewDelivery) -> DeliveryRow:

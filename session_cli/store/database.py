@@ -282,7 +282,7 @@ def _translate(error: apsw.Error, path: str) -> StoreError | None:
             return StoreUnwritable(f"The disk is full: nothing was written to {path}.")
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             return StoreUnwritable(f"Not allowed to write the store {path} or its folder.")
-        case apsw.CantOpenError() | apsw.IOError() if _is_full(path):
+        case apsw.CantOpenError() | apsw.IOError() if is_full(path):
             return StoreUnwritable(f"The disk is full: there is no room to work with {path}.")
         case apsw.CantOpenError() | apsw.IOError():
             return StoreUnwritable(f"Can't read or write the store {path} or its folder: {error}.")
@@ -290,7 +290,7 @@ def _translate(error: apsw.Error, path: str) -> StoreError | None:
             return None
 
 
-def _is_full(path: str) -> bool:
+def is_full(path: str) -> bool:
     """Whether the file system of `path` has no room left. SQLite reports that as one of several other errors."""
     try:
         status = os.statvfs(os.path.dirname(path) or ".")  # noqa: PTH120

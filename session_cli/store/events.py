@@ -60,12 +60,6 @@ class Events:
         )
         return self._with_messages(rows)
 
-    def numbered(self, seqs: list[int]) -> list[EventRow]:
-        """Certain events, in order; those that are gone are left out."""
-        marks = ", ".join("?" * len(seqs))
-        statement = f"SELECT seq, type, message_id FROM events WHERE seq IN ({marks}) ORDER BY seq"  # noqa: S608 - only question marks are put in
-        return self._with_messages(fetch_all(self._connection, statement, tuple(seqs)))
-
     def _with_messages(self, rows: list[tuple[Any, ...]]) -> list[EventRow]:
         if not rows:
             return []

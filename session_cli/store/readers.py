@@ -25,13 +25,23 @@ class ReaderRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What tells a line that was to be written: its length, a digest of it, and its beginning (both in hex)."""
+
+    length: int
+    digest: str
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
 class Writing:
-    """What a reader was about to write to a file: which events, and where in which file they would begin."""
+    """What a reader was about to write to a file: which events, where in which file, and the lines."""
 
     seqs: tuple[int, ...]
     device: int
     inode: int
     offset: int
+    marks: tuple[Mark, ...]
 
 
 class Readers:
@@ -44,10 +54,6 @@ class Readers:
         """The readers there are, by name."""
         rows = fetch_all(self._connection, "SELECT name, seq, made_ms FROM readers ORDER BY name")
         return [ReaderRow(*row) for row in rows]
-
-    def exists(self, reader: str) -> bool:
-        """Whether this reader has ever taken anything, or been given a place."""
-        return fetch_one(self._connection, "SELECT 1 FROM readers WHERE name = ?", (reader,)) is not None
 
     def take(self, reader: str, seqs: list[int]) -> None:
         """Note that a reader has had these events, and is no longer about to write them."""
@@ -109,7 +115,8 @@ class Readers:
         if row is None or row[0] is None:
             return None
         fields = json.loads(row[0])
-        return Writing(tuple(fields["seqs"]), fields["device"], fields["inode"], fields["offset"])
+        marks = tuple(Mark(**mark) for mark in fields["marks"])
+        return Writing(tuple(fields["seqs"]), fields["device"], fields["inode"], fields["offset"], marks)
 
     def _ensure(self, reader: str) -> None:
         self._connection.execute(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from ..errors import StoreUnwritable
 from .database import (
+    is_full,
     migrate,
     open_database,
     open_read_only,
@@ -144,6 +146,11 @@ class Store:
     def quick_check(self) -> list[str]:
         """What is wrong with the file, as SQLite says it. Raises StoreDamaged, StoreLocked, StoreUnwritable."""
         return quick_check(self._connection)
+
+    def check_room(self) -> None:
+        """Raise StoreUnwritable if the disk is so full that what has been done could hardly be noted."""
+        if is_full(self._connection.filename):
+            raise StoreUnwritable("The disk is full: there is no room to note what is shown.")
 
     def has_deliveries(self) -> bool:
         """Whether anything has still to reach a swarm."""

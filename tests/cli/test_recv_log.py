@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from session_cli import Client
+from session_cli.cli.event_output import mark
 from session_cli.devnet.network import Devnet
 from session_cli.store.readers import Writing
 from tests.support.devnet import Done, Person
@@ -161,11 +162,12 @@ def test_appending_to_a_file_goes_on_where_a_killed_run_ended(bob: Person, tmp_p
     with log.open("ab") as file:
         run_with(bob, "recv", "--json", "--max", "1", stdout=file)
     first = log.read_bytes()
+    second = bob.run("recv", "--json", "--peek", "--max", "1").stdout
     with Client.open(environ=bob.environment) as client, client._store.transaction():
         # As a kill between writing and noting it leaves things: `two` was to be written at the end of the file …
         status = log.stat()
-        client._store.readers.set_writing("default", Writing((2,), status.st_dev, status.st_ino, status.st_size))
-    second = bob.run("recv", "--json", "--peek", "--max", "1").stdout
+        writing = Writing((2,), status.st_dev, status.st_ino, status.st_size, (mark(second),))
+        client._store.readers.set_writing("default", writing)
     log.write_bytes(first + second)  # … and was
     with log.open("ab") as file:
         run_with(bob, "recv", "--json", stdout=file)

@@ -1,4 +1,4 @@
-"""What people have asked command-line messengers for, in the order of the survey; the numbers are its numbers.
+"""What people have asked command-line messengers for, for years and in vain; the numbers are names only.
 
 Each test shows the wish granted in its plainest form. Corners of it are tested where they belong.
 """

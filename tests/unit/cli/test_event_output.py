@@ -11,9 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from session_cli.cli.event_output import PIECE_BYTES, EventWriter
+from session_cli.cli.event_output import PIECE_BYTES, EventWriter, mark
 from session_cli.core.inbox import Batch
-from session_cli.store.readers import Writing
+from session_cli.store.readers import Mark, Writing
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the file is looked at by way of /proc")
 
@@ -28,8 +28,9 @@ class FakeBatch:
     def take(self, events: Sequence[bytes]) -> None:
         self.notes.append(("taken", list(events)))
 
-    def announce(self, events: Sequence[bytes], device: int, inode: int, offset: int) -> None:
-        self.notes.append(("announced", (list(events), offset)))
+    def announce(self, events: Sequence[bytes], place: tuple[int, int, int], marks: Sequence[Mark]) -> None:
+        assert list(marks) == [mark(line) for line in events]
+        self.notes.append(("announced", (list(events), place[2])))
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def test_each_piece_is_announced_written_and_taken(file: int, monkeypatch: pytes
     small, large = b"a" * 1500 + b"\n", b"b" * 9000 + b"\n"
     batch = FakeBatch(small, small, small, large, small)
     with writing_to(file, monkeypatch) as writer:
-        writer.write(as_batch(batch))
+        writer.write(as_batch(batch), cast(Any, batch.events))
     assert contents(file) == b"older\n" + b"".join(batch.events)
     first = 6
     expected: list[tuple[str, Any]] = []
@@ -74,19 +75,20 @@ def test_each_piece_is_announced_written_and_taken(file: int, monkeypatch: pytes
     assert batch.notes == expected
 
 
+LINES = [b"one\n", b"two\n", b"three\n"]
+MARKS = tuple(mark(line) for line in LINES)
+
+
 def test_to_a_pipe_nothing_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     batch = FakeBatch(b"one\n", b"two\n")
     with writing_to(writing, monkeypatch) as writer:
-        writer.write(as_batch(batch))
-        assert writer.recall([cast(Any, b"one\n")], Writing((1,), 1, 2, 0)) == 0
+        writer.write(as_batch(batch), cast(Any, batch.events))
+        assert writer.recall(Writing((1,), 1, 2, 0, MARKS[:1])) == 0
     assert os.read(reading, 100) == b"one\ntwo\n"
     assert batch.notes == [("taken", [b"one\n", b"two\n"])]
     os.close(reading)
     os.close(writing)
-
-
-LINES = [b"one\n", b"two\n", b"three\n"]
 
 
 @pytest.mark.parametrize("left", range(len(b"".join(LINES)) + 1))
@@ -97,22 +99,22 @@ def test_what_a_killed_writer_left(left: int, file: int, monkeypatch: pytest.Mon
     expected = max(count for count, text in enumerate(whole) if len(text) <= left)
     status = os.fstat(file)
     with writing_to(file, monkeypatch) as writer:
-        found = writer.recall(cast(Any, LINES), Writing((1, 2, 3), status.st_dev, status.st_ino, 6))
+        found = writer.recall(Writing((1, 2, 3), status.st_dev, status.st_ino, 6, MARKS))
         assert found == expected
         assert contents(file) == b"older\n" + whole[expected]
-        writer.write(as_batch(FakeBatch(*LINES[found:])))
+        writer.write(as_batch(FakeBatch()), cast(Any, LINES[found:]))
     assert contents(file) == b"older\n" + b"".join(LINES)
 
 
 def test_lines_of_others_are_left_alone(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     status = os.fstat(file)
-    writing = Writing((1, 2, 3), status.st_dev, status.st_ino, 6)
+    writing = Writing((1, 2, 3), status.st_dev, status.st_ino, 6, MARKS)
     with writing_to(file, monkeypatch) as writer:
         os.write(file, b"another's\none\ntwo\nanother's\n")
-        assert writer.recall(cast(Any, LINES), writing) == 2
+        assert writer.recall(writing) == 2
         os.write(file, b"thr")
         os.write(file, b"another's\n")
-        assert writer.recall(cast(Any, LINES), writing) == 2
+        assert writer.recall(writing) == 2
         assert contents(file).endswith(b"thranother's\n")
 
 
@@ -121,8 +123,7 @@ def test_another_file_tells_nothing(file: int, monkeypatch: pytest.MonkeyPatch) 
     status = os.fstat(file)
     with writing_to(file, monkeypatch) as writer:
         for place in ((status.st_dev, status.st_ino + 1, 6), (status.st_dev, status.st_ino, 1000)):
-            assert writer.recall(cast(Any, LINES), Writing((1, 2, 3), *place)) == 0
-        assert writer.recall([], Writing((), status.st_dev, status.st_ino, 6)) == 0
+            assert writer.recall(Writing((1, 2, 3), *place, MARKS)) == 0
     assert contents(file) == b"older\none\n"
 
 
@@ -143,6 +144,6 @@ def test_no_room(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with writing_to(file, monkeypatch) as writer, monkeypatch.context() as patch:
         patch.setattr(os, "write", little)
         with pytest.raises(OSError, match="Can't write to standard output: No space left"):
-            writer.write(as_batch(batch))
+            writer.write(as_batch(batch), cast(Any, batch.events))
     assert contents(file) == b"older\none\n"
     assert batch.notes[-1] == ("taken", [b"one\n"])

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from session_cli.store.database import migrate, open_database, transaction
 from session_cli.store.events import EVERYTHING, Events, Selection
 from session_cli.store.messages import Messages
-from session_cli.store.readers import Readers, Writing
+from session_cli.store.readers import Mark, Readers, Writing
 from session_cli.store.records import NewMessage
 
 from .worker import KEY
@@ -110,7 +110,7 @@ class Log(RuleBasedStateMachine):
 
     @rule(reader=names)
     def delete(self, reader: str) -> None:
-        assert self.readers.exists(reader) == (reader in self.had)
+        assert (reader in {row.name for row in self.readers.all()}) == (reader in self.had)
         with transaction(self.connection):
             self.readers.delete(reader)
         self.had.pop(reader, None)
@@ -149,7 +149,7 @@ def connection(tmp_path: Path) -> Any:
 
 
 def test_what_is_about_to_be_written(connection: apsw.Connection) -> None:
-    readers, writing = Readers(connection), Writing((1, 3), 5, 7, 11)
+    readers, writing = Readers(connection), Writing((1, 3), 5, 7, 11, (Mark(4, "ab", "cd"), Mark(5, "ef", "01")))
     assert readers.writing("one") is None
     readers.set_writing("one", writing)
     assert (readers.writing("one"), readers.writing("two")) == (writing, None)
