@@ -17,7 +17,8 @@
     │   └── NodeFailed
     ├── ServiceRefused                 permanent: the other side understood, and said no
     │   └── FileGone                   FileTooLargeForServer
-    ├── HookFailed                     NotificationFailed
+    ├── HookFailed                     a command that was to handle an event did not
+    ├── NotificationFailed             temporary: no desktop answers
     └── StoreError
         ├── NotConfigured              ProfileExists          WrongNetwork
         ├── CannotCreate

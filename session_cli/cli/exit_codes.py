@@ -36,7 +36,7 @@ _CODES: tuple[tuple[type[errors.SessionError], ExitCode], ...] = (
     (errors.ProtocolError, ExitCode.DATA),
     (errors.NetworkError, ExitCode.TEMPORARY),
     (errors.ServiceRefused, ExitCode.REFUSED),
-    (errors.NotificationFailed, ExitCode.REFUSED),
+    (errors.NotificationFailed, ExitCode.TEMPORARY),
     (errors.HookFailed, ExitCode.NEGATIVE),
     (errors.NotConfigured, ExitCode.NOT_CONFIGURED),
     (errors.WrongNetwork, ExitCode.NOT_CONFIGURED),

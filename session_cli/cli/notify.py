@@ -1,22 +1,16 @@
-"""Desktop notifications, through `notify-send`."""
+"""What came, as desktop notifications."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import NotificationFailed
 from .text import counted, harmless, short_id
 
 if TYPE_CHECKING:
     from ..core.model import Event, Message
 
-PROGRAM = "notify-send"
-_TIMEOUT_S = 10.0
 _MOST_TEXT = 300
 _MOST_NAME = 100
 _MOST_APART = 4
@@ -35,14 +29,12 @@ class Notifier:
     """Shows what came on the desktop. Raises NotificationFailed if that can't be done here."""
 
     def __init__(self, shown: Shown, environ: Mapping[str, str]) -> None:
-        if shutil.which(PROGRAM, path=environ.get("PATH", os.defpath)) is None:
-            raise NotificationFailed(f"--notify needs the program {PROGRAM} (Debian's package libnotify-bin).")
+        from ..core.desktop import check_support
+
+        # Whether the desktop is there counts when there is something to show.
+        check_support()
         self._shown = shown
-        self._environ = dict(environ)
-        bus = Path(f"/run/user/{os.getuid()}/bus") if hasattr(os, "getuid") else None
-        if "DBUS_SESSION_BUS_ADDRESS" not in environ and bus is not None and bus.exists():
-            # cron and systemd services don't have it, and the desktop is there all the same.
-            self._environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={bus}"
+        self._environ = environ
 
     def groups(self, events: Sequence[Event]) -> list[list[Event]]:
         """Events cut into groups, each to be shown, and taken, before the next: one by one, or many at once."""
@@ -73,30 +65,11 @@ class Notifier:
 
     def _send(self, title: str, text: str) -> None:
         import html
-        import subprocess
 
-        # The text may be read as markup; the title never is. Both are UTF-8, whatever the locale says.
-        shown = (harmless(title), html.escape(harmless(text, multiline=True)))
-        arguments: list[str | bytes] = [PROGRAM, "--app-name=session", "--"]
-        arguments += [part.encode() for part in shown]
-        try:
-            subprocess.run(
-                arguments,
-                env=self._environ,
-                check=True,
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-                stdin=subprocess.DEVNULL,
-            )
-        except subprocess.TimeoutExpired:
-            raise NotificationFailed("The desktop does not answer; nothing could be shown.") from None
-        except subprocess.CalledProcessError as error:
-            reason = harmless(error.stderr.decode(errors="replace").strip().partition("\n")[0])
-            raise NotificationFailed(
-                f"Nothing could be shown on the desktop: {reason.rstrip('.') or 'no reason given'}."
-            ) from None
-        except OSError as error:
-            raise NotificationFailed(f"{PROGRAM} can't be run: {error.strerror}.") from None
+        from ..core import desktop
+
+        # The text may be read as markup; the title never is.
+        desktop.show(harmless(title), html.escape(harmless(text, multiline=True)), self._environ)
 
 
 def _name(message: Message) -> str:

@@ -6,13 +6,16 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from .. import signals
 from .context import App
 from .settings import PAGER
 from .text import harmless
+
+_SECRET = ("SESSION_PASSPHRASE", "SESSION_NEW_PASSPHRASE", "SESSION_BACKUP_PASSPHRASE")
+"""How the names of the variables begin that hold a passphrase or say where it is."""
 
 
 def show(app: App, texts: Callable[[], Iterable[str]], *, pager: bool = True) -> None:
@@ -45,10 +48,15 @@ def _command(app: App) -> list[str]:
     return [] if command == ["cat"] or app.environ.get("TERM") == "dumb" else command
 
 
+def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a program that has no need to open the store."""
+    return {name: value for name, value in environ.items() if not name.startswith(_SECRET)}
+
+
 def _page(app: App, command: list[str], texts: Iterable[str]) -> str | None:
     """Feed a pager until it or the texts end. Returns what was wrong with it, None if nothing was."""
     # What less needs to pass colours on, and to leave short texts on the screen, for those who only say `less`.
-    environment = {"LESS": "FRX", **app.environ}
+    environment = {"LESS": "FRX", **_without_secrets(app.environ)}
     try:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
     except OSError as error:

@@ -79,6 +79,18 @@ def test_pager_is_used_if_there_is_no_session_pager(carol: Person, tmp_path: Pat
     assert at_terminal(carol, "search", "message", PAGER=pager)[1] == "LESS=FRX\r\n"
 
 
+def test_the_pager_is_not_told_the_passphrase(carol: Person, tmp_path: Path) -> None:
+    pager = script(tmp_path, "cat > /dev/null; env")
+    names = [
+        f"SESSION_{whose}PASSPHRASE{how}" for whose in ("", "NEW_", "BACKUP_") for how in ("", "_FILE", "_COMMAND")
+    ]
+    code, shown = at_terminal(carol, "log", PAGER=pager, **dict.fromkeys(names, "correct horse"))  # type: ignore[arg-type]
+    assert code == 0
+    assert f"SESSION_HOME={carol.home}" in shown
+    assert "PASSPHRASE" not in shown
+    assert "correct horse" not in shown
+
+
 def test_no_pager_by_the_environment(carol: Person) -> None:
     code, shown = at_terminal(carol, "log", "--limit", "0", SESSION_PAGER="cat", PAGER="false")
     assert code == 0

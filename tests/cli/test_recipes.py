@@ -120,10 +120,13 @@ def fetch(desk: Desk, recipe: str) -> None:
 
 
 def on_the_desktop(desk: Desk, recipe: str) -> None:
-    desk.program("notify-send", 'printf "%s|" "$@" >> notified')
+    from tests.support.bus import fake_bus
+
     desk.bob.run("send", desk.alice.id, "secret plans")
-    assert desk.run(recipe).stdout == b""
-    assert (desk.folder / "notified").read_text() == "--app-name=session|--|Bob|New message|"
+    with fake_bus(desk.folder / "bus") as bus:
+        desk.environment["DBUS_SESSION_BUS_ADDRESS"] = bus.address
+        assert desk.run(recipe).stdout == b""
+    assert bus.texts == [("Bob", "New message")]
 
 
 def tail(desk: Desk, recipe: str) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +15,17 @@ from session_cli.devnet.faults import Clock
 from session_cli.devnet.network import Devnet
 from session_cli.protocol.payload import AttachmentPointer
 from tests.support.devnet import SESSION, Person
-from tests.support.outcomes import bodies, check_message, check_refusal, objects, run_with
+from tests.support.outcomes import bodies, check_json_refusal, check_message, check_refusal, objects, run_with
 from tests.support.rough import Correspondence
+from tests.support.sockets import watch
 from tests.support.strangers import Stranger, upload
+
+if sys.platform == "linux":
+    from tests.support.bus import NOBODY_THERE, FakeBus, fake_bus
 
 People = Callable[[str], Person]
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the surroundings are a shell's")
+needs_dbus = pytest.mark.skipif(sys.platform != "linux", reason="D-Bus is Linux's")
 
 
 @pytest.fixture
@@ -89,10 +93,14 @@ def test_locales(locale: str, bob: Person, stranger: Stranger, tmp_path: Path) -
     ):
         (sent,) = objects(run_with(bob, *arguments, input=stdin))
         assert sent["body"] == "ü 😀"
-    fake_notifier(bob, tmp_path, 'printf "%s\\n" "$@" >> "$LOG"')
+
+
+@needs_dbus
+def test_notifications_in_any_locale(bob: Person, stranger: Stranger, desk: FakeBus) -> None:
     stranger.say(bob.id, "grüße 😀", name="Zoë 😀")
+    bob.extra = {**bob.extra, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     bob.run("recv", "--notify")
-    assert (tmp_path / "log").read_text().splitlines()[-2:] == ["Zoë 😀", "grüße 😀"]
+    assert desk.texts == [("Zoë 😀", "grüße 😀")]
 
 
 def test_no_home(bob: Person, tmp_path: Path) -> None:
@@ -107,86 +115,117 @@ def test_no_home(bob: Person, tmp_path: Path) -> None:
 # The desktop.
 
 
-def fake_notifier(person: Person, folder: Path, commands: str) -> None:
-    """Put a notify-send into the person's way that does this."""
-    program = folder / "bin" / "notify-send"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!/bin/sh\n{commands}\n")
-    program.chmod(0o700)
-    path = f"{program.parent}:{os.environ['PATH']}"
-    person.extra = {**person.extra, "PATH": path, "LOG": str(folder / "log")}
+@pytest.fixture
+def desk(bob: Person, tmp_path: Path) -> Iterator[FakeBus]:
+    """Bob's desktop."""
+    with fake_bus(tmp_path / "bus") as bus:
+        bob.extra = {**bob.extra, "DBUS_SESSION_BUS_ADDRESS": bus.address}
+        yield bus
 
 
-RECORDING = 'printf "%s\\0" "$@" END >> "$LOG"'
-
-
-def notifications(folder: Path) -> list[list[str]]:
-    """What was shown: title and text of each."""
-    calls = (folder / "log").read_text().split("\0END\0")[:-1]
-    shown = [call.split("\0") for call in calls]
-    assert all(call[:2] == ["--app-name=session", "--"] for call in shown)
-    return [call[2:] for call in shown]
-
-
-def test_no_notifier(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
+@needs_dbus
+def test_the_bus_where_it_usually_is(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
+    """As it is for cron and systemd services, which don't say where."""
     stranger.say(bob.id, "one")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    bob.extra = {"PATH": str(empty)}
-    check_refusal(bob.try_run("recv", "--notify"), 69, "notify-send")
+    bob.extra = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    with fake_bus(tmp_path / "bus") as desk:
+        bob.run("recv", "--notify")
+        assert [text for _, text in desk.texts] == ["one"]
+
+
+@needs_dbus
+def test_no_library(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
+    stranger.say(bob.id, "one")
+    without = (
+        "import sys; sys.modules['jeepney'] = None; sys.argv[0] = 'session'\n"
+        "from session_cli.__main__ import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", without, "recv", "--notify"],
+        env=bob.environment, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (75, "")
+    check_message(done.stderr)
+    assert "jeepney" in done.stderr
     assert bodies(bob.receive()) == ["one"]
 
 
-def test_no_bus(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
-    """The real one's words, where there is no desktop."""
+@needs_dbus
+def test_no_desktop(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
+    """Who has nothing to show does not need one."""
+    for address, words in (
+        (f"unix:path={tmp_path}/none", "No such file"),
+        ("tcp:host=localhost,port=1", "no Unix socket"),
+        ("disabled:", "no Unix socket"),
+    ):
+        bob.extra = {"DBUS_SESSION_BUS_ADDRESS": address}
+        assert bob.run("recv", "--notify").stderr == ""
+        stranger.say(bob.id, "one")
+        check_refusal(bob.try_run("recv", "--notify"), 75, words)
+        assert bodies(bob.receive()) == ["one"]
+
+
+@needs_dbus
+def test_a_desktop_that_refuses(bob: Person, stranger: Stranger, desk: FakeBus) -> None:
     stranger.say(bob.id, "one")
-    words = "Cannot autolaunch D-Bus without X11 $DISPLAY"
-    fake_notifier(bob, tmp_path, f"echo '{words}' >&2; exit 1")
-    check_refusal(bob.try_run("recv", "--notify"), 69, words)
-    fake_notifier(bob, tmp_path, "exit 1")
-    check_refusal(bob.try_run("recv", "--notify"), 69, "no reason given")
-    (tmp_path / "bin" / "notify-send").write_text("#!/no/such/interpreter\n")
-    check_refusal(bob.try_run("recv", "--notify"), 69, "can't be run")
+    desk.refusal = lambda _: (NOBODY_THERE, "The name is not activatable")
+    check_refusal(bob.try_run("recv", "--notify"), 75, "no program on it that shows notifications")
+    desk.refusal = lambda _: ("org.example.Full", "The \x1b[2Jscreen is full.\nReally.")
+    check_refusal(bob.try_run("recv", "--notify"), 75, "The ␛[2Jscreen is full.\n")
+    desk.refusal = lambda _: ("org.example.Full", None)
+    check_json_refusal(bob.try_run("recv", "--notify", "--json"), 75, "notification_failed")
     assert bodies(bob.receive()) == ["one"]
 
 
-def test_a_desktop_that_hangs(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
+@needs_dbus
+def test_a_desktop_that_hangs(bob: Person, stranger: Stranger, desk: FakeBus) -> None:
     stranger.say(bob.id, "one")
-    fake_notifier(bob, tmp_path, "exec sleep 100")
-    check_refusal(bob.try_run("recv", "--notify"), 69, "does not answer")
+    desk.silent_from = "Notify"
+    check_refusal(bob.try_run("recv", "--notify"), 75, "does not answer")
     assert bodies(bob.receive()) == ["one"]
 
 
-def test_what_was_shown_is_not_shown_again(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
+@needs_dbus
+def test_what_was_shown_is_not_shown_again(bob: Person, stranger: Stranger, desk: FakeBus) -> None:
     """Where the desktop goes away in between."""
     for body in ("one", "two", "three"):
         stranger.say(bob.id, body)
-    fake_notifier(bob, tmp_path, f'[ "$4" = two ] && [ ! -e "$LOG.back" ] && exit 1\n{RECORDING}')
-    check_refusal(bob.try_run("recv", "--notify"), 69)
-    (tmp_path / "log.back").touch()
+    desk.refusal = lambda notification: (NOBODY_THERE, None) if notification.body == "two" else None
+    check_refusal(bob.try_run("recv", "--notify"), 75)
+    desk.refusal = lambda _: None
     bob.run("recv", "--notify")
-    assert [text for _, text in notifications(tmp_path)] == ["one", "two", "three"]
+    assert [text for _, text in desk.texts] == ["one", "two", "three"]
     assert bob.receive() == []
 
 
+@needs_dbus
 @pytest.mark.parametrize("shown", ["all", "name", "nothing", None])
-def test_how_much_is_shown(shown: str | None, bob: Person, stranger: Stranger, tmp_path: Path) -> None:
+def test_how_much_is_shown(shown: str | None, bob: Person, stranger: Stranger, desk: FakeBus) -> None:
     body = "--urgency=critical <b>bold</b> & \0 \x1b[2J"
     stranger.say(bob.id, body, name="-n <i>Eve</i>")
     stranger.say(bob.id, "x" * 1000)
-    fake_notifier(bob, tmp_path, RECORDING)
     bob.run("recv", "--notify", *(("--notify-show", shown) if shown else ()))
-    first, second = notifications(tmp_path)
+    first, second = desk.texts
     escaped = "--urgency=critical &lt;b&gt;bold&lt;/b&gt; &amp; ␀ ␛[2J"
-    expected = {"name": ["-n <i>Eve</i>", "New message"], "nothing": ["New message", ""]}
-    assert first == expected.get(shown or "all", ["-n <i>Eve</i>", escaped])
+    expected = {"name": ("-n <i>Eve</i>", "New message"), "nothing": ("New message", "")}
+    assert first == expected.get(shown or "all", ("-n <i>Eve</i>", escaped))
     assert len(second[1]) < 400
     for number in range(6):
         stranger.say(bob.id, f"secret {number}")
     bob.run("recv", "--notify", *(("--notify-show", shown) if shown else ()))
-    (title, text) = notifications(tmp_path)[2]
-    assert (title, text) == ("6 new messages", "" if shown == "nothing" else "-n &lt;i&gt;Eve&lt;/i&gt;")
+    assert desk.texts[2:] == [("6 new messages", "" if shown == "nothing" else "-n &lt;i&gt;Eve&lt;/i&gt;")]
     assert bob.receive() == []
+
+
+@needs_dbus
+def test_no_other_program_is_given_the_text(bob: Person, stranger: Stranger, desk: FakeBus, tmp_path: Path) -> None:
+    """What is on a command line, everybody on the machine can read."""
+    stranger.say(bob.id, "secret plans")
+    run = watch(bob, "recv", "--notify")
+    assert run.done.code == 0
+    assert desk.texts[0][1] == "secret plans"
+    assert run.others == []
+    assert str(tmp_path / "bus") in run.connections
 
 
 # Files that come along.

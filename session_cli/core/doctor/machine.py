@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import locale
-import os
 import platform
 import re
-import shutil
 import ssl
 import sys
 from collections.abc import Iterator
 from importlib import metadata
-from pathlib import Path
 
 from ... import __version__
+from ...errors import NotificationFailed
 from .findings import Finding, Subject, info, ok, problem, warning
 
 DISTRIBUTION = "session-shell"
-_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(?P<limits>[^;]*)")
+_REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*\])?\s*(?P<limits>[^;]*)(?:;(?P<marker>.*))?")
+_SYSTEM = re.compile(r"sys_platform == ['\"](\w+)['\"]")
 _LIMIT = re.compile(r"(>=|<|==|!=|>|<=|~=)\s*([0-9][0-9.]*)")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _OLD_OPENSSL = (3, 0)
@@ -51,10 +50,13 @@ def check_versions(subject: Subject) -> Iterator[Finding]:
 
 
 def check_requirements(requirements: list[str]) -> Iterator[Finding]:
-    """Installed packages against requirements as the package's metadata have them; those of extras are passed over."""
+    """Installed packages against requirements as the package's metadata have them.
+
+    Those of extras and of other systems are passed over.
+    """
     for requirement in requirements:
         found = _REQUIREMENT.match(requirement)
-        if found is None or "extra ==" in requirement:
+        if found is None or not _applies(found["marker"] or ""):
             continue
         name, limits = found["name"], found["limits"].strip()
         version = _installed(name)
@@ -64,6 +66,12 @@ def check_requirements(requirements: list[str]) -> Iterator[Finding]:
             yield warning(
                 f"{name} {version} is not what session was made for ({limits}).", f"pip install '{name}{limits}'"
             )
+
+
+def _applies(marker: str) -> bool:
+    """Whether a requirement is this installation's, by `extra` and `sys_platform`, the only markers that it has."""
+    system = _SYSTEM.search(marker)
+    return "extra ==" not in marker and (system is None or system[1] == sys.platform)
 
 
 def _installed(name: str) -> str | None:
@@ -159,16 +167,9 @@ def check_configuration(subject: Subject) -> Iterator[Finding]:
 
 def check_notifications(subject: Subject) -> Iterator[Finding]:
     """Whether a desktop notification could be shown."""
-    if shutil.which("notify-send", path=subject.environ.get("PATH")) is None:
-        yield info("No desktop notifications: notify-send is not installed.")
-    elif not _has_session_bus(subject):
-        yield info("No desktop notifications: notify-send is there, but no D-Bus session to send them to.")
-    else:
-        yield ok("Desktop notifications can be sent.")
+    from ..desktop import server_name
 
-
-def _has_session_bus(subject: Subject) -> bool:
-    if subject.environ.get("DBUS_SESSION_BUS_ADDRESS"):
-        return True
-    runtime = subject.environ.get("XDG_RUNTIME_DIR") or (f"/run/user/{os.getuid()}" if os.name == "posix" else "")
-    return bool(runtime) and (Path(runtime) / "bus").exists()
+    try:
+        yield ok(f"Desktop notifications are shown by {server_name(subject.environ)}.")
+    except NotificationFailed as error:
+        yield info(f"No desktop notifications: {error.message}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +44,9 @@ def test_the_requirements_are_those_of_the_package() -> None:
         ("protobuf<8,>=6.31", "8.0.0rc1", ["warning"]),
         ("aiohttp>=3.9; extra == 'devnet'", None, []),
         ("keyring>=25", None, ["problem"]),
+        ("elsewhere>=1; sys_platform == 'beos'", None, []),
+        (f"here>=1; sys_platform == '{sys.platform}'", None, ["problem"]),
+        (f'here>=2; sys_platform == "{sys.platform}"', "1", ["warning"]),
     ],
 )
 def test_requirements(
@@ -120,15 +124,15 @@ def test_the_configuration_file(
     assert words in findings[0].message
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="D-Bus is Linux's")
 def test_notifications(tmp_path: Path, subject: SubjectMaker) -> None:
-    bare = {"PATH": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path / "run")}
-    findings = list(machine.check_notifications(subject(**bare)))
-    assert statuses(findings) == ["info"]
-    assert "not installed" in findings[0].message
-    (tmp_path / "notify-send").touch(0o755)
-    findings = list(machine.check_notifications(subject(**bare)))
-    assert statuses(findings) == ["info"]
-    assert "D-Bus" in findings[0].message
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/bus").touch()
-    assert statuses(machine.check_notifications(subject(**bare))) == ["ok"]
+    from tests.support.bus import fake_bus
+
+    there = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/bus"}
+    (finding,) = machine.check_notifications(subject(**there))
+    assert finding.status == "info"
+    assert "No such file" in finding.message
+    with fake_bus(tmp_path / "bus") as bus:
+        (finding,) = machine.check_notifications(subject(**there))
+        assert (finding.status, finding.message) == ("ok", "Desktop notifications are shown by Desk 1.0.")
+        assert bus.shown == []
