@@ -302,7 +302,10 @@ def _usage_message(error: click.exceptions.ClickException) -> str:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return f"Which command? See {path} --help"
     message = re.sub(r"is not a valid (float|int)\w*( range)?\.", "is not a number.", error.format_message())
-    return f"{message} See {path} --help"
+    message = " ".join(message.split())
+    if "unexpected extra argument" in message:
+        message = f"{message.rstrip('.')}; a text of several words needs quotes"
+    return f"{message if message.endswith(('.', '?')) else message + '.'} See {path} --help"
 
 
 def _show_trace(app: App) -> None:

@@ -137,6 +137,8 @@ def save(
             raise InvalidInput(f"Message {message_id} has no files.")
         wanted = range(len(message.attachments)) if number is None else [number - 1]
         if output == "-":
+            if sys.stdout.isatty():
+                raise UsageError("Standard output is the terminal; redirect it, or name a file with --output.")
             if len(wanted) > 1:
                 raise UsageError(f"Message {message_id} has {len(wanted)} files; choose one with --number.")
             client.fetch_attachment(message_id, wanted[0], sys.stdout.buffer.write, progress=context.progress())

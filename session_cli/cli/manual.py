@@ -56,8 +56,12 @@ ENVIRONMENT = {
     "SESSION_PASSPHRASE": "The passphrase of a store that has one. Other programs of the same user may see it.",
     "SESSION_PASSPHRASE_FILE": "A file whose first line is the passphrase.",
     "SESSION_PASSPHRASE_COMMAND": "A command that prints the passphrase. Only one of the three may be given.",
-    "SESSION_BACKUP_PASSPHRASE": "The passphrase of a backup; with _FILE and _COMMAND behind the name as above.",
-    "SESSION_NEW_PASSPHRASE": "For store rekey, the passphrase to be; with _FILE and _COMMAND behind it as above.",
+    "SESSION_BACKUP_PASSPHRASE": "The passphrase of a backup.",
+    "SESSION_BACKUP_PASSPHRASE_FILE": "A file whose first line is the passphrase of a backup.",
+    "SESSION_BACKUP_PASSPHRASE_COMMAND": "A command that prints the passphrase of a backup.",
+    "SESSION_NEW_PASSPHRASE": "For store rekey, the passphrase to be.",
+    "SESSION_NEW_PASSPHRASE_FILE": "A file whose first line is the passphrase to be.",
+    "SESSION_NEW_PASSPHRASE_COMMAND": "A command that prints the passphrase to be.",
     "NO_COLOR": "If set, no colours, unless the setting color says always.",
     "PAGER": "The command that shows long output page by page, if the setting pager has no value.",
 }
@@ -163,6 +167,8 @@ def _man_page(path: tuple[str, ...], command: click.Command) -> str:
             "DATA, CONFIG and CACHE are the system's usual places for a program's data, or folders below SESSION_HOME.",
             *_definitions(FILES),
         ]
+    else:
+        lines += [".SH EXIT STATUS", "0 if it is done; for the other codes see \\fBsession\\fR(1)."]
     return "\n".join([*lines, *_see_also(_neighbours(path, command))]) + "\n"
 
 
@@ -173,7 +179,8 @@ def _neighbours(path: tuple[str, ...], command: click.Command) -> list[str]:
     below = ["-".join(("session", *path, name)) for name in names]
     pages = {"devnet": "session-chaos(5)", "config": "session-config(5)"}
     formats = [page for command_name, page in pages.items() if not path or path[0] == command_name]
-    return [*(f"{name}(1)" for name in (*above, *below)), *formats, "session-json(5)"]
+    recipes = ["session-recipes(7)"] if not path or path[0] in ("send", "recv", "cursor", "outbox", "backup") else []
+    return [*(f"{name}(1)" for name in (*above, *below)), *formats, "session-json(5)", *recipes]
 
 
 def _see_also(pages: Iterable[str]) -> list[str]:

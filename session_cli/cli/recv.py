@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .event_output import EventWriter
     from .hook import Hook
 
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "env", "perl", "python", "python3", "awk", "sed"})
 _MOST_S = 1e6
 """Eleven days; the system has no clock for very long waits."""
 
@@ -88,12 +90,14 @@ def recv(
         ),
     ] = None,
     types: Annotated[
-        list[str] | None, typer.Option("--type", help="Only events of this type; may be repeated.", metavar="TYPE")
+        list[str] | None,
+        typer.Option("--type", help="Only events of this type: message. May be repeated.", metavar="TYPE"),
     ] = None,
     since: Since = None,
     fail_empty: Annotated[bool, typer.Option("--fail-empty", help="Exit with 1 if nothing came.")] = False,
     download: Annotated[
-        Path | None, typer.Option("--download", help="Save files into this folder.", metavar="DIR", readable=False)
+        Path | None,
+        typer.Option("--download", help="Save files into this folder, made if need be.", metavar="DIR", readable=False),
     ] = None,
     download_name: Annotated[
         FileNames | None,
@@ -148,13 +152,15 @@ def recv(
         raise UsageError("--print goes with --exec or --notify.")
     since_ms = moment(app, since)
     folder = None if no_attachments else app.setting(DOWNLOAD, given=download)
-    if folder is not None and not folder.is_dir():
-        raise CannotCreate(f"There is no folder {folder} to save files in.")
+    if folder is not None:
+        _ensure_folder(folder)
     with app.open_client() as client:
         delivery = _Delivery(app, client, folder=folder, retries=exec_retry)
         delivery.file_names = FileNames(app.setting(DOWNLOAD_NAME, given=download_name))
         if command is not None:
             delivery.hook = _hook(app, client, command, shell=shell, timeout_s=exec_timeout)
+            if not shell and _looks_like_shell(command):
+                app.note("session: --exec replaces and redirects nothing in CMD; --exec-shell hands it to a shell.")
         if notify:
             delivery.notifier = Notifier(Shown(app.setting(NOTIFY_SHOW, given=notify_show)), app.environ)
         if also_print or (command is None and not notify):
@@ -168,9 +174,19 @@ def recv(
         with closing(client.batches(reading)) as batches:
             for batch in batches:
                 delivery.handle(batch)
+    if not delivery.handled and sys.stdout.isatty():
+        app.note("Nothing new.")
     if delivery.incomplete or (fail_empty and not delivery.handled):
         return ExitCode.NEGATIVE
     return ExitCode.OK
+
+
+def _ensure_folder(folder: Path) -> None:
+    """Make the folder that files are saved in, if only itself is missing. Raises CannotCreate."""
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise CannotCreate(f"Can't save files in {folder}: {error.strerror}.") from None
 
 
 def _check_combinations(
@@ -180,6 +196,12 @@ def _check_combinations(
         raise UsageError("--follow goes on for ever; it excludes --wait and --fail-empty.")
     if peek and (command is not None or notify):
         raise UsageError("--peek only looks; it excludes --exec and --notify.")
+
+
+def _looks_like_shell(command: str) -> bool:
+    """Whether somebody expects a shell, and none is named."""
+    program = Path(command.split(maxsplit=1)[0]).name if command.strip() else ""
+    return program not in _SHELLS and any(char in command for char in "$|<>&;`")
 
 
 def _hook(app: App, client: Client, command: str, *, shell: bool, timeout_s: float) -> Hook:

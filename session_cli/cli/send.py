@@ -63,7 +63,8 @@ def send(
         ),
     ] = None,
     queue: Annotated[
-        bool, typer.Option("--queue", help="If the network is down, keep it in the outbox, and succeed.")
+        bool,
+        typer.Option("--queue", help="If the network is down, keep it in the outbox, and succeed (not for files)."),
     ] = False,
     split: Annotated[bool, typer.Option("--split", help="Send a text that is too long in several messages.")] = False,
     lines: Annotated[
@@ -153,6 +154,8 @@ class _Sending:
         for recipient, outcome in zip(self._left, sent, strict=True):
             if not isinstance(outcome, SessionError):
                 reached.append(recipient)
+                if outcome.status == "queued":
+                    self._app.note("session: Not sent yet: it waits in the outbox until the next send or recv.")
                 self._app.emit_json(message_json(outcome)) if self._app.json else self._app.emit(str(outcome.id))
                 continue
             self._problem = outcome

@@ -39,6 +39,13 @@ def resolve(profile: Profile, text: str) -> AccountId:
         raise UsageError(f"{wanted!r} could be any of these: {listed}. Use more of the id.")
     if looks_like_id:
         return parse_account_id(wanted)
+    strangers = profile.store.people.strangers(wanted)
+    if strangers:
+        ids = " or ".join(address[:SHOWN_DIGITS] for address in strangers)
+        raise InvalidAccountId(
+            f"Somebody by the name of {wanted!r} has written to you, and was never answered. Anybody can take a name; "
+            f"if it is who you think, give the id: {ids}"
+        )
     raise InvalidAccountId(
         f"Nobody you have written to is known as {wanted!r}; give an account id (66 hex digits beginning with 05)."
     )

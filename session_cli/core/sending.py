@@ -45,7 +45,7 @@ MOST_CHARACTERS = contents.MAX_BODY_CODE_POINTS
 LOCK_TIMEOUT_S = 60.0
 CLOCK_AHEAD_MS = 10_000
 """Swarms refuse what is dated further in the future."""
-_ABANDONED_MS = 24 * 3600 * 1000
+_ABANDONED_MS = 15 * 60 * 1000
 """A message that is still being sent after this time is not: its process was killed."""
 
 

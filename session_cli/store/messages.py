@@ -263,6 +263,13 @@ class People:
             )
         ]
 
+    def strangers(self, name: str) -> list[str]:
+        """The addresses of people who call themselves so, and whom we never wrote to."""
+        rows = fetch_all(
+            self._connection, "SELECT address FROM people WHERE name = ? AND NOT approved ORDER BY id LIMIT 3", (name,)
+        )
+        return [row[0] for row in rows]
+
     def find(self, text: str) -> list[tuple[str, str | None]]:
         """Addresses (with names) that begin with `text`, and those of people we wrote to whose name is `text`.
 

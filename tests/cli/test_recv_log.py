@@ -190,7 +190,10 @@ def test_downloads(person: People, tmp_path: Path) -> None:
     alice.run("attach", "send", bob.id, str(tmp_path / "report.txt"))
     (third,) = bob.receive("--download", str(inbox), "--download-name", "id")
     assert third["attachments"][0]["saved"] == str(inbox / f"{third['id']}-report.txt")
-    check_refusal(bob.try_run("recv", "--download", str(tmp_path / "nowhere")), 73, "nowhere")
+    alice.run("attach", "send", bob.id, str(tmp_path / "report.txt"))
+    bob.receive("--download", str(tmp_path / "new"))
+    assert (tmp_path / "new/report.txt").read_text() == "figures"
+    check_refusal(bob.try_run("recv", "--download", str(tmp_path / "no/where")), 73, "no/where")
 
 
 def test_no_attachments(person: People, tmp_path: Path) -> None:
@@ -212,7 +215,9 @@ def test_a_file_that_is_gone_stops_nothing(person: People, shared_net: Devnet, t
     alice.run("send", bob.id, "behind it")
     done = bob.try_run("recv", "--json", "--download", str(tmp_path))
     assert done.code == 1
-    assert [message["body"] for message in done.objects] == ["", "behind it"]
+    error, first, second = done.objects
+    assert (error["type"], error["error"], error["message_id"]) == ("error", "file_gone", first["id"])
+    assert (first["body"], second["body"]) == ("", "behind it")
     assert "session attach save 1 --number 1" in done.stderr
     assert bob.receive() == []
 
