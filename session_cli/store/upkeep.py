@@ -31,7 +31,7 @@ _INVARIANTS = (
         "{} of the readers' positions lie behind the last event: what comes next would not be shown",
     ),
     (
-        "SELECT count(*) FROM events WHERE type = 'message' AND message_id IS NULL",
+        "SELECT count(*) FROM events WHERE type = 0 AND message_id IS NULL",
         "{} events have lost their message",
     ),
     (

@@ -127,8 +127,8 @@ def test_a_conversation_whose_messages_are_gone_comes_last(store: Store) -> None
 
 def test_a_message_by_its_name_across_devices(store: Store) -> None:
     message_id = add(store, PEOPLE[0], 50)
-    found = store.history.named(PEOPLE[0], 50)
+    found = store.history.named(PEOPLE[0], PEOPLE[0], 50)
     assert found is not None
     assert found.id == message_id
-    assert store.history.named(PEOPLE[1], 50) is None
-    assert store.history.named(PEOPLE[0], 51) is None
+    assert store.history.named(PEOPLE[0], PEOPLE[1], 50) is None
+    assert store.history.named(PEOPLE[0], PEOPLE[0], 51) is None
