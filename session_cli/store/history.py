@@ -1,7 +1,8 @@
 """Reading back what was written: messages in the order of their times, and the conversations that they make.
 
-The store knows the order within each conversation only; that of several is merged from theirs. Only reads, a page at a time and each of them short: nobody waits for a reader, and a reader waits for nobody, however
-long it takes over what it was given.
+The store keeps the order within each conversation; that of all messages is merged from these. Only reads, a page at a
+time and each of them short: nobody waits for a reader, and a reader waits for nobody, however long it takes over what
+it was given.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from .records import MessageRow
 PAGE = 500
 """Messages that are in memory at the same time."""
 _FIRST_RUN, _LONGEST_RUN = 8, 128
-"""Places that are read of a conversation in one go; more each time, as one that is read on is likely a busy one."""
+"""Positions that are read of a conversation in one go: more each time, as one that is read on is likely a busy one."""
+_POSITIONS = 16_000
+"""Of all conversations that are in memory at the same time, about."""
 
 Position = tuple[int, int]
 """A message's time in ms and its id: what messages are ordered by."""
@@ -103,44 +106,45 @@ class History:
 
     def _positions(self, wanted: Range, *, backwards: bool = False) -> Iterator[Position]:
         """The positions of a range in order or backwards, merged from those of its conversations."""
-        where, parameters = condition(replace(wanted, conversation=None))
+        everywhere = replace(wanted, conversation=None)
+        where, parameters = condition(everywhere)
         order = "DESC" if backwards else "ASC"
         # One statement finds the first position in each: mostly, of many conversations few are read on.
         first = f"FROM messages m {where} AND m.conversation_id = c.id ORDER BY m.sent_ms {order}, m.id {order} LIMIT 1"
         heads = fetch_all(
             self._connection,
-            f"SELECT c.id, (SELECT m.sent_ms {first}), (SELECT m.id {first}) FROM conversations c "
+            f"SELECT c.id, (SELECT m.sent_ms {first}), (SELECT m.id {first}) FROM conversations c "  # noqa: S608 - put together of constants
             "WHERE ? IS NULL OR c.address = ?",
             (*parameters, *parameters, wanted.conversation, wanted.conversation),
         )
+        longest_run = max(_FIRST_RUN, min(_LONGEST_RUN, _POSITIONS // max(1, len(heads))))
         return merge(
             *(
-                self._positions_in(conversation_id, wanted, (sent_ms, message_id), backwards=backwards)
+                self._run(conversation_id, everywhere, (sent_ms, message_id), longest_run, backwards=backwards)
                 for conversation_id, sent_ms, message_id in heads
                 if message_id is not None
             ),
             reverse=backwards,
         )
 
-    def _positions_in(
-        self, conversation_id: int, wanted: Range, first: Position, *, backwards: bool
+    def _run(
+        self, conversation_id: int, wanted: Range, first: Position, longest: int, *, backwards: bool
     ) -> Iterator[Position]:
-        """The positions of a range in one conversation, of which the first is known."""
+        """The positions of a range in one conversation, of which the first is known; at most `longest` in memory."""
         yield first
         order, length, last = "DESC" if backwards else "ASC", _FIRST_RUN, first
         while True:
-            rest = replace(wanted, conversation=None, **{"before" if backwards else "after": last})
-            where, parameters = condition(rest)
-            run = fetch_all(
+            where, parameters = condition(replace(wanted, before=last) if backwards else replace(wanted, after=last))
+            rows = fetch_all(
                 self._connection,
                 f"SELECT m.sent_ms, m.id FROM messages m {where} AND m.conversation_id = ? "  # noqa: S608 - put together of constants
                 f"ORDER BY m.sent_ms {order}, m.id {order} LIMIT ?",
                 (*parameters, conversation_id, length),
             )
-            yield from ((sent_ms, message_id) for sent_ms, message_id in run)
-            if len(run) < length:
+            yield from ((sent_ms, message_id) for sent_ms, message_id in rows)
+            if len(rows) < length:
                 return
-            length, last = min(2 * length, _LONGEST_RUN), (run[-1][0], run[-1][1])
+            length, last = min(2 * length, longest), (rows[-1][0], rows[-1][1])
 
     def by_ids(self, message_ids: list[int]) -> list[MessageRow]:
         """Messages by their ids, oldest first; those that are gone are left out."""
