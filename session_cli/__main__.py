@@ -63,6 +63,8 @@ def _open_standard_streams() -> None:
         if descriptor != number:
             os.dup2(descriptor, number)
             os.close(descriptor)
+        # Or the programs that we start would have the same trouble.
+        os.set_inheritable(number, True)
         setattr(sys, name, os.fdopen(number, opening, encoding="utf-8", closefd=False))
 
 

@@ -135,10 +135,8 @@ class FileLock:
     def _refusal(self, descriptor: int) -> str:
         number = _signature(descriptor)
         holder = "" if number == UNKNOWN_HOLDER else f" (process {number})"
-        return (
-            f"Waited {self.timeout_s:g} s {self.purpose}, but another session command{holder} is at it; "
-            f"try again when it has finished."
-        )
+        tried = f"Waited {self.timeout_s:.3g} s" if self.timeout_s else "It is not possible now"
+        return f"{tried} {self.purpose}, but another session command{holder} is at it; try again when it has finished."
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

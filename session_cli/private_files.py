@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from . import signals
 from .errors import StoreUnwritable
 
 FOLDER_MODE = 0o700
@@ -55,16 +56,18 @@ def write_private_file(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
     try:
-        descriptor = create_private_file(temporary)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                _flush_to_disk(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        # A signal would end the process on the spot, and leave the unfinished file behind.
+        with signals.deferred():
+            descriptor = create_private_file(temporary)
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    _flush_to_disk(file.fileno())
+                temporary.replace(path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
         sync_folder(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -85,10 +85,12 @@ def interrupts_ignored() -> Iterator[None]:
 def deferred() -> Iterator[None]:
     """A signal that arrives in the block has its effect at the block's end."""
     arrived: list[int] = []
-    with _handlers(lambda number, frame: arrived.append(number)):
-        yield
-    if arrived:
-        os.kill(os.getpid(), arrived[0])
+    try:
+        with _handlers(lambda number, frame: arrived.append(number)):
+            yield
+    finally:
+        if arrived:
+            os.kill(os.getpid(), arrived[0])
 
 
 @contextmanager

@@ -7,6 +7,7 @@ whether it is there; where it is a pipe, nobody can know, and such a piece is wr
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
@@ -53,18 +54,21 @@ class EventWriter:
                     while written < len(data):
                         written += self._write(data[written:])
                     batch.take(events)
-            except OSError:
+            except OSError as error:
                 whole = _whole_lines(lines, written)
                 if place is not None and os.fstat(self._out).st_size == place[2] + written:
                     self._cut_off(written - sum(map(len, lines[:whole])))
                 batch.take(events[:whole])
-                raise
+                raise _explained(error) from None
 
     def write_one(self, event: Event) -> None:
         """Write one event, and leave it to the caller when it counts as taken. Raises OSError."""
         data = self._render(event)
-        while data:
-            data = data[self._write(data) :]
+        try:
+            while data:
+                data = data[self._write(data) :]
+        except OSError as error:
+            raise _explained(error) from None
 
     def recall(self, events: Sequence[Event], writing: Writing) -> int:
         """How many of the events, which a killed process was about to write to this file, are in it.
@@ -141,6 +145,12 @@ class EventWriter:
                 end = os.fstat(self._out).st_size - length
                 os.ftruncate(self._out, end)
                 os.lseek(self._out, end, os.SEEK_SET)
+
+
+def _explained(error: OSError) -> OSError:
+    """An error of writing that says what could not be written; a broken pipe stays one."""
+    reason = "it is closed" if error.errno == errno.EBADF else error.strerror
+    return OSError(error.errno, f"Can't write to standard output: {reason}")
 
 
 def _whole_lines(lines: Sequence[bytes], written: int) -> int:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..core.model import Message
 
 _GRACE_S = 2.0
+_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -36,8 +37,11 @@ class Hook:
             raise UsageError(f"--exec can't be cut into words ({error}); --exec-shell hands it to a shell.") from None
         if not self._arguments:
             raise UsageError("--exec needs a command.")
-        if shutil.which(self._arguments[0], path=environ.get("PATH", os.defpath)) is None:
-            raise UsageError(f"There is no program {self._arguments[0]!r} to run with --exec.")
+        program, path = self._arguments[0], environ.get("PATH", os.defpath)
+        if shutil.which(program, path=path) is None:
+            if shutil.which(program, os.F_OK, path) is not None:
+                raise UsageError(f"{program!r} may not be run by you; chmod +x lets --exec run it.")
+            raise UsageError(f"There is no program {program!r} to run with --exec.")
         self._timeout_s = timeout_s
         self._environ = environ
         self._running: subprocess.Popen[bytes] | None = None
@@ -45,18 +49,19 @@ class Hook:
 
     def run(self, event: bytes, fields: Mapping[str, str]) -> None:
         """Run the command for one event. Raises HookFailed."""
-        # No variable can hold a NUL.
-        variables = {name: value.replace("\0", "") for name, value in fields.items()}
+        # No variable can hold a NUL. All are UTF-8, whatever the locale says.
+        variables = {name: os.fsdecode(value.replace("\0", "").encode()) for name, value in fields.items()}
         try:
-            process = subprocess.Popen(
-                self._arguments,
-                stdin=subprocess.PIPE,
-                env={**self._environ, **variables},
-                start_new_session=True,  # so that what it starts can be ended with it
-            )
+            # A signal between the start and the note of it would leave the command running.
+            with signals.deferred():
+                self._running = process = subprocess.Popen(
+                    self._arguments,
+                    stdin=subprocess.PIPE,
+                    env={**self._environ, **variables},
+                    start_new_session=True,  # so that what it starts can be ended with it
+                )
         except OSError as error:
             raise HookFailed(f"{self._arguments[0]!r} can't be run: {error.strerror}.") from None
-        self._running = process
         try:
             # A command that does not read its standard input is no failure; communicate() gets over that.
             process.communicate(event, timeout=self._timeout_s)
@@ -71,16 +76,22 @@ class Hook:
             raise HookFailed(f"Its exit status was {process.returncode}.")
 
     def _kill(self) -> None:
-        """End the command if it still runs, and what it has left running."""
+        """End the command if it still runs, and with it all that it has started."""
         process = self._running
-        if process is None or process.poll() is not None:
+        if process is None or process.returncode is not None:
             return
-        _signal_group(process, signal.SIGTERM)
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            _signal_group(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        if os.name != "posix":
+            process.kill()
             process.wait()
+            return
+        # Without Popen's ways to wait: this may be a signal that arrived in the midst of one, while it holds a lock.
+        until = time.monotonic() + _GRACE_S
+        _signal_group(process.pid, signal.SIGTERM)
+        while _signal_group(process.pid, 0) and time.monotonic() < until:
+            _reap(process, os.WNOHANG)
+            time.sleep(_PAUSE_S)
+        _signal_group(process.pid, signal.SIGKILL)
+        _reap(process, 0)
 
 
 def pause_before(attempt: int) -> None:
@@ -108,12 +119,23 @@ def fields_of(message: Message, type: str, values: Mapping[str, Any]) -> dict[st
     }
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    with suppress(OSError):
-        if os.name == "posix":
-            os.killpg(process.pid, number)
-        else:
-            process.terminate()
+def _reap(process: subprocess.Popen[bytes], options: int) -> None:
+    if process.returncode is None:
+        with suppress(ChildProcessError):
+            ended, status = os.waitpid(process.pid, options)
+            if ended:
+                process.returncode = os.waitstatus_to_exitcode(status)
+
+
+def _signal_group(leader: int, number: int) -> bool:
+    """Send a signal to a process and all that belong to its group; False if there is nobody left."""
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return False  # only others' processes are left, as after sudo
+    return True
 
 
 def _signal_name(number: int) -> str:

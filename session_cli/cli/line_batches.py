@@ -7,7 +7,11 @@ import select
 import time
 from collections.abc import Iterator
 
+from ..errors import UnreadableInput
+
 _CHUNK = 65_536
+_LONGEST_LINE = 1 << 20
+_CUT = " … [cut here: the line is longer than a megabyte]"
 
 
 def line_batches(descriptor: int, seconds: float, longest: int) -> Iterator[str]:
@@ -15,6 +19,7 @@ def line_batches(descriptor: int, seconds: float, longest: int) -> Iterator[str]
 
     With `seconds` > 0, lines that come within that time after the first are joined, up to `longest` characters.
     Bytes that are no UTF-8 are shown as \\xNN, since a log's lines have to get through. The last line needs no end.
+    Of a line without end only the first megabyte is kept. Raises UnreadableInput.
     """
     lines = _Lines(descriptor)
     for first in lines:
@@ -34,7 +39,8 @@ class _Lines:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._waiting: list[str] = []
-        self._rest = b""
+        self._rest = bytearray()
+        self._cut = False
         self._ended = False
 
     def __iter__(self) -> Iterator[str]:
@@ -59,11 +65,30 @@ class _Lines:
         return left > 0 and bool(select.select([self._descriptor], [], [], left)[0])
 
     def _read(self) -> None:
-        data = os.read(self._descriptor, _CHUNK)
-        *whole, self._rest = (self._rest + data).split(b"\n")
+        try:
+            data = os.read(self._descriptor, _CHUNK)
+        except BlockingIOError:
+            select.select([self._descriptor], [], [])
+            return
+        except OSError as error:
+            raise UnreadableInput(f"Can't read standard input: {error.strerror}.") from None
+        first, *others = data.split(b"\n")
+        self._add(first)
+        for part in others:
+            self._end_line()
+            self._add(part)
         if not data:
             self._ended = True
-            whole.append(self._rest)
-            self._rest = b""
-        texts = (line.decode("utf-8", errors="backslashreplace").rstrip("\r") for line in whole)
-        self._waiting += [text for text in texts if text.strip()]
+            self._end_line()
+
+    def _add(self, part: bytes) -> None:
+        room = _LONGEST_LINE - len(self._rest)
+        self._rest += part[:room]
+        self._cut |= len(part) > room
+
+    def _end_line(self) -> None:
+        text = self._rest.decode("utf-8", errors="backslashreplace").rstrip("\r")
+        if text.strip():
+            self._waiting.append(text + _CUT if self._cut else text)
+        self._rest.clear()
+        self._cut = False

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import NotificationFailed
-from .text import counted, harmless
+from .text import counted, harmless, short_id
 
 if TYPE_CHECKING:
     from ..core.model import Event, Message
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PROGRAM = "notify-send"
 _TIMEOUT_S = 10.0
 _MOST_TEXT = 300
+_MOST_NAME = 100
 _MOST_APART = 4
 """More new messages than this share one notification."""
 
@@ -43,8 +44,13 @@ class Notifier:
             # cron and systemd services don't have it, and the desktop is there all the same.
             self._environ["DBUS_SESSION_BUS_ADDRESS"] = f"unix:path={bus}"
 
+    def groups(self, events: Sequence[Event]) -> list[list[Event]]:
+        """Events cut into groups, each to be shown, and taken, before the next: one by one, or many at once."""
+        many = sum(event.message.direction == "incoming" for event in events) > _MOST_APART
+        return [list(events)] if many else [[event] for event in events]
+
     def show(self, events: Sequence[Event]) -> None:
-        """Show some events; many at once share one notification. Raises NotificationFailed."""
+        """Show a group of events in one notification. Raises NotificationFailed."""
         came = [event.message for event in events if event.message.direction == "incoming"]
         if len(came) > _MOST_APART:
             names = list(dict.fromkeys(_name(message) for message in came))
@@ -69,8 +75,10 @@ class Notifier:
         import html
         import subprocess
 
-        # The text may be read as markup; the title never is.
-        arguments = [PROGRAM, "--app-name=session", "--", harmless(title), html.escape(harmless(text, multiline=True))]
+        # The text may be read as markup; the title never is. Both are UTF-8, whatever the locale says.
+        shown = (harmless(title), html.escape(harmless(text, multiline=True)))
+        arguments: list[str | bytes] = [PROGRAM, "--app-name=session", "--"]
+        arguments += [part.encode() for part in shown]
         try:
             subprocess.run(
                 arguments,
@@ -84,8 +92,12 @@ class Notifier:
             raise NotificationFailed("The desktop does not answer; nothing could be shown.") from None
         except subprocess.CalledProcessError as error:
             reason = harmless(error.stderr.decode(errors="replace").strip().partition("\n")[0])
-            raise NotificationFailed(f"Nothing could be shown on the desktop: {reason or 'no reason given'}.") from None
+            raise NotificationFailed(
+                f"Nothing could be shown on the desktop: {reason.rstrip('.') or 'no reason given'}."
+            ) from None
+        except OSError as error:
+            raise NotificationFailed(f"{PROGRAM} can't be run: {error.strerror}.") from None
 
 
 def _name(message: Message) -> str:
-    return message.sender.name or message.sender.id[:10] + "…"
+    return message.sender.name[:_MOST_NAME] if message.sender.name else short_id(message.sender.id)

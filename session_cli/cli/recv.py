@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import AttachmentCorrupt, CannotCreate, HookFailed, NetworkError, ServiceRefused, UsageError
+from ..errors import (
+    AttachmentCorrupt,
+    CannotCreate,
+    HookFailed,
+    InvalidInput,
+    NetworkError,
+    ServiceRefused,
+    UsageError,
+)
 from . import completing
 from .context import App
 from .exit_codes import ExitCode
@@ -30,6 +38,9 @@ if TYPE_CHECKING:
     from .event_output import EventWriter
     from .hook import Hook
 
+_MOST_S = 1e6
+"""Eleven days; the system has no clock for very long waits."""
+
 
 class FileNames(StrEnum):
     """How downloaded files are called."""
@@ -44,11 +55,19 @@ def recv(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on for ever, through network failures.")] = False,
     interval: Annotated[
         float | None,
-        typer.Option("--interval", help="Seconds between polls of --follow (default: 5).", metavar="SECONDS", min=0.5),
+        typer.Option(
+            "--interval",
+            help="Seconds between polls of --follow (default: 5).",
+            metavar="SECONDS",
+            min=0.5,
+            max=_MOST_S,
+        ),
     ] = None,
     wait: Annotated[
         float,
-        typer.Option("--wait", help="Wait up to so many seconds for the first message.", metavar="SECONDS", min=0),
+        typer.Option(
+            "--wait", help="Wait up to so many seconds for the first message.", metavar="SECONDS", min=0, max=_MOST_S
+        ),
     ] = 0.0,
     most: Annotated[
         int | None, typer.Option("--max", help="End after so many; the others stay unread.", metavar="N", min=1)
@@ -90,7 +109,9 @@ def recv(
     shell: Annotated[bool, typer.Option("--exec-shell", help="Hand CMD to sh -c.")] = False,
     exec_timeout: Annotated[
         float,
-        typer.Option("--exec-timeout", help="CMD has failed after so many seconds.", metavar="SECONDS", min=0.1),
+        typer.Option(
+            "--exec-timeout", help="CMD has failed after so many seconds.", metavar="SECONDS", min=0.1, max=_MOST_S
+        ),
     ] = 60.0,
     exec_retry: Annotated[
         int | None,
@@ -115,8 +136,8 @@ def recv(
     --exec-retry it is passed over at last. --exec and --notify take the place of writing to stdout.
     """
     app: App = ctx.obj
-    if not math.isfinite(wait) or not math.isfinite(exec_timeout):
-        raise UsageError("A time that never ends: give a number of seconds; --follow goes on for ever.")
+    if any(map(math.isnan, (wait, exec_timeout, interval or 0.0))):
+        raise UsageError("--wait, --interval and --exec-timeout take a number of seconds.")
     _check_combinations(follow=follow, wait=wait, fail_empty=fail_empty, command=command, notify=notify, peek=peek)
     if (shell or exec_retry is not None) and command is None:
         raise UsageError("--exec-shell and --exec-retry go with --exec.")
@@ -265,14 +286,16 @@ class _Delivery:
         self.handled += batch.taken
 
     def _hand_over(self, batch: Batch) -> None:
-        if self.notifier is not None:
-            self.notifier.show(batch.events)
-        for event in batch.events:
-            if self.writer is not None:
-                self.writer.write_one(event)
-            if self.hook is not None:
-                self._run_hook(self.hook, event)
-            batch.take([event])
+        groups = self.notifier.groups(batch.events) if self.notifier else [[event] for event in batch.events]
+        for events in groups:
+            if self.notifier is not None:
+                self.notifier.show(events)
+            for event in events:
+                if self.writer is not None:
+                    self.writer.write_one(event)
+                if self.hook is not None:
+                    self._run_hook(self.hook, event)
+                batch.take([event])
 
     def _run_hook(self, hook: Hook, event: Event) -> None:
         from .hook import fields_of, pause_before
@@ -311,7 +334,7 @@ class _Delivery:
             }[self.file_names]
             try:
                 self.client.save_attachment(message.id, index, self.folder, prefix=prefix, progress=self.app.progress())
-            except (NetworkError, ServiceRefused, AttachmentCorrupt) as error:
+            except (NetworkError, ServiceRefused, AttachmentCorrupt, InvalidInput) as error:
                 self.incomplete = True
                 self.app.say(
                     f"session: A file of message {message.id} could not be saved: {error.message} "

@@ -74,6 +74,7 @@ def send(
             help="With --lines: what comes within so many seconds is one message.",
             metavar="SECONDS",
             min=0,
+            max=1e6,
         ),
     ] = 0.0,
 ) -> int:
@@ -90,7 +91,7 @@ def send(
     if lines:
         if text not in (None, "-") or attach or quote is not None:
             raise UsageError("--lines reads standard input; it excludes a text, --attach and --quote.")
-        if not math.isfinite(batch_seconds):
+        if math.isnan(batch_seconds):
             raise UsageError("--batch-seconds takes a number of seconds.")
         if sys.stdin.isatty():
             app.note("Each line is a message; Ctrl-D ends.")

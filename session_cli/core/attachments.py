@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from ..errors import AttachmentCorrupt, UnreadableInput
+from ..errors import AttachmentCorrupt, CannotCreate, UnreadableInput
 from ..network.clock import Deadline
 from ..protocol.attachment import AttachmentKey, encrypted_size, parse_download_url
 from ..store.records import AttachmentRow
-from .file_names import safe_file_name
+from .file_names import numbered, safe_file_name
 from .profile import Profile
-from .spool import check_plain_size, encrypt_to_spool, read_chunks, spool_file
+from .spool import NewFile, check_plain_size, check_target, encrypt_to_spool, read_chunks, spool_file
 
 if TYPE_CHECKING:
     from ..network.network import Network
@@ -67,6 +67,7 @@ class Attachments:
 
     def __init__(self, profile: Profile, network: Callable[[], Network]) -> None:
         self._profile = profile
+        self._store = profile.store
         self._network = network
 
     @property
@@ -141,6 +142,39 @@ class Attachments:
             sink.close()
             raise
         return FetchedFile(sink, key, size)
+
+    def save(
+        self,
+        attachment: AttachmentRow,
+        target: Path,
+        deadline: Deadline,
+        *,
+        overwrite: bool,
+        prefix: str,
+        progress: ProgressReport | None,
+    ) -> Path:
+        """As `Client.save_attachment`."""
+        into_folder = check_target(target, overwrite=overwrite)
+        name = prefix + safe_file_name(attachment.name, attachment.content_type, f"attachment-{attachment.id}")
+        with self.fetch(attachment, deadline, progress) as fetched:
+            place = target / name if into_folder else target
+            number = 2
+            while True:
+                new = NewFile(place, overwrite=overwrite and not into_folder)
+                try:
+                    with new as output:
+                        for part in fetched.plaintext():
+                            output.write(part)
+                        new.commit()
+                    break
+                except FileExistsError:
+                    if not into_folder:
+                        raise CannotCreate(f"{place} exists already; it is left as it is.") from None
+                    place = target / numbered(name, number)
+                    number += 1
+        with self._store.transaction():
+            self._store.messages.set_saved(attachment.id or 0, str(place.absolute()))
+        return place
 
 
 def _ignore(step: str, done: int, total: int | None) -> None:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import CannotCreate, InvalidInput, NetworkError, ServiceRefused, SessionError, StoreLocked, UsageError
+from ..errors import InvalidInput, SessionError, UsageError
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from .profile import DEFAULT_PROFILE, NetworkChoice, Profile, create_profile, key_sources, open_profile
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .history import History
     from .inbox import Batch, Inbox, Reading
     from .model import Event, Message
+    from .outgoing import Outgoing
     from .receiving import PollResult, Receiver
     from .sending import Sender
     from .upkeep import StoreInfo
@@ -279,6 +280,12 @@ class Client:
 
         return Attachments(self._profile, lambda: self.network)
 
+    @cached_property
+    def _outgoing(self) -> Outgoing:
+        from .outgoing import Outgoing
+
+        return Outgoing(self._sender, self._attachments, self._timeout)
+
     # Sending.
 
     def resolve(self, to: str) -> AccountId:
@@ -331,34 +338,12 @@ class Client:
         yielded, for the others may fare better; everything else is raised, as `send` does. Each has `timeout`
         seconds. With `stop`, the first failure is raised.
         """
-        from ..network.clock import Deadline
-        from .sending import check_body
-
         recipients = list(dict.fromkeys(self.resolve(name) for name in to))
-        check_body(body)
         quoted = self._row(quote) if quote is not None else None
-        files = self._open_files(attachments) if attachments else []
-        rows: list[AttachmentRow] = []
-        deadline = Deadline(self._timeout)
-        for file in files:
-            with file.source:
-                rows.append(self._attachments.upload(file, deadline, progress))
-        hold = not self._flush_outbox(deadline) and queue
-        for recipient in recipients:
-            try:
-                sent = self._sender.send(
-                    recipient, body, deadline, attachments=tuple(rows), quoted=quoted, queue=queue, hold=hold
-                )
-            except (NetworkError, ServiceRefused) as error:
-                if stop:
-                    raise
-                yield error
-            else:
-                hold = hold or sent.status == "queued"
-                yield self._message(sent)
-            deadline = Deadline(self._timeout)
-        if not hold:
-            self._sender.resend_own_copies(deadline)
+        for sent in self._outgoing.send(
+            recipients, body, files=attachments, quoted=quoted, queue=queue, progress=progress, stop=stop
+        ):
+            yield sent if isinstance(sent, SessionError) else self._message(sent)
 
     # The outbox.
 
@@ -366,41 +351,20 @@ class Client:
         """The messages that wait to be sent, oldest first."""
         return [self.message(message_id) for message_id in self._store.messages.queued()]
 
-    def flush_outbox(self, message_id: int | None = None) -> list[Message]:
-        """Send what waits in the outbox, or one message of it, and return what was sent.
+    def flush_outbox(self) -> list[Message]:
+        """Send what waits in the outbox, and return what was sent.
 
         Raises NetworkError at the first that can't be sent now, StoreLocked where another process is at it.
         """
         from ..network.clock import Deadline
 
-        return [self._message(row) for row in self._sender.flush(Deadline(self._timeout), only=message_id)]
+        return [self._message(row) for row in self._sender.flush(Deadline(self._timeout))]
 
     def drop_from_outbox(self, message_id: int) -> Message:
         """Let a message that waits in the outbox never be sent. Raises InvalidInput if it is not there."""
         from ..network.clock import Deadline
 
         return self._message(self._sender.drop(message_id, Deadline(self._timeout)))
-
-    def _flush_outbox(self, deadline: Deadline) -> bool:
-        """Send what waits in the outbox, if that can be done now. Returns whether nothing is left that waits."""
-        try:
-            self._sender.flush(deadline)
-        except NetworkError:
-            return False
-        except StoreLocked:
-            pass  # somebody else is sending it
-        return True
-
-    def _open_files(self, attachments: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
-        from ..protocol.content import MAX_ATTACHMENTS
-        from .attachments import OutgoingFile, open_file
-
-        if len(attachments) > MAX_ATTACHMENTS:
-            raise InvalidInput(f"A message holds up to {MAX_ATTACHMENTS} files, not {len(attachments)}.")
-        files = [file if isinstance(file, OutgoingFile) else open_file(file) for file in attachments]
-        for file in files:
-            self._attachments.check_size(file)
-        return files
 
     # Receiving.
 
@@ -411,10 +375,12 @@ class Client:
         return self.inbox.poll(Deadline(self._timeout))
 
     def _poll(self, deadline: Deadline) -> PollResult:
+        result = self._receiver.poll(deadline)
+        # Afterwards: a message that nobody takes must not keep us from receiving.
         if self._store.has_deliveries():
-            self._flush_outbox(deadline)
+            self._outgoing.flush_in_passing(deadline)
             self._sender.resend_own_copies(deadline)
-        return self._receiver.poll(deadline)
+        return result
 
     @cached_property
     def inbox(self) -> Inbox:
@@ -502,31 +468,11 @@ class Client:
         and genuine.
         """
         from ..network.clock import Deadline
-        from .file_names import numbered, safe_file_name
-        from .spool import NewFile, check_target
 
         row = self._attachment_row(message_id, index)
-        into_folder = check_target(target, overwrite=overwrite)
-        name = prefix + safe_file_name(row.name, row.content_type, f"attachment-{row.id}")
-        with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
-            place = target / name if into_folder else target
-            number = 2
-            while True:
-                new = NewFile(place, overwrite=overwrite and not into_folder)
-                try:
-                    with new as output:
-                        for part in fetched.plaintext():
-                            output.write(part)
-                        new.commit()
-                    break
-                except FileExistsError:
-                    if not into_folder:
-                        raise CannotCreate(f"{place} exists already; it is left as it is.") from None
-                    place = target / numbered(name, number)
-                    number += 1
-        with self._store.transaction():
-            self._store.messages.set_saved(row.id or 0, str(place.absolute()))
-        return place
+        return self._attachments.save(
+            row, target, Deadline(self._timeout), overwrite=overwrite, prefix=prefix, progress=progress
+        )
 
     def fetch_attachment(
         self, message_id: int, index: int, write: Callable[[bytes], object], *, progress: ProgressReport | None = None

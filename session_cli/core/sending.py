@@ -139,30 +139,33 @@ class Sender:
             # No swarm takes it, and our clock has been put right meanwhile.
             self._take_back(deliveries[1:], outcomes[1:], deadline)
             deliveries = self._redate(message_id, AccountId(row.conversation), message, deliveries)
+            if not deliveries:
+                return None
             outcomes = self._deliver(deliveries, deadline)
         return self._conclude(message_id, deliveries, outcomes, deadline)
 
     # The outbox.
 
-    def flush(self, deadline: Deadline, *, only: int | None = None) -> list[MessageRow]:
+    def flush(self, deadline: Deadline, *, patience_s: float = 0) -> list[MessageRow]:
         """Send what waits in the outbox, oldest first, the same bytes as ever; returns what reached its recipient.
 
         Ends at the first message that the network does not take, by raising NetworkError. Raises StoreLocked if
-        another process is at it. What a swarm refuses for good is `failed` from then on, with a warning.
+        another process is at it for longer than `patience_s`. What a swarm refuses for good is `failed` from then on,
+        with a warning.
         """
         if not self._store.messages.queued():
             return []
         done: list[MessageRow] = []
-        with FileLock(self._profile.folder / "outbox.lock", 0, purpose="to send what waits in the outbox"):
+        lock = self._profile.folder / "outbox.lock"
+        with FileLock(lock, deadline.limit(patience_s), purpose="to send what waits in the outbox"):
             self._network().prepare(deadline)
             for message_id in self._store.messages.queued():
-                if only is not None and message_id != only:
-                    continue
-                row = self._stored(message_id)
-                message = VisibleMessage(row.body, tuple(map(_pointer, row.attachments)), _quote(row))
+                # In this order: what is still queued after they were read, they are all of.
                 deliveries = self._store.deliveries.of_message(message_id)
-                if not deliveries:
+                row = self._stored(message_id)
+                if row.status != "queued":
                     continue  # the process that queued it has just sent it
+                message = VisibleMessage(row.body, tuple(map(_pointer, row.attachments)), _quote(row))
                 try:
                     problem = self._send_out(message_id, message, deliveries, deadline)
                 except ServiceRefused as error:
@@ -181,7 +184,7 @@ class Sender:
                 raise InvalidInput(f"Message {message_id} does not wait in the outbox; see session outbox list.")
             with self._store.transaction():
                 for delivery in self._store.deliveries.of_message(message_id):
-                    self._store.deliveries.finish(delivery.id)
+                    self._store.deliveries.finish(delivery)
                 self._store.messages.set_status(message_id, "failed")
         if row.hash is not None:
             self._delete_own_copies([MessageHash(row.hash)], deadline)
@@ -239,8 +242,16 @@ class Sender:
     def _redate(
         self, message_id: int, recipient: AccountId, message: VisibleMessage, deliveries: list[DeliveryRow]
     ) -> list[DeliveryRow]:
-        """Seal a message anew, with the time that it is by the network's clock."""
+        """Seal a message anew, with the time that it is by the network's clock.
+
+        Another process at the same message of the outbox may have been faster: then what it has left is returned.
+        """
         with self._store.transaction():
+            left = self._store.deliveries.of_message(message_id)
+            if self._stored(message_id).status == "sent":
+                return []
+            if [delivery.hash for delivery in left] != [delivery.hash for delivery in deliveries]:
+                return left
             sent_ms = self._store.redate(message_id, self._network().clock.now_ms())
             sealed = {new.role: new for new in self._seal_all(recipient, message, sent_ms)}
             for delivery in deliveries:
@@ -296,7 +307,7 @@ class Sender:
                 if isinstance(outcome, StoreResult):
                     self._note_stored(delivery, outcome)
                 elif isinstance(first, SessionError) and not waits:
-                    self._store.deliveries.finish(delivery.id)
+                    self._store.deliveries.finish(delivery)
             if not waits:
                 self._store.messages.set_status(message_id, "failed" if isinstance(first, SessionError) else "sent")
         if isinstance(first, NetworkError) and waits:
@@ -334,7 +345,7 @@ class Sender:
             LOG.warning("Not sent, but our own other devices may show it as sent: %s", error.message)
 
     def _note_stored(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
-        self._store.deliveries.finish(delivery.id)
+        self._store.deliveries.finish(delivery)
         if delivery.role == "own":
             expires_ms = outcome.expiration_ms or self._network().clock.now_ms() + delivery.ttl_ms
             message_id = delivery.message_id

@@ -8,13 +8,9 @@ deadline. What the destination itself answers is judged by the caller.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..errors import (
@@ -30,8 +26,9 @@ from ..protocol import storage_rpc
 from ..protocol.onion import Hop, OnionRequest, SnodeDestination
 from ..protocol.storage_rpc import Request, ServiceNode
 from . import pace
+from .attempts import Candidates, InTurn, NodeAttempts
 from .clock import Deadline, NetworkClock
-from .parallel import first_success
+from .parallel import Pause, first_success
 from .path import Path, PathBook
 from .path_builder import PathBuilder
 from .pool import NodePool
@@ -53,14 +50,6 @@ class Answer:
     path: Path
     target: ServiceNode | None
     elapsed_ms: int
-
-
-@dataclass(slots=True)
-class _BuiltPaths:
-    """Paths that were built hop by hop behind one guard, for one request; whoever needs one waits for it."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    paths: list[Path] = field(default_factory=list)
 
 
 class OnionClient:
@@ -95,7 +84,7 @@ class OnionClient:
 
     def ask(
         self,
-        nodes: Iterator[ServiceNode],
+        nodes: Candidates,
         request_for: Callable[[ServiceNode], Request],
         parse: Callable[[Any, ServiceNode], T],
         deadline: Deadline,
@@ -106,36 +95,20 @@ class OnionClient:
     ) -> T:
         """Ask one node after the other for an answer that `parse` accepts.
 
-        `failed` is told of each failure; it may change what `nodes` will give, and raises to make an end. It knows
-        WrongSwarm (421), ClockOutOfSync (406), ServiceRefused (400, 401, 403, 404), RateLimited (429), NodeFailed
-        (anything else the node says), RpcError (what `parse` says), and NetworkError or OnionError for paths that did
-        not work. Raises the last of them (as a NetworkError), RequestTimeout at the deadline.
+        `failed` is told of each failure of a node that may have been asked; it may change what `nodes` will give, and
+        raises to make an end. It knows WrongSwarm (421), ClockOutOfSync (406), ServiceRefused (400, 401, 403, 404),
+        RateLimited (429), NodeFailed (anything else the node says), RpcError (what `parse` says), and NetworkError or
+        OnionError for paths that did not work. Raises the last of them (as a NetworkError), RequestTimeout at the
+        deadline.
         """
 
-        def attempts() -> Iterator[OnionAttempt]:
-            for node in nodes:
-                path, request = trial.path({node.ed25519}), request_for(node)
-                if trial.needs_building and path.guard is not None:
-                    behind = built[path.guard.ed25519]
-                    asked = threading.Event()
-                    run = partial(self._call_surely, what, node, request, parse, path.guard, behind, asked, deadline)
-                    # Its hops are found later; for now it is only known to go over that guard.
-                    yield self._attempt(run, Path(path.hops[:1]), node, asked)
-                else:
-                    yield self._attempt(partial(self._call, what, node, request, parse, path), path, node)
-
-        def note(attempt: OnionAttempt, error: SessionError) -> None:
-            trial.failed(attempt, error)
-            if target_spoke(error) and not attempt.built:
-                # Whatever it said came over a path that works.
-                self.paths.succeeded(attempt.path, None)
-            if failed is not None and attempt.target is not None and attempt.was_asked:
-                failed(attempt.target, error)
+        def call(node: ServiceNode, path: Path, cancellation: Cancellation) -> Answer:
+            return self._call(what, node, request_for(node), parse, path, cancellation)
 
         self.prepare(deadline)
         trial = self.trial(what, deadline, lane)
-        built: defaultdict[bytes, _BuiltPaths] = defaultdict(_BuiltPaths)
-        answer = self.run(trial, attempts(), deadline, note)
+        attempts = NodeAttempts(trial, nodes, self.pace, self.paths, call, self._builder, deadline, failed)
+        answer = self.run(trial, iter(attempts), deadline, attempts.note)
         value: T = answer.value
         return value
 
@@ -151,7 +124,7 @@ class OnionClient:
                 raise error
 
         return self.ask(
-            iter([node] * CALL_ATTEMPTS),
+            InTurn([node] * CALL_ATTEMPTS),
             lambda _: request,
             lambda body, _: body,
             deadline,
@@ -165,16 +138,13 @@ class OnionClient:
     ) -> T:
         """Let some service node answer that is not on the way. Raises NetworkError."""
 
-        def nodes() -> Iterator[ServiceNode]:
-            asked: set[bytes] = {guard.ed25519 for guard in self.paths.guards()}
-            for _ in range(CALL_ATTEMPTS):
-                node = self.pool.draw(asked) or self.pool.draw(())
-                if node is None:
-                    return
-                asked.add(node.ed25519)
-                yield node
-
-        return self.ask(nodes(), lambda _: request, parse, deadline, what=request.method, lane=lane)
+        self.prepare(deadline)
+        asked: set[bytes] = {guard.ed25519 for guard in self.paths.guards()}
+        nodes: list[ServiceNode] = []
+        while len(nodes) < CALL_ATTEMPTS and (node := self.pool.draw(asked) or self.pool.draw(())) is not None:
+            asked.add(node.ed25519)
+            nodes.append(node)
+        return self.ask(InTurn(nodes), lambda _: request, parse, deadline, what=request.method, lane=lane)
 
     # Attempts.
 
@@ -188,12 +158,13 @@ class OnionClient:
             lambda: self._refresh(deadline),
             lane=lane,
             direct=self.direct,
+            silence_s=self.pace.silence,
         )
 
     def run(
         self,
         trial: Trial,
-        attempts: Iterator[OnionAttempt],
+        attempts: Iterator[OnionAttempt | Pause],
         deadline: Deadline,
         failed: Callable[[OnionAttempt, SessionError], None],
         *,
@@ -238,18 +209,6 @@ class OnionClient:
             LOG.debug("  by way of %s", " → ".join(way))
         return Answer(value, path, target, elapsed)
 
-    def _attempt(
-        self,
-        run: Callable[[Cancellation], Answer],
-        path: Path,
-        node: ServiceNode,
-        asked: threading.Event | None = None,
-    ) -> OnionAttempt:
-        """One at a node. `asked`: where a path is built first, what will tell that the node itself is asked."""
-        patience, built = self.pace.patience(path.latency_ms), asked is not None
-        asked = asked or threading.Event()
-        return OnionAttempt(run, self.pace.request, patience, path=path, target=node, built=built, asked=asked)
-
     def _call(
         self,
         what: str,
@@ -283,34 +242,6 @@ class OnionClient:
                 raise RpcError(f"A node's answer makes no sense ({type(error).__name__}).") from None
 
         return self.timed(what, path, node, run, cancellation)
-
-    def _call_surely(
-        self,
-        what: str,
-        node: ServiceNode,
-        request: Request,
-        parse: Callable[[Any, ServiceNode], T],
-        guard: ServiceNode,
-        built: _BuiltPaths,
-        asked: threading.Event,
-        deadline: Deadline,
-        cancellation: Cancellation,
-    ) -> Answer:
-        """One attempt over a path that is built first, and shared with the other attempts while it does well."""
-        with built.lock:
-            path = next((path for path in built.paths if node.ed25519 not in path.keys), None)
-            if path is None:
-                limit = deadline.within(self.pace.request)
-                path = self._builder.build(guard, {node.ed25519}, limit, cancellation)
-                built.paths.append(path)
-        asked.set()
-        try:
-            return self._call(what, node, request, parse, path, cancellation)
-        except SessionError as error:
-            if not target_spoke(error):
-                with built.lock, suppress(ValueError):
-                    built.paths.remove(path)
-            raise
 
     def _post(self, url: str, onion: OnionRequest, timeout: float, cancellation: Cancellation) -> Reply:
         reply = self._transport.post(url, onion.body, timeout=timeout, cancellation=cancellation)

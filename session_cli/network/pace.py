@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds. `request` limits one attempt at a request, `guard` the test of a guard, `seed` a question to a seed.
+    """Seconds. `request` limits one attempt at a request, `build` the search for a path that works, `guard` the test of
+    a guard, `seed` a question to a seed.
 
     A transfer may stand still for `idle` seconds, and for longer while the nodes on the way pass a large file on.
 
@@ -23,6 +24,12 @@ class Pace:
     least_patience: float = 1.0
     most_patience: float = 4.0
     unknown_patience: float = 2.0
+    build: float = 20.0
+
+    @property
+    def silence(self) -> float:
+        """How long a node that is there and asked directly is never silent."""
+        return 2 * self.least_patience
 
     def patience(self, latency_ms: int | None) -> float:
         """How long an attempt may be silent on a path whose requests take `latency_ms`."""
@@ -36,7 +43,7 @@ class Pace:
 
 
 DIRECT = Pace()
-PROXIED = Pace(30.0, 20.0, 30.0, 45.0, 4.0, 12.0, 8.0)
+PROXIED = Pace(30.0, 20.0, 30.0, 45.0, 4.0, 12.0, 8.0, 60.0)
 """Through Tor everything takes several times as long."""
 
 

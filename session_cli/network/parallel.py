@@ -73,6 +73,13 @@ A = TypeVar("A", bound=Attempt[Any])
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """In place of an attempt: none would be of use now; ask again in so many seconds, or when one has failed."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Running(Generic[A]):
     attempt: A
     patient_until: float
@@ -80,7 +87,7 @@ class _Running(Generic[A]):
 
 
 def first_success(
-    attempts: Iterator[A],
+    attempts: Iterator[A | Pause],
     deadline: Deadline,
     failed: Callable[[A, SessionError], None] | None = None,
     outrun: Callable[[A], None] | None = None,
@@ -106,7 +113,7 @@ def first_success(
 
 class _Race(Generic[A]):
     def __init__(
-        self, attempts: Iterator[A], deadline: Deadline, failed: Callable[[A, SessionError], None] | None
+        self, attempts: Iterator[A | Pause], deadline: Deadline, failed: Callable[[A, SessionError], None] | None
     ) -> None:
         self._attempts = attempts
         self._deadline = deadline
@@ -122,7 +129,7 @@ class _Race(Generic[A]):
         while True:
             while self._wants_another():
                 self._start_next()
-            if not self._running:
+            if not self._running and self._exhausted:
                 raise self._problem or NetworkUnreachable("There is nobody to ask.")
             try:
                 number, result, error = self._outcomes.get(timeout=self._pause())
@@ -147,8 +154,8 @@ class _Race(Generic[A]):
             running.attempt.cancellation.cancel()
 
     def _wants_another(self) -> bool:
-        impatient = time.monotonic() >= self._patient_until and len(self._running) < MOST_ATTEMPTS_AT_ONCE
-        return not self._exhausted and (impatient or not self._running)
+        impatient = time.monotonic() >= self._patient_until
+        return impatient and not self._exhausted and len(self._running) < MOST_ATTEMPTS_AT_ONCE
 
     def _start_next(self) -> None:
         if self._deadline.left() == 0.0:
@@ -162,7 +169,11 @@ class _Race(Generic[A]):
         if attempt is None:
             self._exhausted = True
             return
-        number, now = self._started, time.monotonic()
+        now = time.monotonic()
+        if isinstance(attempt, Pause):
+            self._patient_until = now + attempt.seconds
+            return
+        number = self._started
         self._started += 1
         left = self._deadline.left()
         limit = attempt.limit_s if left is None else min(attempt.limit_s, left)
@@ -177,10 +188,11 @@ class _Race(Generic[A]):
             self._outcomes.put((number, None, error))
 
     def _pause(self) -> float:
-        until = min(running.ends for running in self._running.values())
+        moments = [running.ends for running in self._running.values()]
         if not self._exhausted and len(self._running) < MOST_ATTEMPTS_AT_ONCE:
-            until = min(until, self._patient_until)
-        return max(0.0, until - time.monotonic())
+            moments.append(self._patient_until)
+        until, left = min(moments) - time.monotonic(), self._deadline.left()
+        return max(0.0, until if left is None else min(until, left))
 
     def _give_up_on_the_silent(self) -> None:
         if self._deadline.left() == 0.0:

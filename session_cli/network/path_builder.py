@@ -27,8 +27,7 @@ from .trial import NoPath, OnionAttempt, PathUnfinished
 
 LOG = logging.getLogger(__name__)
 
-GUARDS_TRIED = 8
-HOPS_TRIED = 8
+HOPS_TRIED = 12
 PAUSE_AFTER_SEARCH_S = 300
 """How long one guard has to do when no second one was found."""
 Probe = Callable[[ServiceNode, Path, Cancellation], Any]
@@ -48,8 +47,8 @@ class PathBuilder:
         self._refresh = refresh
         self._lock = threading.Lock()
         self._substitutes: list[ServiceNode] = []
-        self._swallowers: set[bytes] = set()
-        """Nodes that did not pass on what they were given, as far as this process has seen."""
+        self._avoided: set[bytes] = set()
+        """Nodes that were silent, or did not pass on what they were given, as far as this process has seen."""
         self._retested = False
         self._problem = ""
 
@@ -81,7 +80,7 @@ class PathBuilder:
         missing = PATHS - len(guards)
         lock = threading.Lock()
         # With one guard at hand there is no need to wait long for the other.
-        tries = GUARDS_TRIED if missing == PATHS else 1
+        tries = MOST_SHOWN if missing == PATHS else 1
 
         def find() -> None:
             guard = self._find_guard(taken, deadline, lock, tries)
@@ -103,7 +102,7 @@ class PathBuilder:
                 if node.ed25519 not in exclude:
                     return node
             taken = {*exclude, *(guard.ed25519 for guard in self._paths.guards())}
-            found = self._find_guard(taken, deadline, threading.Lock(), GUARDS_TRIED)
+            found = self._find_guard(taken, deadline, threading.Lock(), MOST_SHOWN)
             if found is not None:
                 self._substitutes.append(found)
             elif deadline.left() == 0.0:
@@ -149,15 +148,20 @@ class PathBuilder:
 
         def candidate() -> ServiceNode | None:
             used = [self._pool.nodes[key] for key in taken if key in self._pool.nodes] if diverse else []
-            return self._pool.draw_guard(taken, {subnet_of(node) for node in used})
+            subnets = {subnet_of(node) for node in used}
+            return self._pool.draw_guard(taken | self._avoided, subnets) or self._pool.draw_guard(taken, subnets)
 
-        patience = 2 * self._pace.least_patience
+        patience = self._pace.silence
         found = self._find(DIRECTLY, candidate, taken, deadline, tries, patience, lock)
         if found is not None:
             self._pool.note_answer(found)
         return found
 
     # Hops.
+
+    def avoid(self, node: ServiceNode) -> None:
+        """Use others than this one as long as there are any: it was silent at the end of a path that works."""
+        self._avoided.add(node.ed25519)
 
     def build(
         self, guard: ServiceNode, exclude: Collection[bytes], deadline: Deadline, cancellation: Cancellation
@@ -170,7 +174,7 @@ class PathBuilder:
         self._ask_guard(guard, deadline)
         cancellation.reached = True
         definition = self._pool.definition
-        taken = {guard.ed25519, *exclude, *self._swallowers.copy()}
+        taken = {guard.ed25519, *exclude, *self._avoided.copy()}
         hops, swallowers = [guard], list[bytes]()
         while len(hops) < definition.hops:
             subnets = {subnet_of(hop) for hop in hops} if definition.subnet_diversity else set[str]()
@@ -180,7 +184,7 @@ class PathBuilder:
             if cancellation.cancelled or deadline.left() == 0.0:
                 raise PathUnfinished("There was no time to build a path.")
             if node is None and len(taken) == asked:
-                self._swallowers.clear()  # better one of them than nobody
+                self._avoided.clear()  # better one of them than nobody
                 raise PathUnfinished("There are too few nodes to build a path.")
             if node is None and len(hops) == 1:
                 raise NoPath("No node behind the guard answers.")
@@ -191,7 +195,7 @@ class PathBuilder:
             else:
                 # It answers for itself, and swallows what it should pass on.
                 swallowers.append(node.ed25519)
-                self._swallowers.add(node.ed25519)
+                self._avoided.add(node.ed25519)
         self._pool.strike(swallowers)
         return Path(tuple(hops), fresh=True)
 
@@ -253,13 +257,18 @@ class PathBuilder:
             self._problem = error.message
             if attempt.target is not None:
                 failed.append(attempt.target.ed25519)
+                self._avoided.add(attempt.target.ed25519)
             if not via.hops:
                 ip = attempt.target.ip if attempt.target else None
                 trouble = Trouble(time.time(), "guard", error.slug, ip, error.message)
                 self._pool.change(lambda state: state.note(trouble))
 
+        def outrun(attempt: OnionAttempt) -> None:
+            if attempt.target is not None:
+                self._avoided.add(attempt.target.ed25519)
+
         try:
-            found: ServiceNode = first_success(attempts(), deadline, note)
+            found: ServiceNode = first_success(attempts(), deadline, note, outrun)
         except ProxyUnreachable:
             raise
         except SessionError:

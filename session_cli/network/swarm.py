@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -254,6 +254,33 @@ def _read_part(part: storage_rpc.BatchPart, account_id: str, namespace: int) -> 
     return result
 
 
+class _Turns:
+    """Each member once, and then, while there are tries left, those again whose path may have been at fault."""
+
+    def __init__(self, members: _Members) -> None:
+        self._members = members
+        self._again: list[ServiceNode] = []
+        self._left = MEMBERS_TRIED
+
+    def take(self, rather_not: Collection[bytes] = ()) -> ServiceNode | None:
+        if not self._left:
+            return None
+        node = self._members.take(rather_not)
+        if node is None:
+            again, self._again = self._again, []
+            self._members.put_back(again)
+            node = self._members.take(rather_not)
+        if node is not None:
+            self._left -= 1
+            self._again.append(node)
+        return node
+
+    def put_back(self, node: ServiceNode) -> None:
+        self._left += 1
+        self._again = [other for other in self._again if other != node]
+        self._members.put_back([node])
+
+
 class _Members:
     """The members of one account's swarm, asked in turn, and what they say about the account's place and the time."""
 
@@ -320,7 +347,7 @@ class _Members:
 
         try:
             return self._onion.ask(
-                self._next(),
+                _Turns(self),
                 request_for,
                 parse,
                 deadline,
@@ -332,19 +359,16 @@ class _Members:
             self._pool.change(_mark_stale)
             raise NodeFailed("The network has another idea of this account's swarm than we have.") from None
 
-    def _next(self) -> Iterator[ServiceNode]:
-        """Each member once, and then, while there are tries left, those again whose path may have been at fault."""
-        again: list[ServiceNode] = []
-        for _ in range(MEMBERS_TRIED):
-            if not self._waiting:
-                self._waiting, again = again, []
-            if not self._waiting:
-                return
-            node = self._waiting.pop(0)
-            again.append(node)
-            yield node
-            if node.ed25519 in self._elsewhere or node.ed25519 in self._busy:
-                again.remove(node)
+    def take(self, rather_not: Collection[bytes]) -> ServiceNode | None:
+        """The next member that is waiting for its turn, if there is a choice one that is not in `rather_not`."""
+        node = next((node for node in self._waiting if node.ed25519 not in rather_not), None)
+        if node is not None:
+            self._waiting.remove(node)
+        return node or (self._waiting.pop(0) if self._waiting else None)
+
+    def put_back(self, nodes: Sequence[ServiceNode]) -> None:
+        """Let members that were taken be the next ones, unless the account turned out to be elsewhere."""
+        self._waiting[:0] = [node for node in nodes if node.ed25519.hex() in self.names]
 
     def _failed(self, node: ServiceNode, error: SessionError, deadline: Deadline) -> None:
         if isinstance(error, WrongSwarm):
@@ -357,9 +381,6 @@ class _Members:
             self._busy.add(node.ed25519)
         elif isinstance(error, RequestTimeout):
             self._unanswering.add(node.ed25519)
-        elif isinstance(error, NetworkUnreachable) and not self._onion.direct:
-            # It did not get past the guard, so that this member has not been asked yet.
-            self._waiting.insert(0, node)
         elif isinstance(error, ServiceRefused):
             # One member alone can't speak for the swarm.
             self._refusals += 1

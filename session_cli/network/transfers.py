@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import BinaryIO
 
-from ..errors import PathFailed
+from ..errors import PathFailed, SessionError
 from ..protocol import onion as layers
 from ..protocol import storage_rpc
 from ..protocol.onion import ServerDestination, V4Request, V4Response
@@ -15,6 +15,7 @@ from ..protocol.onion_stream import StreamedReply, StreamedRequest
 from .clock import Deadline
 from .onion import OnionClient, guard_url, hops_of
 from .pace import transfer_limit
+from .parallel import Pause
 from .path import Path
 from .replies import check_guard
 from .transport import Cancellation, Transport
@@ -114,16 +115,23 @@ class Transfers:
                         raise
                     raise PathFailed(f"The server, or the way to it: {error.message}") from None
 
-        def attempts() -> Iterator[OnionAttempt]:
+        def attempts() -> Iterator[OnionAttempt | Pause]:
             for _ in range(SERVER_ATTEMPTS):
-                path = trial.path(())
+                while (path := trial.path(())) is None:
+                    yield Pause(self._onion.pace.least_patience / 10)
                 attempt = partial(self._onion.timed, what, path, None, partial(run_alone, path))
-                yield OnionAttempt(attempt, limit, limit, path=path)
+                one = OnionAttempt(attempt, limit, limit, path=path)
+                trial.begun(one)
+                yield one
 
         self._onion.prepare(deadline)
         self._prove_path(deadline)
         trial = self._onion.trial(what, deadline, 0)
-        answer = self._onion.run(trial, attempts(), deadline, trial.failed, transfer=True)
+
+        def note(attempt: OnionAttempt, error: SessionError) -> None:
+            trial.failed(attempt, error)
+
+        answer = self._onion.run(trial, attempts(), deadline, note, transfer=True)
         value: V4Response = answer.value
         return value
 

@@ -29,9 +29,13 @@ class Deliveries:
         """Put other sealed bytes in the place of those that no swarm has taken."""
         self._connection.execute("UPDATE deliveries SET data = ?, hash = ? WHERE id = ?", (data, hash, delivery_id))
 
-    def finish(self, delivery_id: int) -> None:
-        """Forget a delivery that has reached its swarm, or never will."""
-        self._connection.execute("DELETE FROM deliveries WHERE id = ?", (delivery_id,))
+    def finish(self, delivery: DeliveryRow) -> None:
+        """Forget a delivery that has reached its swarm, or never will.
+
+        If another process has done so before, or has put other bytes in its place, nothing is done: the number may be
+        another delivery's by now.
+        """
+        self._connection.execute("DELETE FROM deliveries WHERE id = ? AND hash = ?", (delivery.id, delivery.hash))
 
     def own_copies_left(self) -> list[DeliveryRow]:
         """Copies for our own devices that are still to be stored, of messages that did reach their recipient."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -156,6 +157,43 @@ def test_77_wrong_passphrase(tmp_path: Path, shared_definition: Path) -> None:
 def test_78_no_account(command: tuple[str, ...], nowhere: Person) -> None:
     assert "session init" in both(nowhere, 78, "no_account", *command)
     assert not nowhere.home.exists(), "asking makes nothing"
+
+
+def test_70_a_bug_shows_no_values(person: People) -> None:
+    """It says where to look, and not what was there."""
+    alice = person("Alice")
+    script = (
+        "from session_cli.core.client import Client; from session_cli.__main__ import main;"
+        "Client.account_id = property(lambda self: 1 / 0); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "whoami", "-vv", "--json"],
+        env=alice.environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 70
+    assert json.loads(done.stdout)["error"] == "bug"
+    assert b"ZeroDivisionError" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_130_ctrl_c(person: People) -> None:
+    assert _code_by(signal.SIGINT, person("Alice")) == 130
+
+
+def test_143_sigterm(person: People) -> None:
+    assert _code_by(signal.SIGTERM, person("Alice")) == 143
+
+
+def _code_by(number: signal.Signals, alice: Person) -> int:
+    """What a shell makes of a `session` that is ended by a signal while it waits."""
+    with alice.start("-v", "recv", "--wait", "60", stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline()
+        process.send_signal(number)
+        process.stderr.read()
+        return 128 - process.wait(timeout=60)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -197,7 +197,8 @@ def copy(desk: Desk, recipe: str) -> None:
 
 
 def local_network(desk: Desk, recipe: str) -> None:
-    desk.program("test-my-bot.sh", 'SESSION_HOME=home-$$ session init -q >/dev/null && echo "$SESSION_NETWORK"', here=True)
+    bot = 'SESSION_HOME=home-$$ session init -q >/dev/null && echo "$SESSION_NETWORK"'
+    desk.program("test-my-bot.sh", bot, here=True)
     first, second = desk.run(recipe).lines
     assert first != second
 
@@ -277,7 +278,7 @@ def test_the_bot_of_the_manual_answers(desk: Desk) -> None:
 
 
 def commands_in(text: str) -> Iterator[list[str]]:
-    """The calls of session in a text of examples, as words; where something else begins within quotes, without those."""
+    """The calls of session in a text of examples, as words; without quotes where these hold a call themselves."""
     joined = text.replace("\\\n", " ")
     for line in joined.splitlines():
         for part in re.split(r"\||&&|;|\$\(", line):

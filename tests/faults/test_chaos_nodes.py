@@ -51,10 +51,16 @@ def test_the_guards(how: Death, pair: Correspondence) -> None:
     pair.settle()
 
 
+@pytest.mark.parametrize("first", ["guards", "others"])
 @death
-def test_half_of_the_network(how: Death, pair: Correspondence) -> None:
-    """Every second node, and so half of each swarm."""
-    pair.net.chaos.kill([node for node in pair.net.nodes if node.index // 3 % 2], how=how)
+def test_half_of_the_network(how: Death, first: str, pair: Correspondence) -> None:
+    """Half of each swarm: with the guards of both, as far as they go, or without them."""
+    guards = {node.index for node in [*pair.guards, *guards_in(pair.bob, pair.net)]}
+    nodes = sorted(pair.net.nodes, key=lambda node: (node.index in guards) is (first == "others"))
+    swarms = {node.swarm_id for node in nodes}
+    dead = [node for swarm in swarms for node in [node for node in nodes if node.swarm_id == swarm][:2]]
+    assert 2 * len(dead) == len(nodes)
+    pair.net.chaos.kill(dead, how=how)
     pair.send("around them", timeout=30)
     pair.receive(timeout=30)
     pair.settle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 
 from session_cli.devnet.network import Devnet
 from tests.support.devnet import Done, Person
-from tests.support.outcomes import bodies, check_json_refusal, check_refusal, temporary_files
+from tests.support.outcomes import bodies, check_json_refusal, check_refusal, run_with, temporary_files
 from tests.support.strangers import Stranger
 
 People = Callable[[str], Person]
@@ -148,6 +149,51 @@ def test_downloading_into_a_full_home(cramped: Person, small_disk: Path, person:
     assert list(folder.iterdir()) == []
     assert temporary_files(cramped.home) == []
     assert cramped.run("whoami", "--quiet").text.strip() == cramped.id
+
+
+def test_downloading_while_receiving(person: People, small_disk: Path, shared_net: Devnet) -> None:
+    """No room for the file, or for what is printed: the message stays unread, and comes whole when there is room."""
+    alice, bob = person("Alice"), person("Bob")
+    alice.run("attach", "send", bob.id, "-", "--name", "a.bin", stdin=os.urandom(3_000_000))
+    alice.run("attach", "send", bob.id, "-", "--name", "b.bin", "--caption", "b", stdin=b"small")
+    check_full(bob.try_run("recv", "--download", str(small_disk)))
+    assert list(small_disk.iterdir()) == []
+    folder = small_disk.parent / "roomy"
+    folder.mkdir()
+    shown = small_disk / "log"
+    filler = fill(small_disk)
+    with shown.open("ab") as out:
+        done = run_with(bob, "recv", "--json", "--download", str(folder), stdout=out)
+    assert (done.code, shown.read_bytes()) == (74, b"")
+    assert "standard output" in done.stderr
+    filler.unlink()
+    with shown.open("ab") as out:
+        assert run_with(bob, "recv", "--json", "--download", str(folder), stdout=out).code == 0
+    messages = [json.loads(line) for line in shown.read_text().splitlines()]
+    assert [Path(message["attachments"][0]["saved"]).name for message in messages] == ["a.bin", "b.bin"]
+    assert sorted(path.name for path in folder.iterdir()) == ["a.bin", "b.bin"], "each was saved once"
+
+
+def test_receiving_with_a_hook(cramped: Person, small_disk: Path, shared_net: Devnet) -> None:
+    """What it can't be noted for is handed over again."""
+    stranger = Stranger(shared_net)
+    cramped.run("recv")
+    for number in range(20):
+        stranger.say(cramped.id, f"{number} " + "x" * 1500)
+    log = small_disk.parent / "log"
+    cramped.extra = {"LOG": str(log)}
+    log.touch()
+    hook = ("--exec", 'echo "${SESSION_BODY%% *}" >> "$LOG"', "--exec-shell")
+    filler = fill(small_disk, leave=30_000)
+    done = cramped.try_run("recv", *hook)
+    assert done.code in (0, 74), done.stderr
+    if done.code:
+        check_full(done)
+    filler.unlink()
+    cramped.run("recv", *hook)
+    handled = log.read_text().split()
+    assert list(dict.fromkeys(handled)) == [str(number) for number in range(20)]
+    assert len(handled) <= 21, "the one in hand"
 
 
 def test_backups_need_room(cramped: Person, small_disk: Path, tmp_path: Path) -> None:

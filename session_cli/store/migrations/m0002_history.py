@@ -105,7 +105,8 @@ CREATE TABLE new_deliveries (
     UNIQUE (message_id, role)
 ) STRICT;
 INSERT INTO new_deliveries
-    SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries WHERE state = 'pending';
+    SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries
+    WHERE state = 'pending' AND data IS NOT NULL;
 
 -- Everything a reader of `recv` is shown, in order. type: 0 message.
 CREATE TABLE new_events (
@@ -114,6 +115,11 @@ CREATE TABLE new_events (
     message_id INTEGER REFERENCES new_messages (id) ON DELETE CASCADE
 ) STRICT;
 INSERT INTO new_events SELECT seq, 0, message_id FROM events;
+
+-- No number is given out twice, even if its row was the last one and is gone.
+DELETE FROM sqlite_sequence WHERE name IN ('new_messages', 'new_attachments', 'new_events');
+INSERT INTO sqlite_sequence (name, seq)
+    SELECT 'new_' || name, seq FROM sqlite_sequence WHERE name IN ('messages', 'attachments', 'events');
 
 DROP TABLE events;
 DROP TABLE deliveries;
@@ -131,6 +137,7 @@ CREATE UNIQUE INDEX messages_by_conversation ON messages (conversation_id, sent_
 -- to write to a file, in case it died over that: see the module `readers`.
 ALTER TABLE readers ADD COLUMN writing TEXT;
 ALTER TABLE readers ADD COLUMN made_ms INTEGER NOT NULL DEFAULT 0;
+UPDATE readers SET made_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER);
 CREATE TABLE taken (
     reader TEXT NOT NULL REFERENCES readers (name) ON DELETE CASCADE ON UPDATE CASCADE,
     seq INTEGER NOT NULL,

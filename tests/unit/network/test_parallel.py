@@ -11,7 +11,7 @@ import pytest
 
 from session_cli.errors import NetworkError, NetworkUnreachable, RateLimited, RequestTimeout, SessionError
 from session_cli.network.clock import Deadline
-from session_cli.network.parallel import MOST_ATTEMPTS_AT_ONCE, Attempt, first_success, run_parallel
+from session_cli.network.parallel import MOST_ATTEMPTS_AT_ONCE, Attempt, Pause, first_success, run_parallel
 from session_cli.network.transport import Cancellation
 
 NEVER = 3600.0
@@ -165,6 +165,34 @@ def test_a_failure_can_be_final(silence: _Silence) -> None:
     attempts = [_attempt(silence, patience=0.0), _attempt(_fail(RateLimited("stop"))), _attempt(_succeed(1))]
     with pytest.raises(RateLimited, match="stop"):
         first_success(iter(attempts), Deadline(5), final)
+
+
+def test_a_pause_is_waited_for_where_there_is_no_attempt_to_be_made() -> None:
+    steps: list[Attempt[Any] | Pause] = [Pause(0.01), Pause(0.01), _attempt(_succeed("then"))]
+    assert first_success(iter(steps), Deadline(5)) == "then"
+    with pytest.raises(NetworkUnreachable, match="nobody to ask"):
+        first_success(iter([Pause(0.01)]), Deadline(5))
+
+
+def test_a_failure_ends_a_pause() -> None:
+    failing = threading.Event()
+
+    def fail(_: Cancellation) -> Any:
+        failing.wait(10)
+        raise NetworkError("no")
+
+    def attempts() -> Iterator[Attempt[Any] | Pause]:
+        yield _attempt(fail, patience=0.0)
+        failing.set()
+        yield Pause(NEVER)
+        yield _attempt(_succeed("next"))
+
+    assert first_success(attempts(), Deadline(5)) == "next"
+
+
+def test_a_pause_ends_at_the_deadline() -> None:
+    with pytest.raises(RequestTimeout, match="--timeout"):
+        first_success(iter([Pause(NEVER)]), Deadline(0.05))
 
 
 def test_a_bug_is_not_hidden() -> None:

@@ -1,0 +1,91 @@
+"""One message to several people, with its files, and what waits in the outbox before it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..errors import InvalidInput, NetworkError, ServiceRefused, StoreLocked
+from ..network.clock import Deadline
+from ..protocol.account import AccountId
+from ..protocol.content import MAX_ATTACHMENTS
+from ..store.records import AttachmentRow, MessageRow
+from .attachments import Attachments, OutgoingFile, ProgressReport, open_file
+from .sending import Sender, check_body
+
+OUTBOX_S = 20.0
+"""How long another command takes at the most for what waits in the outbox."""
+OUTBOX_REST_S = 10.0
+
+
+class Outgoing:
+    """What one client sends; `timeout` as `Client` has it."""
+
+    def __init__(self, sender: Sender, attachments: Attachments, timeout: float | None) -> None:
+        self._sender = sender
+        self._attachments = attachments
+        self._timeout = timeout
+        self._rests_until = 0.0
+
+    def send(
+        self,
+        recipients: Sequence[AccountId],
+        body: str,
+        *,
+        files: Sequence[Path | OutgoingFile],
+        quoted: MessageRow | None,
+        queue: bool,
+        progress: ProgressReport | None,
+        stop: bool,
+    ) -> Iterator[MessageRow | NetworkError | ServiceRefused]:
+        """As `Client.send_to_all`, for people who have been looked up."""
+        check_body(body)
+        opened = self._open(files)
+        uploaded: list[AttachmentRow] = []
+        deadline = Deadline(self._timeout)
+        for file in opened:
+            with file.source:
+                uploaded.append(self._attachments.upload(file, deadline, progress))
+        # What is to be queued must not overtake what another process is sending from there.
+        hold = not self.flush_in_passing(deadline, patience_s=OUTBOX_S if queue else 0) and queue
+        for recipient in recipients:
+            try:
+                sent = self._sender.send(
+                    recipient, body, deadline, attachments=tuple(uploaded), quoted=quoted, queue=queue, hold=hold
+                )
+            except (NetworkError, ServiceRefused) as error:
+                if stop:
+                    raise
+                yield error
+            else:
+                hold = hold or sent.status == "queued"
+                yield sent
+            deadline = Deadline(self._timeout)
+        if not hold:
+            self._sender.resend_own_copies(deadline)
+
+    def _open(self, files: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
+        if len(files) > MAX_ATTACHMENTS:
+            raise InvalidInput(f"A message holds up to {MAX_ATTACHMENTS} files, not {len(files)}.")
+        opened = [file if isinstance(file, OutgoingFile) else open_file(file) for file in files]
+        for file in opened:
+            self._attachments.check_size(file)
+        return opened
+
+    def flush_in_passing(self, deadline: Deadline, *, patience_s: float = 0) -> bool:
+        """Send what waits in the outbox, if that can be done now. Returns whether nothing is left that waits.
+
+        It takes half of the time there is at the most, for what else is to be done; and right after a failure it is
+        not tried: a stream of messages must not wait for a dead network at each of them.
+        """
+        if time.monotonic() < self._rests_until:
+            return False
+        try:
+            self._sender.flush(deadline.within(deadline.limit(2 * OUTBOX_S) / 2), patience_s=patience_s)
+        except NetworkError:
+            self._rests_until = time.monotonic() + OUTBOX_REST_S
+            return False
+        except StoreLocked:
+            return False  # somebody else is sending it
+        return True
