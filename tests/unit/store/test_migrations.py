@@ -14,7 +14,7 @@ from session_cli.store.records import MessageRow, NewMessage
 from session_cli.store.store import Store
 
 ME, ALICE, BOB = ("05" + letter * 64 for letter in "eab")
-_DEFAULTS = {
+_DEFAULTS: dict[str, object] = {
     "direction": "incoming",
     "sender": ALICE,
     "sent_ms": 50,
@@ -36,7 +36,7 @@ def migrated(*messages: Mapping[str, object]) -> Store:
     migrate(connection, [m0001_initial])
     connection.execute("INSERT INTO conversations VALUES (1, 'contact', ?), (2, 'contact', ?)", (ALICE, BOB))
     for message in messages:
-        row = _DEFAULTS | {"conversation_id": 1} | message
+        row = {**_DEFAULTS, "conversation_id": 1, **message}
         marks = ", ".join("?" * len(row))
         connection.execute(f"INSERT INTO messages ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - names of columns
     migrate(connection)
