@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -181,9 +182,8 @@ def _as_html(wanted: _Wanted, files_of: FilesOf) -> Iterator[tuple[str, int]]:
     client, parties, count = wanted.client, wanted.parties(), 0
     yield page.begin(_title(parties), parties, _remarks(client, parties)), 0
     for party in parties:
-        chapter = page.Chapter(
-            party, heading=len(parties) > 1, lookup=client.history.named, is_included=wanted.includes
-        )
+        lookup = partial(client.history.named, party.id)
+        chapter = page.Chapter(party, heading=len(parties) > 1, lookup=lookup, is_included=wanted.includes)
         yield chapter.begin(), 0
         for message in wanted.messages(party.id):
             count += 1

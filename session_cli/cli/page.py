@@ -47,7 +47,7 @@ _FEW = 12
 _EXCERPT = 200
 
 Lookup = Callable[[str, int], "Message | None"]
-"""Finds the message that a person sent at a time."""
+"""Finds the message of the chapter that a person sent at a time."""
 IsIncluded = Callable[["Message"], bool]
 """Whether a message is somewhere on the page."""
 
@@ -151,7 +151,7 @@ def _chapter_id(party: Party) -> str:
 
 
 def _anchor(message: Message) -> str:
-    return f"m-{message.timestamp_ms}-{quote(message.sender.id, safe='')}"
+    return f"m-{message.id}"
 
 
 def _quote(quoted: Quote, lookup: Lookup, is_included: IsIncluded) -> str:

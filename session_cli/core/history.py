@@ -72,9 +72,9 @@ class History:
             raise InvalidInput(f"There is no message {message_id}.")
         return position
 
-    def named(self, sender: str, timestamp_ms: int) -> Message | None:
-        """The message that a quote names, if we have it."""
-        row = self._store.history.named(sender, timestamp_ms)
+    def named(self, conversation: str, sender: str, timestamp_ms: int) -> Message | None:
+        """The message that a quote in a conversation names, if we have it; both are named by their ids."""
+        row = self._store.history.named(conversation, sender, timestamp_ms)
         return self._message_of(row) if row else None
 
     def search(

@@ -40,10 +40,9 @@ class Quote:
 class Message:
     """A message of either direction.
 
-    `id` is local and stable; `(sender.id, timestamp_ms)` names it across devices; `hash` is the swarm's. `status`:
-    `received`; or for our own `pending` (being sent), `sent` (stored in the recipient's swarm), `queued` (waits in the
-    outbox) or `failed`. `request`: from
-    somebody whom we never wrote to.
+    `id` is local and stable; `(sender.id, timestamp_ms)` names it within its conversation on all devices; `hash` is the
+    swarm's. `status`: `received`; or for our own `pending` (being sent), `sent` (stored in the recipient's swarm),
+    `queued` (waits in the outbox) or `failed`. `request`: from somebody whom we never wrote to.
     """
 
     id: int

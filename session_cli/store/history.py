@@ -1,13 +1,16 @@
 """Reading back what was written: messages in the order of their times, and the conversations that they make.
 
-Only reads, a page at a time and each of them short: nobody waits for a reader, and a reader waits for nobody, however
-long it takes over what it was given.
+The store keeps the order within each conversation; that of all messages is merged from these. Only reads, a page at a
+time and each of them short: nobody waits for a reader, and a reader waits for nobody, however long it takes over what
+it was given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import islice
 from typing import Any
 
 import apsw
@@ -19,6 +22,10 @@ from .records import MessageRow
 
 PAGE = 500
 """Messages that are in memory at the same time."""
+_FIRST_RUN, _LONGEST_RUN = 8, 128
+"""Positions that are read of a conversation in one go: more each time, as one that is read on is likely a busy one."""
+_POSITIONS = 16_000
+"""Of all conversations that are in memory at the same time, about."""
 
 Position = tuple[int, int]
 """A message's time in ms and its id: what messages are ordered by."""
@@ -64,40 +71,80 @@ class History:
         row = fetch_one(self._connection, "SELECT sent_ms, id FROM messages WHERE id = ?", (message_id,))
         return (row[0], row[1]) if row else None
 
-    def named(self, sender: str, sent_ms: int) -> MessageRow | None:
-        """The message that a person sent at a time, which is its name on every device."""
-        row = fetch_one(
-            self._connection,
-            "SELECT m.id FROM messages m JOIN people s ON s.id = m.sender_id WHERE m.sent_ms = ? AND s.address = ?",
-            (sent_ms, sender),
+    def named(self, conversation: str, sender: str, sent_ms: int) -> MessageRow | None:
+        """The message that a person sent to a conversation at a time, which is its name on every device."""
+        found = self._messages.rows(
+            "WHERE c.address = ? AND m.sent_ms = ? AND s.address = ?", (conversation, sent_ms, sender)
         )
-        return self._messages.get(row[0]) if row else None
+        return found[0] if found else None
 
     def nth_last(self, wanted: Range, number: int) -> Position | None:
         """The position of a range's last message (number 1), the one before it (2) ...; None if there are fewer."""
-        where, parameters = condition(wanted)
-        row = fetch_one(
-            self._connection,
-            f"SELECT m.sent_ms, m.id FROM messages m {where} ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1 OFFSET ?",  # noqa: S608 - put together of constants
-            (*parameters, number - 1),
-        )
-        return (row[0], row[1]) if row else None
+        return next(islice(self._positions(wanted, backwards=True), number - 1, None), None)
 
     def stream(self, wanted: Range, *, start: Position | None = None) -> Iterator[MessageRow]:
-        """The messages of a range, oldest first, perhaps from a position on; in constant memory."""
-        where, parameters = condition(wanted)
-        at, compare = start or (-(2**63), 0), ">="
+        """The messages of a range, oldest first, perhaps from the position of one of them on; in constant memory.
+
+        What others add meanwhile belongs to it if it comes behind what was read already.
+        """
+        at = (start[0], start[1] - 1) if start else wanted.after
         while True:
+            state = self._state()
+            positions = self._positions(replace(wanted, after=at))
+            while page := list(islice(positions, PAGE)):
+                yield from self.by_ids([message_id for _, message_id in page])
+                at = page[-1]
+                if len(page) == PAGE and self._state() != state:
+                    break
+            else:
+                return
+
+    def _state(self) -> tuple[int, int]:
+        """Another one after every change of the store."""
+        row = fetch_one(self._connection, "PRAGMA data_version")
+        return (row[0] if row else 0, self._connection.total_changes())
+
+    def _positions(self, wanted: Range, *, backwards: bool = False) -> Iterator[Position]:
+        """The positions of a range in order or backwards, merged from those of its conversations."""
+        everywhere = replace(wanted, conversation=None)
+        where, parameters = condition(everywhere)
+        order = "DESC" if backwards else "ASC"
+        # One statement finds the first position in each: mostly, of many conversations few are read on.
+        first = f"FROM messages m {where} AND m.conversation_id = c.id ORDER BY m.sent_ms {order}, m.id {order} LIMIT 1"
+        heads = fetch_all(
+            self._connection,
+            f"SELECT c.id, (SELECT m.sent_ms {first}), (SELECT m.id {first}) FROM conversations c "  # noqa: S608 - put together of constants
+            "WHERE ? IS NULL OR c.address = ?",
+            (*parameters, *parameters, wanted.conversation, wanted.conversation),
+        )
+        longest_run = max(_FIRST_RUN, min(_LONGEST_RUN, _POSITIONS // max(1, len(heads))))
+        return merge(
+            *(
+                self._run(conversation_id, everywhere, (sent_ms, message_id), longest_run, backwards=backwards)
+                for conversation_id, sent_ms, message_id in heads
+                if message_id is not None
+            ),
+            reverse=backwards,
+        )
+
+    def _run(
+        self, conversation_id: int, wanted: Range, first: Position, longest: int, *, backwards: bool
+    ) -> Iterator[Position]:
+        """The positions of a range in one conversation, of which the first is known; at most `longest` in memory."""
+        yield first
+        order, length, last = "DESC" if backwards else "ASC", _FIRST_RUN, first
+        while True:
+            where, parameters = condition(replace(wanted, before=last) if backwards else replace(wanted, after=last))
             rows = fetch_all(
                 self._connection,
-                f"SELECT m.sent_ms, m.id FROM messages m {where} AND (m.sent_ms, m.id) {compare} (?, ?) "  # noqa: S608 - put together of constants
-                "ORDER BY m.sent_ms, m.id LIMIT ?",
-                (*parameters, *at, PAGE),
+                f"SELECT m.sent_ms, m.id FROM messages m {where} AND m.conversation_id = ? "  # noqa: S608 - put together of constants
+                f"ORDER BY m.sent_ms {order}, m.id {order} LIMIT ?",
+                (*parameters, conversation_id, length),
             )
-            yield from self.by_ids([row[1] for row in rows])
-            if len(rows) < PAGE:
+            yield from ((sent_ms, message_id) for sent_ms, message_id in rows)
+            if len(rows) < length:
                 return
-            at, compare = (rows[-1][0], rows[-1][1]), ">"
+            length, last = min(2 * length, longest), (rows[-1][0], rows[-1][1])
 
     def by_ids(self, message_ids: list[int]) -> list[MessageRow]:
         """Messages by their ids, oldest first; those that are gone are left out."""

@@ -10,18 +10,20 @@ import apsw
 from .queries import fetch_all, fetch_one
 from .records import AttachmentRow, MessageRow, NewMessage
 
-STATUSES = ("pending", "sent", "failed", "received", "queued")
+STATUSES = ("received", "sent", "failed", "pending", "queued")
 EXPIRE_MODES = ("off", "after_send", "after_read")
 """What the numbers in the table mean."""
 _ATTACHMENT = "message_id, url, key, digest, size, content_type, name, voice, width, height, caption, saved, id"
 _MESSAGE = """
     SELECT m.id, c.address, correspondent.name, m.outgoing, s.address, s.name, m.sent_ms, m.body,
-           m.status, m.quote_author, m.quote_ms, m.expire_mode, m.expire_s, m.request,
+           m.status, q.author, q.sent_ms, coalesce(x.mode, 0), coalesce(x.seconds, 0), m.request,
            (SELECT h.hash FROM seen_hashes h WHERE h.message_id = m.id LIMIT 1)
     FROM messages m
     JOIN conversations c ON c.id = m.conversation_id
     JOIN people s ON s.id = m.sender_id
     LEFT JOIN people correspondent ON correspondent.address = c.address
+    LEFT JOIN quotes q ON q.message_id = m.id
+    LEFT JOIN expirations x ON x.message_id = m.id
 """
 _MESSAGE_FIELDS = tuple(field.name for field in dataclasses.fields(MessageRow))[:-1]
 """The columns above, in their order; attachments are read apart."""
@@ -38,31 +40,42 @@ class Messages:
     def add(self, message: NewMessage) -> int | None:
         """Store a message with its attachments. Returns its id, or None if it is there already.
 
-        One sender sends one message at one time; whatever comes with the same two is a copy.
+        One sender sends one message at one time to one conversation; whatever comes with the same three is a copy.
         """
+        if (message.direction == "incoming") != (message.status == "received"):
+            raise ValueError(f"an {message.direction} message can't be {message.status}")
         message_id = self._connection.execute(
             """
-            INSERT INTO messages (conversation_id, sender_id, sent_ms, outgoing, status, body, quote_author, quote_ms,
-                                  expire_mode, expire_s, request)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT (sent_ms, sender_id) DO NOTHING RETURNING id
+            INSERT INTO messages (conversation_id, sender_id, sent_ms, status, request, body)
+            VALUES (?, ?, ?, ?, ?, ?)
+            ON CONFLICT (conversation_id, sent_ms, sender_id) DO NOTHING RETURNING id
             """,
             (
                 self._conversation(message.conversation),
                 person_id(self._connection, message.sender),
                 message.sent_ms,
-                message.direction == "outgoing",
                 STATUSES.index(message.status),
-                message.body,
-                message.quote_author,
-                message.quote_ms,
-                EXPIRE_MODES.index(message.expire_mode),
-                message.expire_s,
                 message.request,
+                message.body,
             ),
         ).get
         if message_id is None:
             return None
+        self._add_extras(message_id, message)
+        return int(message_id)
+
+    def _add_extras(self, message_id: int, message: NewMessage) -> None:
+        """Store what few messages have."""
+        if message.quote_author is not None and message.quote_ms is not None:
+            self._connection.execute(
+                "INSERT INTO quotes (message_id, author, sent_ms) VALUES (?, ?, ?)",
+                (message_id, message.quote_author, message.quote_ms),
+            )
+        if (message.expire_mode, message.expire_s) != ("off", 0):
+            self._connection.execute(
+                "INSERT INTO expirations (message_id, mode, seconds) VALUES (?, ?, ?)",
+                (message_id, EXPIRE_MODES.index(message.expire_mode), message.expire_s),
+            )
         for position, attachment in enumerate(message.attachments):
             self._connection.execute(
                 """
@@ -85,7 +98,6 @@ class Messages:
                     attachment.caption,
                 ),
             )
-        return int(message_id)
 
     def _conversation(self, address: str) -> int:
         self._connection.execute(
@@ -106,8 +118,10 @@ class Messages:
         """The latest time of a sender's messages older than the given one; 0 if there are none."""
         found = self._connection.execute(
             """
-            SELECT m.sent_ms FROM messages m JOIN people s ON s.id = m.sender_id
-            WHERE s.address = ? AND m.id < ? ORDER BY m.sent_ms DESC LIMIT 1
+            SELECT max((SELECT m.sent_ms FROM messages m
+                        WHERE m.conversation_id = c.id AND m.sender_id = s.id AND m.id < ?2
+                        ORDER BY m.sent_ms DESC LIMIT 1))
+            FROM people s CROSS JOIN conversations c WHERE s.address = ?1
             """,
             (sender, before_id),
         ).get
@@ -128,7 +142,7 @@ class Messages:
             self._connection,
             """
             SELECT DISTINCT m.id FROM deliveries d JOIN messages m ON m.id = d.message_id
-            WHERE m.status = 0 AND m.sent_ms < ?
+            WHERE m.status = 3 AND m.sent_ms < ?
             """,
             (before_ms,),
         )

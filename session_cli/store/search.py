@@ -205,9 +205,12 @@ class Search:
         narrowed = Range(conversation=wanted.conversation, since_ms=wanted.since_ms, until_ms=wanted.until_ms)
         if narrowed != Range():
             # Of all conditions, the word index can only be told the first and the last id. That pays for those which
-            # an index answers.
+            # an index answers; this one does for times alone, too, if it is asked for each conversation.
             narrow, values = condition(narrowed)
-            ends = f"SELECT min(m.id), max(m.id) FROM messages m {narrow}"  # noqa: S608 - put together of constants
+            ends = (
+                f"SELECT min(m.id), max(m.id) FROM messages m {narrow} "  # noqa: S608 - put together of constants
+                "AND m.conversation_id IN (SELECT id FROM conversations)"
+            )
             bounds = fetch_one(self._connection, ends, values) or (None, None)
             where += f" AND {id_column} BETWEEN ? AND ?"
         if asked is not None:

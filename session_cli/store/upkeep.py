@@ -19,6 +19,9 @@ CIPHER = "SQLCipher 4: AES-256-CBC, HMAC-SHA512"
 MOST_FINDINGS = 20
 
 _COPIED_PAGES = 1024
+_MERGED_PAGES = 1024
+_CHANGES_OF_A_STEP = 2
+"""Rows that SQLite counts as changed where there was something to merge; the statement itself counts as one."""
 _PLAIN_HEADER = b"SQLite format 3\0"
 
 Progress = Callable[[int, int], object]
@@ -31,7 +34,7 @@ _INVARIANTS = (
         "{} of the readers' positions lie behind the last event: what comes next would not be shown",
     ),
     (
-        "SELECT count(*) FROM events WHERE type = 'message' AND message_id IS NULL",
+        "SELECT count(*) FROM events WHERE type = 0 AND message_id IS NULL",
         "{} events have lost their message",
     ),
     (
@@ -112,6 +115,7 @@ class Upkeep:
         connection, path = self._connection, Path(self._connection.filename)
         compacted = folder / path.name
         with translate_errors(path), self._alone():
+            self._merge_index()
             # SQLite takes an empty file for one that isn't there, and leaves it its mode.
             os.close(create_private_file(compacted))
             # Its own VACUUM would keep all of the database in memory, because no temporary file may be in clear.
@@ -122,6 +126,16 @@ class Upkeep:
             if compacted.stat().st_size < path.stat().st_size:
                 with closing(connect(compacted, key, 0)) as source:
                     _copy(source, connection, progress)
+
+    def _merge_index(self) -> None:
+        """Make one piece of the pieces of the word index. A signal is handled between two steps."""
+        pages = -_MERGED_PAGES  # below 0: all pieces, not only those that are due
+        while True:
+            before = self._connection.total_changes()
+            self._connection.execute("INSERT INTO message_search (message_search, rank) VALUES ('merge', ?)", (pages,))
+            if self._connection.total_changes() - before < _CHANGES_OF_A_STEP:
+                return
+            pages = _MERGED_PAGES
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -100,6 +100,22 @@ def test_log_of_a_part(talkative: Person, arguments: tuple[str, ...], ids: list[
     assert [message["id"] for message in checked(talkative.run("log", "--json", *arguments))] == ids
 
 
+def test_messages_of_one_moment_are_paged_through_one_by_one(carol: Person) -> None:
+    """In several conversations, two of them sent by oneself: from two devices."""
+    same = [message_to(BOB, carol.id, YESTERDAY, "1"), message_from(ALICE, YESTERDAY, "2")]
+    same += [message_to(ALICE, carol.id, YESTERDAY, "3"), message_from(EVE, YESTERDAY, "4")]
+    fill(carol, [*same, message_from(BOB, YESTERDAY + 1, "5"), message_from(ALICE, YESTERDAY - 1, "0")])
+    in_order = ["0", "1", "2", "3", "4", "5"]
+    assert [message["body"] for message in checked(carol.run("log", "--json"))] == in_order
+    for option, expected in (("--after", in_order[1:]), ("--before", in_order[-2::-1])):
+        found, place = [], {"--after": "6", "--before": "5"}[option]
+        while page := checked(carol.run("log", "--json", "--limit", "1", option, place)):
+            (message,) = page
+            found.append(message["body"])
+            place = str(message["id"])
+        assert found == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "mentioned"),
     [

@@ -114,7 +114,7 @@ def make_old(person: Person, *, messages: int = 30) -> None:
 
 _SAME = (
     "SELECT id, kind, address FROM conversations",
-    "SELECT id, conversation_id, sent_ms, body, quote_author, quote_ms, expire_s, request FROM messages",
+    "SELECT id, conversation_id, sent_ms, body, request FROM messages",
     "SELECT * FROM attachments",
     "SELECT seq, message_id FROM events",
     "SELECT name, seq FROM readers",
@@ -125,7 +125,7 @@ _SAME = (
     "SELECT name, seq FROM sqlite_sequence WHERE name IN ('messages', 'attachments', 'events')",
 )
 _OLD = (
-    "SELECT id, direction, sender, status, expire_mode FROM messages",
+    "SELECT id, direction, sender, status, quote_author, quote_ms, expire_mode, expire_s FROM messages",
     "SELECT address, name, profile_updated_s, approved, approved_me FROM people UNION SELECT sender, (SELECT name FROM "
     "people WHERE address = sender), (SELECT coalesce(max(profile_updated_s), 0) FROM people WHERE address = sender), "
     "(SELECT coalesce(max(approved), 0) FROM people WHERE address = sender), "
@@ -135,9 +135,11 @@ _OLD = (
 )
 _NEW = (
     "SELECT m.id, CASE outgoing WHEN 1 THEN 'outgoing' ELSE 'incoming' END, p.address, "
-    "CASE status WHEN 0 THEN 'pending' WHEN 1 THEN 'sent' WHEN 2 THEN 'failed' WHEN 3 THEN 'received' END, "
-    "CASE expire_mode WHEN 0 THEN 'off' WHEN 1 THEN 'after_send' WHEN 2 THEN 'after_read' END "
-    "FROM messages m JOIN people p ON p.id = m.sender_id",
+    "CASE status WHEN 0 THEN 'received' WHEN 1 THEN 'sent' WHEN 2 THEN 'failed' WHEN 3 THEN 'pending' END, "
+    "q.author, q.sent_ms, "
+    "CASE coalesce(x.mode, 0) WHEN 0 THEN 'off' WHEN 1 THEN 'after_send' WHEN 2 THEN 'after_read' END, "
+    "coalesce(x.seconds, 0) FROM messages m JOIN people p ON p.id = m.sender_id "
+    "LEFT JOIN quotes q ON q.message_id = m.id LEFT JOIN expirations x ON x.message_id = m.id",
     "SELECT address, name, profile_updated_s, approved, approved_me FROM people",
     "SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries",
     "SELECT message_id, hash FROM seen_hashes WHERE message_id IS NOT NULL",

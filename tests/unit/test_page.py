@@ -230,12 +230,12 @@ def test_days_senders_and_states() -> None:
 
 
 def test_a_quote_leads_to_its_message() -> None:
-    original = message("the question", timestamp_ms=77)
+    original = message("the question", id=7, timestamp_ms=77)
     answer = message("yes", quote=Quote("05aa", 77))
     made = chapter(Party("05aa", "Alice"), original)
     html = made.message(original, []) + made.message(answer, [])
-    assert 'id="m-77-05aa"' in html
-    assert '<a class="quote" href="#m-77-05aa"><b><bdi>Alice</bdi></b><span dir="auto">the question</span></a>' in html
+    assert 'id="m-7"' in html
+    assert '<a class="quote" href="#m-7"><b><bdi>Alice</bdi></b><span dir="auto">the question</span></a>' in html
     elsewhere = page.Chapter(
         Party("05aa", "Alice"), heading=False, lookup=lambda *_: original, is_included=lambda _: False
     )

@@ -12,6 +12,9 @@ import pytest
 
 from session_cli.errors import StoreDamaged, StoreLocked
 from session_cli.store.database import migrate, open_database
+from session_cli.store.history import Range
+from session_cli.store.records import NewMessage
+from session_cli.store.store import Store
 from session_cli.store.upkeep import MOST_FINDINGS, Upkeep
 
 from .worker import KEY
@@ -106,6 +109,26 @@ def test_compacted(connection: apsw.Connection, path: Path, tmp_path: Path) -> N
     with closing(open_database(path, KEY, create=False)) as again:
         assert count(again) == 2000
         assert Upkeep(again).full_check() == []
+
+
+def test_compacted_with_its_index_of_words_in_one_piece(
+    connection: apsw.Connection, path: Path, tmp_path: Path
+) -> None:
+    store = Store(connection)
+    for number in range(200):
+        body = " ".join(f"w{number}x{word}" for word in range(40)) + " common"
+        store.messages.add(NewMessage("05" + "a" * 64, "incoming", "05" + "a" * 64, number, body, "received"))
+    pieces = "SELECT count(DISTINCT segid) FROM message_search_idx"
+    assert connection.execute(pieces).get > 1
+    Upkeep(connection).compact(KEY, _folder(tmp_path), nobody)
+    connection.close()
+    with closing(open_database(path, KEY, create=False)) as again:
+        assert again.execute(pieces).get == 1
+        assert Upkeep(again).full_check() == []
+        again.execute("INSERT INTO message_search (message_search) VALUES ('integrity-check')")
+        search = Store(again).search
+        assert len(search.find(search.parse("common"), Range(), None)) == 200
+        assert len(search.find(search.parse("w7x39"), Range(), None)) == 1
 
 
 def test_not_compacted_while_another_is_there(connection: apsw.Connection, path: Path, tmp_path: Path) -> None:
