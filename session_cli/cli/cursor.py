@@ -27,8 +27,10 @@ def list_(ctx: typer.Context) -> None:
     """List the readers that there are, and how much each has before it."""
     context: App = ctx.obj
     with context.open_client(online=False) as client:
-        for cursor in client.inbox.cursors():
-            _show(context, cursor)
+        cursors = client.inbox.cursors()
+    width = max((len(cursor.name) for cursor in cursors), default=0)
+    for cursor in cursors:
+        _show(context, cursor, width)
 
 
 @app.plain_command()
@@ -61,7 +63,7 @@ def delete(ctx: typer.Context, name: Name) -> None:
         context.note(f"The cursor {name!r} is forgotten.")
 
 
-def _show(context: App, cursor: Cursor) -> None:
+def _show(context: App, cursor: Cursor, width: int = 0) -> None:
     if context.json:
         context.emit_json(
             json_object(
@@ -73,7 +75,7 @@ def _show(context: App, cursor: Cursor) -> None:
             )
         )
     else:
-        context.emit(f"{cursor.name}  {counted(cursor.unread, 'unread event')}")
+        context.emit(f"{cursor.name:<{width}}  {counted(cursor.unread, 'unread event')}")
 
 
 commands = {"cursor": app}

@@ -51,7 +51,7 @@ def test_each_cursor_sees_everything_once(bob: Person) -> None:
     assert bob.receive("--cursor", "audit") == []
     listed = bob.run("cursor", "list", "--json").objects
     assert [(cursor["name"], cursor["unread"]) for cursor in listed] == [("audit", 0), ("default", 2)]
-    assert bob.run("cursor", "list").lines == ["audit  0 unread events", "default  2 unread events"]
+    assert bob.run("cursor", "list").lines == ["audit    0 unread events", "default  2 unread events"]
 
 
 def test_cursors_are_reset_and_deleted(bob: Person) -> None:

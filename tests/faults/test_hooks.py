@@ -221,7 +221,7 @@ def test_texts_are_only_texts(locale: str, bob: Person, stranger: Stranger, tmp_
     for text in evil:
         stranger.say(bob.id, text, name="$(touch {marker}) é")
     hook = script(tmp_path, '#!/bin/sh\ncat >> "$LOG"; env -0 > "$LOG.$SESSION_ID"\n')
-    assert bob.run("recv", "--exec", f"{hook} '$(touch {marker})' ; touch {marker}").stderr == ""
+    assert bob.run("recv", "-q", "--exec", f"{hook} '$(touch {marker})' ; touch {marker}").stderr == ""
     assert not marker.exists()
     events = [json.loads(line) for line in log.read_bytes().splitlines()]
     assert bodies(events) == evil
