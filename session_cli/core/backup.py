@@ -13,7 +13,6 @@ from .. import signals
 from ..errors import (
     BackupDamaged,
     CannotCreate,
-    NotConfigured,
     ProfileExists,
     SessionError,
     StoreDamaged,
@@ -27,7 +26,7 @@ from ..protocol.account import Identity
 from ..store import migrations
 from ..store.backup_format import BackupReader, BackupWriter, Description
 from ..store.database import KEY_BYTES
-from ..store.key import KeyInfo, KeyMethod, KeySources, create_key, describe_key, forget_wrapping_key
+from ..store.key import KeyInfo, KeyMethod, KeySources, create_key, describe_key, forget_unshared_key
 from ..store.store import DATABASE_NAME, Store
 from .profile import Profile, name_for_replaced, put_back_replaced, settle_profile
 from .scratch import remove_folder, scratch_folder
@@ -271,20 +270,8 @@ def _discard(profile: Path, sources: KeySources) -> None:
     except SessionError:
         info = None
     remove_folder(profile)
-    others = [entry for entry in profile.parent.iterdir() if entry.is_dir()]
-    if info is not None and not any(_same_key(info, other) for other in others):
-        forget_wrapping_key(info, secrets=sources)
-
-
-def _same_key(info: KeyInfo, profile: Path) -> bool:
-    """Whether a profile, a copy made by hand for one, needs the same key file or keyring entry."""
-    try:
-        other = describe_key(profile)
-    except NotConfigured:
-        return False
-    except SessionError:
-        return True  # it can't be told
-    return (info.key_file, info.keyring_entry) == (other.key_file, other.keyring_entry)
+    if info is not None:
+        forget_unshared_key(info, profile.parent, secrets=sources)
 
 
 def _info(description: Description) -> BackupInfo:

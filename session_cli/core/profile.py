@@ -6,16 +6,16 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import signals
-from ..errors import NotConfigured, ProfileExists, StoreUnwritable, WrongNetwork
+from ..errors import NotConfigured, ProfileExists, SessionError, StoreUnwritable, WrongNetwork
 from ..private_files import make_private_folder, sync_folder
 from ..protocol.account import Identity
 from ..store.key import (
-    KeyInfo,
     KeyMethod,
     KeySources,
     PassphrasePrompt,
@@ -113,10 +113,8 @@ def _build(
     """Make the profile's folder with all that is in it; returns the store's key."""
     # Made under another name: a profile that is there is whole, whenever the process may have been killed.
     building = folder.with_name(f".{sources.profile}.{os.urandom(4).hex()}.new")
-    made: KeyInfo | None = None
     try:
         key = create_key(building, method, secrets=sources, command=command)
-        made = describe_key(building)
 
         def fill(store: Store) -> None:
             store.settings.set("seed", identity.seed)
@@ -134,8 +132,8 @@ def _build(
             _check_absent(sources.profile, folder)
             raise StoreUnwritable(f"Can't make {folder}: {error.strerror}.") from None
     except BaseException:
-        if made is not None:
-            forget_wrapping_key(made, secrets=sources)
+        with suppress(SessionError):  # there may be no key yet
+            forget_wrapping_key(describe_key(building), secrets=sources)
         shutil.rmtree(building, ignore_errors=True)
         raise
     sync_folder(folder.parent)
