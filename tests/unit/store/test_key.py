@@ -681,8 +681,8 @@ class TestHeader:
             good = original["argon2id"]
             for field, values in {
                 "salt": (HEX[:32], HEX[:30], 7),
-                "operations": (2, 0, 33, 1.0, True, "1"),
-                "memory_bytes": (16384, 0, 2**40, 8192.0),
+                "operations": (2, 0, 11, 1.0, True, "1"),
+                "memory_bytes": (16384, 0, 1024**3 + 1, 8192.0),
                 "extra": (1,),
             }.items():
                 changes += [("argon2id", good | {field: value}) for value in values]
