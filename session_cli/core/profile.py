@@ -26,9 +26,11 @@ from ..store.key import (
     open_key,
 )
 from ..store.locations import Locations, locate
+from ..store.sharing import share_store
 from ..store.store import DATABASE_NAME, Store
 
 if TYPE_CHECKING:
+    from ..file_lock import SharedLock
     from ..network.definition import NetworkDefinition
 
 DEFAULT_PROFILE = "default"
@@ -147,10 +149,26 @@ def _check_absent(name: str, folder: Path) -> None:
 
 def open_profile(sources: KeySources) -> Profile:
     """Open a profile. Raises NotConfigured, WrongKey, KeySourceFailed, StoreError's other subclasses."""
-    folder = find_profile(sources)
-    store = Store.open(folder, open_key(folder, secrets=sources))
+    folder, lock = enter_profile(sources)
+    try:
+        store = Store.open(folder, open_key(folder, secrets=sources), lock=lock)
+    except BaseException:
+        lock.release()
+        raise
     identity = Identity.from_seed(store.settings.get("seed"))
     return Profile(sources.profile, folder, sources.locations, identity, store)
+
+
+def enter_profile(sources: KeySources) -> tuple[Path, SharedLock]:
+    """The folder of a profile that is there, and the lock, entered, that keeps others from replacing it.
+
+    Raises NotConfigured, StoreLocked.
+    """
+    while True:
+        folder = find_profile(sources)
+        lock = share_store(folder)
+        if lock is not None:
+            return folder, lock
 
 
 def find_profile(sources: KeySources) -> Path:

@@ -24,6 +24,7 @@ from ..errors import (
     StoreTooNew,
     StoreUnwritable,
 )
+from ..file_lock import named, processes_with
 from ..private_files import FILE_MODE, OTHERS, create_private_file, sync_folder
 from . import migrations as _steps
 from .migrations import Migration
@@ -277,7 +278,8 @@ def _translate(error: apsw.Error, path: str) -> StoreError | None:
         case apsw.CorruptError() | apsw.FormatError():
             return StoreDamaged(f"The store {path} is damaged.")
         case apsw.BusyError() | apsw.LockedError() | apsw.ProtocolError():
-            return StoreLocked(f"Another process keeps the store {path} busy; try again later.")
+            who = f"Another process{named(processes_with(path))}"
+            return StoreLocked(f"{who} keeps the store {path} busy; try again later.")
         case apsw.FullError():
             return StoreUnwritable(f"The disk is full: nothing was written to {path}.")
         case apsw.ReadOnlyError() | apsw.PermissionsError():
