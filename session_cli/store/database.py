@@ -88,14 +88,19 @@ def open_read_only(path: Path, key: bytes, *, busy_timeout_s: float = 1.0) -> ap
 
     Neither file modes nor the version of the tables are what `open_database` and `migrate` would make of them. Raises
     NotConfigured, StoreDamaged, StoreLocked, and StoreUnwritable if nobody can read the file without writing: where a
-    log was left without its index.
+    log was left without its index, or a compaction was killed half way.
     """
     path = path.absolute()
-    log = path.with_name(f"{path.name}-wal")
+    log, journal = (path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal"))
     try:
         if not path.stat().st_size:
             raise StoreDamaged(f"The store {path} is empty: it was emptied, or never finished.")
         has_log = log.exists() and log.stat().st_size > 0
+        if journal.exists() and journal.stat().st_size > 0:
+            raise StoreUnwritable(
+                f"The store {path} was being compacted by a command that was killed: it can't be looked at without "
+                "writing. Any other command puts it in order."
+            )
     except FileNotFoundError:
         raise NotConfigured(f"There is no store at {path}.") from None
     except OSError as error:
@@ -318,17 +323,43 @@ def migrate(connection: apsw.Connection, migrations: Iterable[Migration] | None 
             raise ValueError("migrations are numbered from 1 without a gap")
         newest = len(steps)
         missing = iter(steps[version:])
-    if version > newest:
-        raise StoreTooNew(
-            f"The store {connection.filename} is of version {version}, which a later release wrote; "
-            f"this one knows versions up to {newest}. Upgrade session-shell."
-        )
+    _check_known(connection, version, newest)
     for step in missing:
         with transaction(connection):
             # Another process can have been faster.
             if table_version(connection) < step.VERSION:
                 step.apply(connection)
                 connection.pragma("user_version", step.VERSION)
+
+
+@contextmanager
+def as_migrated(connection: apsw.Connection) -> Iterator[None]:
+    """For the block, bring the tables up to date as `migrate` does; at its end they are as they were before.
+
+    Raises StoreTooNew, StoreLocked where others write.
+    """
+    version = table_version(connection)
+    _check_known(connection, version, _steps.newest_version())
+    if version == _steps.newest_version():
+        yield
+        return
+    with translate_errors(connection.filename):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for step in _steps.load(version):
+                step.apply(connection)
+            yield
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def _check_known(connection: apsw.Connection, version: int, newest: int) -> None:
+    if version > newest:
+        raise StoreTooNew(
+            f"The store {connection.filename} is of version {version}, which a later release wrote; "
+            f"this one knows versions up to {newest}. Upgrade session-shell."
+        )
 
 
 def table_version(connection: apsw.Connection) -> int:
