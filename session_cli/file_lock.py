@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,6 +63,23 @@ def holder_of(path: Path) -> int | None:
     try:
         # Closing gives it back at once; whoever wants the lock tries again within milliseconds.
         return None if _try_lock(descriptor, shared=True) else _signature(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held_folder(path: Path) -> Iterator[None]:
+    """In the block `holder_of` finds that somebody holds this folder, where folders can be locked (on POSIX).
+
+    Nobody may have held it before. Raises OSError.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        _try_lock(descriptor)
+        yield
     finally:
         os.close(descriptor)
 

@@ -220,8 +220,14 @@ def replaced_profiles(profiles: Path) -> list[tuple[Path, str]]:
     """The profiles moved aside, and their names."""
     if not profiles.is_dir():
         return []
-    found = ((entry, _REPLACED.fullmatch(entry.name)) for entry in profiles.iterdir())
-    return [(entry, match[1]) for entry, match in found if match]
+    found = ((entry, replaced_name(entry)) for entry in profiles.iterdir())
+    return [(entry, name) for entry, name in found if name is not None]
+
+
+def replaced_name(folder: Path) -> str | None:
+    """The name of the profile that a folder was, if that was moved aside for its successor."""
+    match = _REPLACED.fullmatch(folder.name)
+    return match[1] if match else None
 
 
 def name_for_replaced(name: str) -> str:
