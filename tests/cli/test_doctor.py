@@ -143,6 +143,27 @@ def test_proxies(person: People) -> None:
     check_refusal(alice.try_run("doctor", "--tor", "--proxy", "http://localhost:1"), 2, "--tor")
 
 
+def test_the_password_of_a_proxy_is_not_shown(person: People) -> None:
+    alice = person("Alice")
+    alice.run("recv")
+    (port,) = free_ports(1)
+    alice.extra = {"SESSION_PROXY": f"socks5h://user:w0rd@127.0.0.1:{port}"}
+    config = alice.home / "config/config.toml"
+    config.write_text(f"proxy = 'socks5://user:w0rd@127.0.0.1:{port}'\n")
+    for done in (
+        alice.try_run("doctor"),
+        alice.try_run("doctor", "--json"),
+        alice.try_run("doctor", "-vv", "--json"),
+        alice.try_run("recv", "-vv", "--proxy", f"http://user:w0rd@127.0.0.1:{port}"),
+        alice.try_run("network", "status", "-vv"),
+    ):
+        assert done.code
+        assert "w0rd" not in done.text + done.stderr
+    config.unlink()
+    check_refusal(alice.try_run("recv"), 75, f"The proxy 127.0.0.1:{port}")
+    assert "w0rd" not in alice.try_run("recv", "-vv").stderr
+
+
 def test_direct(person: People) -> None:
     alice = person("Alice")
     alice.run("recv")
