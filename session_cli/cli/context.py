@@ -171,6 +171,7 @@ class App:
             proxy=proxy,
             direct=self.direct,
             timeout=self.timeout,
+            looking=not online,
         )
         if online:
             self.warn_of_directness()

@@ -147,11 +147,20 @@ def _check_absent(name: str, folder: Path) -> None:
         raise ProfileExists(f"There is a profile {name!r} already; it is left as it is. Choose another --profile.")
 
 
-def open_profile(sources: KeySources) -> Profile:
-    """Open a profile. Raises NotConfigured, WrongKey, KeySourceFailed, StoreError's other subclasses."""
+def open_profile(sources: KeySources, *, looking: bool = False) -> Profile:
+    """Open a profile; with `looking`, even if nothing can be written there, and then only to be read.
+
+    Raises NotConfigured, WrongKey, KeySourceFailed, StoreError's other subclasses.
+    """
     folder, lock = enter_profile(sources)
     try:
-        store = Store.open(folder, open_key(folder, secrets=sources), lock=lock)
+        key = open_key(folder, secrets=sources)
+        try:
+            store = Store.open(folder, key, lock=lock)
+        except StoreUnwritable:
+            if not looking or os.access(folder, os.W_OK):
+                raise
+            store = Store.open_unwritable(folder, key)
     except BaseException:
         lock.release()
         raise

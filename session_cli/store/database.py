@@ -287,6 +287,8 @@ def _translate(error: apsw.Error, path: str) -> StoreError | None:
             return StoreLocked(f"{who} keeps the store {path} busy; try again later.")
         case apsw.FullError():
             return StoreUnwritable(f"The disk is full: nothing was written to {path}.")
+        case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.IOError() if _is_read_only(path):
+            return StoreUnwritable(f"The file system of {path} is read-only.")
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             return StoreUnwritable(f"Not allowed to write the store {path} or its folder.")
         case apsw.CantOpenError() | apsw.IOError() if _is_full(path):
@@ -304,6 +306,13 @@ def _is_full(path: str) -> bool:
     except (OSError, AttributeError):
         return False
     return status.f_bavail * status.f_frsize < _LITTLE_ROOM
+
+
+def _is_read_only(path: str) -> bool:
+    try:
+        return bool(os.statvfs(os.path.dirname(path) or ".").f_flag & os.ST_RDONLY)  # noqa: PTH120
+    except (OSError, AttributeError):
+        return False
 
 
 def migrate(connection: apsw.Connection, migrations: Iterable[Migration] | None = None) -> None:

@@ -154,6 +154,21 @@ class Store:
                 lock.release()
             raise
 
+    @classmethod
+    def open_unwritable(cls, profile_dir: Path, key: bytes) -> Store:
+        """Open a database that can't be written, to read it as if it could.
+
+        Raises StoreUnwritable where it would have to be, to be brought up to date for one, and what `open_read_only`
+        raises.
+        """
+        store = cls.open_read_only(profile_dir, key)
+        try:
+            migrate(store._connection)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
     @property
     def version(self) -> int:
         """The version of its tables; see `newest_version`."""
