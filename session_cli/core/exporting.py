@@ -68,6 +68,7 @@ class Export:
     def __enter__(self) -> Export:
         if check_target(self._target, overwrite=self._overwrite):
             raise CannotCreate(f"{self._target} is a folder; name a file.")
+        self._stack.enter_context(signals.undo_when_killed(self._remove_staging))
         self._stack.callback(self._remove_staging)
         self.output = self._stack.enter_context(self._new)
         return self
@@ -139,7 +140,6 @@ class Export:
         if os.path.lexists(self._folder) and not (self._overwrite and _is_own_folder(self._folder)):
             raise CannotCreate(f"{self._folder} exists already; it is left as it is. Use --force to write into it.")
         self._remove_stale()
-        signals.undo_when_killed(self._remove_staging)
         make_private_folder(self._staging)
         self._stack.enter_context(held_folder(self._staging))
 
