@@ -52,7 +52,8 @@ def _make_folder(path: Path) -> bool:
 def write_private_file(path: Path, content: bytes) -> None:
     """Put `content` at `path`, mode 0600, in one step: whoever looks sees all of the old content or all of the new.
 
-    On return it is on the disk, name and all. On any failure `path` is what it was. Raises StoreUnwritable.
+    On return it is on the disk, name and all. Raises StoreUnwritable: then `path` is what it was, unless the content
+    has taken its place already and only the disk has not confirmed that, so that a power cut may take it back.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.new")
     try:
@@ -68,9 +69,12 @@ def write_private_file(path: Path, content: bytes) -> None:
             except BaseException:
                 temporary.unlink(missing_ok=True)
                 raise
-        sync_folder(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
+    try:
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StoreUnwritable(f"{path} was replaced, but the disk does not confirm it: {error.strerror}.") from error
 
 
 def create_private_file(path: Path) -> int:

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -48,10 +48,15 @@ def end_by(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def undo_when_killed(undo: Callable[[], object]) -> None:
-    """From now on a signal calls `undo` before it ends the process. `undo` may raise OSError; twice does no harm."""
-    if undo not in _undo:
-        _undo.append(undo)
+def undo_when_killed(undo: Callable[[], object]) -> ExitStack:
+    """From now on, until what this returns is left or closed, a signal calls `undo` before it ends the process.
+
+    `undo` may raise OSError.
+    """
+    registered = ExitStack()
+    registered.callback(_undo.remove, undo)
+    _undo.append(undo)
+    return registered
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def list_(
     """List messages that have files, oldest first."""
     context: App = ctx.obj
     painter = context.painter()
-    with context.open_client() as client:
+    with context.open_client(online=False) as client:
         for message in client.messages_with_attachments(context.text_argument(conversation) if conversation else None):
             if context.json:
                 context.emit_json(message_json(message))

@@ -42,7 +42,10 @@ def get(ctx: typer.Context, name: NameArgument) -> None:
     context: App = ctx.obj
     setting = setting_named(name)
     found = context.find(setting)
-    context.emit_json(_json(setting, found)) if context.json else context.emit(shown(found.value))
+    if context.json:
+        context.emit_json(json_object("setting", name=name, value=plain(found.value), origin=found.origin))
+    else:
+        context.emit(shown(found.value))
 
 
 @app.plain_command("set")
@@ -79,7 +82,8 @@ def set_(
     if context.json:
         context.emit_json(_json(setting, found))
     elif plain(found.value) != plain(setting.kind.read(stored, file.path.parent)):
-        context.note(f"session: Set, but {shown(found.value)} counts here: it comes from {found.origin}.")
+        counts = shown(setting.kind.public(found.value))
+        context.note(f"session: Set, but {counts} counts here: it comes from {found.origin}.")
 
 
 @app.plain_command()
@@ -108,7 +112,8 @@ def list_(
     """List all settings with the values that commands would use for the profile chosen.
 
     With --origin a third column tells where a value comes from: an option, a variable of the environment, a line of
-    the file, or the default. What is wrong in the file is left out, and reported at the end.
+    the file, or the default. What is wrong in the file is left out, and reported at the end. Three stars stand for the
+    user name and password of a proxy, which config get proxy alone shows.
     """
     context: App = ctx.obj
     file = context.load_config(check=False)
@@ -147,12 +152,14 @@ def _keys(context: App, name: str) -> Keys:
 
 
 def _json(setting: Setting[Any], found: Found[Any]) -> dict[str, Any]:
-    return json_object("setting", name=setting.name, value=plain(found.value), origin=found.origin)
+    """A setting as all commands but `get` show it."""
+    value = plain(setting.kind.public(found.value))
+    return json_object("setting", name=setting.name, value=value, origin=found.origin)
 
 
 def _line(setting: Setting[Any], found: Found[Any], *, origin: bool) -> str:
     width = max(map(len, SETTINGS))
-    value = harmless(shown(found.value)) or "-"
+    value = harmless(shown(setting.kind.public(found.value))) or "-"
     return (
         f"{setting.name:<{width}}  {value:<24}  {harmless(found.origin)}"
         if origin

@@ -82,41 +82,58 @@ class ConfigFile:
 
     def problems(self) -> Iterator[InvalidConfig]:
         """Whatever in the file is not what it should be."""
+        for _, problem in self._problems():
+            yield problem
+
+    def without_problems(self) -> ConfigFile:
+        """The file as if nothing were in it but what is as it should be."""
+        from copy import deepcopy
+
+        values = deepcopy(self.values)
+        for keys, _ in self._problems():
+            _put(values, keys, None, dict)
+        return ConfigFile(self.path, self.text, values)
+
+    def may_hide(self, setting: Setting[Any], profile: str) -> bool:
+        """Whether a profile's value of a setting may be in what is wrong in the file: garbled, or misnamed."""
+        return any(_may_mean(keys, setting, profile) for keys, _ in self._problems())
+
+    def _problems(self) -> Iterator[tuple[Keys, InvalidConfig]]:
         for name, value in self.values.items():
             if name != PROFILES:
                 yield from self._problems_of((name,), value)
             elif not isinstance(value, dict):
-                yield self._wrong((name,), "must hold a table for each profile, as in [profiles.work].")
+                yield (name,), self._wrong((name,), "must hold a table for each profile, as in [profiles.work].")
             else:
                 for profile, table in value.items():
                     yield from self._problems_of_profile(profile, table)
 
-    def _problems_of_profile(self, profile: str, table: object) -> Iterator[InvalidConfig]:
+    def _problems_of_profile(self, profile: str, table: object) -> Iterator[tuple[Keys, InvalidConfig]]:
         from ..store.locations import check_profile_name
 
         keys = (PROFILES, profile)
         try:
             check_profile_name(profile)
         except UsageError as error:
-            yield self._wrong(keys, error.message)
+            yield keys, self._wrong(keys, error.message)
             return
         if not isinstance(table, dict):
-            yield self._wrong(keys, "must be a table, as in [profiles.work].")
+            yield keys, self._wrong(keys, "must be a table, as in [profiles.work].")
             return
         for name, value in table.items():
             yield from self._problems_of((*keys, name), value)
 
-    def _problems_of(self, keys: Keys, value: object) -> Iterator[InvalidConfig]:
+    def _problems_of(self, keys: Keys, value: object) -> Iterator[tuple[Keys, InvalidConfig]]:
         setting = SETTINGS.get(keys[-1])
         if setting is None:
-            yield self._invalid(keys, f"There is no such setting.{similar_names(keys[-1])}")
+            yield keys, self._invalid(keys, f"There is no such setting.{similar_names(keys[-1])}")
         elif len(keys) > 1 and not setting.for_profiles:
-            yield self._invalid(keys, "can't be set for a profile.")
+            yield keys, self._invalid(keys, "can't be set for a profile.")
         else:
             try:
                 self._read(setting, keys, value)
             except InvalidConfig as problem:
-                yield problem
+                yield keys, problem
 
     def _invalid(self, keys: Keys, what: str) -> InvalidConfig:
         """What is wrong with a setting, and how to be rid of it."""
@@ -131,6 +148,14 @@ class ConfigFile:
     def _place(self, keys: Keys) -> str:
         line = next((line for there, line in _lines(self.text) if there[: len(keys)] == keys), None)
         return f"{self.path}:{line}" if line else str(self.path)
+
+
+def _may_mean(keys: Keys, setting: Setting[Any], profile: str) -> bool:
+    """Whether what stands under these keys, and is wrong, may have been meant as a profile's value of a setting."""
+    if len(keys) == 3 and keys[1] != profile:
+        return False
+    is_table_of_profile = len(keys) == 2
+    return is_table_of_profile or keys[-1] not in SETTINGS or keys[-1] == setting.name
 
 
 def dotted(keys: Keys) -> str:

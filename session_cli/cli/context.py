@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import signals
-from ..errors import InvalidInput, SessionError, UnreadableInput, UsageError
+from ..errors import InvalidConfig, InvalidInput, SessionError, UnreadableInput, UsageError
 from .config_file import NAME as CONFIG_NAME
 from .config_file import ConfigFile
 from .exit_codes import exit_code_of
@@ -91,9 +91,22 @@ class App:
         self._config = file
         return file
 
-    def without_configuration(self) -> None:
-        """Go on as if there were no configuration file: for who shall say what is wrong with it."""
-        self._config = ConfigFile(self.config_path, "", {})
+    def forgive_config(self, decisive: Sequence[Setting[Any]]) -> tuple[list[str], list[str]]:
+        """Go on with what is right in the configuration file: for who shall say what is wrong with it.
+
+        Returns what is wrong, and the names of those of the `decisive` settings whose value may be in that.
+        """
+        try:
+            file = self.load_config(check=False)
+        except (InvalidConfig, UnreadableInput) as error:
+            problems, self._config = [error.message], ConfigFile(self.config_path, "", {})
+            hidden = list(decisive)
+        else:
+            problems, self._config = [problem.message for problem in file.problems()], file.without_problems()
+            hidden = [setting for setting in decisive if file.may_hide(setting, self.profile_name)]
+        # What the file says does not matter where an option or the environment says something else.
+        unknown = [setting.name for setting in hidden if self.find(setting).source in ("file", "default")]
+        return problems, unknown
 
     @property
     def names_profile(self) -> bool:
@@ -159,6 +172,7 @@ class App:
             proxy=proxy,
             direct=self.direct,
             timeout=self.timeout,
+            looking=not online,
         )
         if online:
             self.warn_of_directness()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import SessionError
 from .context import App
 from .exit_codes import ExitCode
 from .output import Painter, json_object
+from .settings import DIRECT, NETWORK, PROFILE, PROXY
 from .text import counted, harmless
 from .typer_app import single_command
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from ..core.doctor import Finding, Status, Subject
 
 _NAME_WIDTH = len("notifications")
+_WAY = (PROFILE, NETWORK, PROXY, DIRECT)
+"""The settings that decide who is asked, and from which address."""
 _INDENT = " " * (2 + _NAME_WIDTH + 2)
 
 
@@ -65,12 +67,7 @@ def _subject(app: App) -> Subject:
     from ..core.doctor import Subject
     from .manual import ENVIRONMENT
 
-    try:
-        problems = [error.message for error in app.load_config(check=False).problems()]
-    except SessionError as error:
-        problems = [error.message]
-    if problems:
-        app.without_configuration()
+    problems, unknown = app.forgive_config(_WAY)
     profile, network, proxy = app.profile_name, app.network_name, app.proxy_url
     return Subject(
         profile,
@@ -82,6 +79,7 @@ def _subject(app: App) -> Subject:
         prompt=app.passphrase_prompt(),
         variables=tuple(ENVIRONMENT),
         configuration_problems=tuple(problems),
+        unknown_settings=tuple(unknown),
     )
 
 

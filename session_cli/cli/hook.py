@@ -46,7 +46,6 @@ class Hook:
         self._timeout_s = timeout_s
         self._environ = environ
         self._running: subprocess.Popen[bytes] | None = None
-        signals.undo_when_killed(self._kill)
 
     def run(self, event: bytes, fields: Mapping[str, str]) -> None:
         """Run the command for one event. Raises HookFailed."""
@@ -61,6 +60,7 @@ class Hook:
                     env={**self._environ, **variables},
                     start_new_session=True,  # so that what it starts can be ended with it
                 )
+                registered = signals.undo_when_killed(self._kill)
         except OSError as error:
             raise HookFailed(f"{self._arguments[0]!r} can't be run: {error.strerror}.") from None
         try:
@@ -71,6 +71,7 @@ class Hook:
         finally:
             self._kill()
             self._running = None
+            registered.close()
         if process.returncode < 0:
             raise HookFailed(f"It was ended by {_signal_name(-process.returncode)}.")
         if process.returncode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from contextlib import ExitStack
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
@@ -23,13 +24,14 @@ class ProgressBar:
             transient=True,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._registered = ExitStack()
 
     def __call__(self, step: str, done: int, total: int | None) -> None:
         """Show that `done` of `total` bytes (None: unknown) of a step are done."""
         if not self._tasks:
             self._progress.start()
             atexit.register(self._progress.stop)
-            signals.undo_when_killed(self._progress.stop)
+            self._registered = signals.undo_when_killed(self._progress.stop)
         task = self._tasks.get(step)
         if task is None:
             task = self._tasks[step] = self._progress.add_task(step, total=total)
@@ -40,3 +42,5 @@ class ProgressBar:
             self._progress.remove_task(task)
         if not self._tasks:
             self._progress.stop()
+            self._registered.close()
+            atexit.unregister(self._progress.stop)

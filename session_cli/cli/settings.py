@@ -48,6 +48,10 @@ class Kind(ABC, Generic[T_co]):
             raise BadValue(f"must be {self.expects}.")
         return value
 
+    def public(self, value: Any) -> Any:
+        """A value, or None, without what nobody else should see."""
+        return value
+
 
 class _Text(Kind[str]):
     expects = "a text in quotes"
@@ -148,6 +152,11 @@ class _Proxy(_Text):
         except UsageError as error:
             # Never quoted: there can be a password in it.
             raise BadValue(error.message) from None
+
+    def public(self, value: str | None) -> str | None:
+        from ..network.proxy import without_login
+
+        return None if value is None else without_login(value)
 
 
 class _Folder(Kind[Path]):

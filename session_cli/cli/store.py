@@ -65,8 +65,9 @@ def rekey(
     """Keep the store's key in another place, or under another passphrase.
 
     The old way works until the new one does. A passphrase in use comes from where it always does; the new one from a
-    prompt, SESSION_NEW_PASSPHRASE, _FILE or _COMMAND. Messages are not encrypted anew: old copies of key.json still
-    open the store with the old key or passphrase.
+    prompt, SESSION_NEW_PASSPHRASE, _FILE or _COMMAND. An old key file or keyring entry is removed, unless another
+    profile needs it. Messages are not encrypted anew: an old copy of key.json still opens the store with the old
+    passphrase or command, or with a copy of the old key file.
     """
     from ..core.profile import key_sources
     from ..core.upkeep import rekey_store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -13,7 +14,6 @@ from .. import signals
 from ..errors import (
     BackupDamaged,
     CannotCreate,
-    NotConfigured,
     ProfileExists,
     SessionError,
     StoreDamaged,
@@ -21,13 +21,13 @@ from ..errors import (
     StoreUnwritable,
     WrongNetwork,
 )
-from ..file_lock import FileLock
 from ..private_files import create_private_file, sync_folder
 from ..protocol.account import Identity
 from ..store import migrations
 from ..store.backup_format import BackupReader, BackupWriter, Description
 from ..store.database import KEY_BYTES
-from ..store.key import KeyInfo, KeyMethod, KeySources, create_key, describe_key, forget_wrapping_key
+from ..store.key import KeyInfo, KeyMethod, KeySources, create_key, describe_key, forget_unshared_key
+from ..store.sharing import claim_store
 from ..store.store import DATABASE_NAME, Store
 from .profile import Profile, name_for_replaced, put_back_replaced, settle_profile
 from .scratch import remove_folder, scratch_folder
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .profile import NetworkChoice
 
 PASSPHRASE_VARIABLE = "SESSION_BACKUP_PASSPHRASE"  # noqa: S105 - the name of a variable
-_RECEIVERS_TIMEOUT_S = 5.0
+_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def restore_backup(
     there from now on; it must be the same one. Nothing is where it will be before all of the backup has proved
     genuine. With `overwrite` a profile that is there is replaced in one step, and then removed with its key.
 
-    Raises ProfileExists, WrongNetwork, StoreLocked (somebody receives in the old profile), and what `verify_backup`
+    Raises ProfileExists, WrongNetwork, StoreLocked (somebody has the old profile open), and what `verify_backup`
     raises.
     """
     folder = sources.locations.profile_dir(sources.profile)
@@ -244,12 +244,15 @@ def _put_in_place(made: Path, folder: Path, *, overwrite: bool, discard: Callabl
     """Give a finished profile its place. Whoever is killed in between leaves what `settle_profile` puts back."""
     _check_free(folder, overwrite=overwrite)
     aside = folder.with_name(name_for_replaced(folder.name))
-    with signals.deferred():
+    with signals.deferred(), ExitStack() as claimed:
         try:
             sync_folder(made)
             if folder.exists():
-                with FileLock(folder / "receive.lock", _RECEIVERS_TIMEOUT_S, purpose="to replace the profile"):
-                    folder.rename(aside)
+                claimed.enter_context(claim_store(folder, _PATIENCE_S, purpose="to replace the profile"))
+                if os.name == "nt":
+                    # There no folder is renamed in which a file is open: our own is in the way, and so are others'.
+                    claimed.close()
+                folder.rename(aside)
             try:
                 made.rename(folder)
             except OSError:
@@ -271,20 +274,8 @@ def _discard(profile: Path, sources: KeySources) -> None:
     except SessionError:
         info = None
     remove_folder(profile)
-    others = [entry for entry in profile.parent.iterdir() if entry.is_dir()]
-    if info is not None and not any(_same_key(info, other) for other in others):
-        forget_wrapping_key(info, secrets=sources)
-
-
-def _same_key(info: KeyInfo, profile: Path) -> bool:
-    """Whether a profile, a copy made by hand for one, needs the same key file or keyring entry."""
-    try:
-        other = describe_key(profile)
-    except NotConfigured:
-        return False
-    except SessionError:
-        return True  # it can't be told
-    return (info.key_file, info.keyring_entry) == (other.key_file, other.keyring_entry)
+    if info is not None:
+        forget_unshared_key(info, profile.parent, secrets=sources)
 
 
 def _info(description: Description) -> BackupInfo:

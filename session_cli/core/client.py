@@ -126,12 +126,16 @@ class Client:
         proxy: str | None = None,
         direct: bool = False,
         timeout: float | None = None,
+        looking: bool = False,
     ) -> Client:
         """Open a profile. `network` None means the one it was made for; another one is refused when it is needed.
 
+        With `looking` a profile is opened even where nothing can be written, on a read-only file system for one; what
+        would change it raises StoreUnwritable then.
+
         Raises NotConfigured, WrongKey, KeySourceFailed, StoreDamaged, StoreTooNew, StoreUnwritable.
         """
-        opened = open_profile(key_sources(environ, profile, prompt))
+        opened = open_profile(key_sources(environ, profile, prompt), looking=looking)
         return cls(opened, network=network, proxy=proxy, direct=direct, timeout=timeout)
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable
@@ -21,10 +22,13 @@ from ..errors import (
     StoreError,
     StoreUnwritable,
 )
+from ..file_lock import held_folder, holder_of
 from ..private_files import create_private_file, make_private_folder
 from .file_names import safe_file_name
 from .model import Attachment, Message
 from .spool import NewFile, check_target, read_chunks
+
+_STAGING_END = re.compile(r"[0-9a-f]{16}\.new")
 
 Fetch = Callable[[int, int, Callable[[bytes], object]], int]
 """Downloads a message's n-th attachment (from 0) and hands it on in pieces: `Client.fetch_attachment`."""
@@ -64,6 +68,7 @@ class Export:
     def __enter__(self) -> Export:
         if check_target(self._target, overwrite=self._overwrite):
             raise CannotCreate(f"{self._target} is a folder; name a file.")
+        self._stack.enter_context(signals.undo_when_killed(self._remove_staging))
         self._stack.callback(self._remove_staging)
         self.output = self._stack.enter_context(self._new)
         return self
@@ -134,8 +139,18 @@ class Export:
             return
         if os.path.lexists(self._folder) and not (self._overwrite and _is_own_folder(self._folder)):
             raise CannotCreate(f"{self._folder} exists already; it is left as it is. Use --force to write into it.")
-        signals.undo_when_killed(self._remove_staging)
+        self._remove_stale()
         make_private_folder(self._staging)
+        self._stack.enter_context(held_folder(self._staging))
+
+    def _remove_stale(self) -> None:
+        """Remove what killed exports to the same target have left: what is in it is decrypted."""
+        own = f".{self._folder.name}."
+        for path in self._folder.parent.iterdir():
+            if path.name.startswith(own) and _STAGING_END.fullmatch(path.name, len(own)) and _is_own_folder(path):
+                with suppress(OSError):
+                    if holder_of(path) is None:
+                        shutil.rmtree(path, ignore_errors=True)
 
     def commit(self) -> None:
         """Give everything its name. Raises CannotCreate if a name was taken meanwhile."""

@@ -6,16 +6,16 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import signals
-from ..errors import NotConfigured, ProfileExists, StoreUnwritable, WrongNetwork
+from ..errors import NotConfigured, ProfileExists, SessionError, StoreUnwritable, WrongNetwork
 from ..private_files import make_private_folder, sync_folder
 from ..protocol.account import Identity
 from ..store.key import (
-    KeyInfo,
     KeyMethod,
     KeySources,
     PassphrasePrompt,
@@ -26,9 +26,11 @@ from ..store.key import (
     open_key,
 )
 from ..store.locations import Locations, locate
+from ..store.sharing import share_store
 from ..store.store import DATABASE_NAME, Store
 
 if TYPE_CHECKING:
+    from ..file_lock import SharedLock
     from ..network.definition import NetworkDefinition
 
 DEFAULT_PROFILE = "default"
@@ -113,10 +115,8 @@ def _build(
     """Make the profile's folder with all that is in it; returns the store's key."""
     # Made under another name: a profile that is there is whole, whenever the process may have been killed.
     building = folder.with_name(f".{sources.profile}.{os.urandom(4).hex()}.new")
-    made: KeyInfo | None = None
     try:
         key = create_key(building, method, secrets=sources, command=command)
-        made = describe_key(building)
 
         def fill(store: Store) -> None:
             store.settings.set("seed", identity.seed)
@@ -134,8 +134,8 @@ def _build(
             _check_absent(sources.profile, folder)
             raise StoreUnwritable(f"Can't make {folder}: {error.strerror}.") from None
     except BaseException:
-        if made is not None:
-            forget_wrapping_key(made, secrets=sources)
+        with suppress(SessionError):  # there may be no key yet
+            forget_wrapping_key(describe_key(building), secrets=sources)
         shutil.rmtree(building, ignore_errors=True)
         raise
     sync_folder(folder.parent)
@@ -147,12 +147,37 @@ def _check_absent(name: str, folder: Path) -> None:
         raise ProfileExists(f"There is a profile {name!r} already; it is left as it is. Choose another --profile.")
 
 
-def open_profile(sources: KeySources) -> Profile:
-    """Open a profile. Raises NotConfigured, WrongKey, KeySourceFailed, StoreError's other subclasses."""
-    folder = find_profile(sources)
-    store = Store.open(folder, open_key(folder, secrets=sources))
+def open_profile(sources: KeySources, *, looking: bool = False) -> Profile:
+    """Open a profile; with `looking`, even if nothing can be written there, and then only to be read.
+
+    Raises NotConfigured, WrongKey, KeySourceFailed, StoreError's other subclasses.
+    """
+    folder, lock = enter_profile(sources)
+    try:
+        key = open_key(folder, secrets=sources)
+        try:
+            store = Store.open(folder, key, lock=lock)
+        except StoreUnwritable:
+            if not looking or os.access(folder, os.W_OK):
+                raise
+            store = Store.open_unwritable(folder, key)
+    except BaseException:
+        lock.release()
+        raise
     identity = Identity.from_seed(store.settings.get("seed"))
     return Profile(sources.profile, folder, sources.locations, identity, store)
+
+
+def enter_profile(sources: KeySources) -> tuple[Path, SharedLock]:
+    """The folder of a profile that is there, and the lock, entered, that keeps others from replacing it.
+
+    Raises NotConfigured, StoreLocked.
+    """
+    while True:
+        folder = find_profile(sources)
+        lock = share_store(folder)
+        if lock is not None:
+            return folder, lock
 
 
 def find_profile(sources: KeySources) -> Path:
@@ -204,8 +229,14 @@ def replaced_profiles(profiles: Path) -> list[tuple[Path, str]]:
     """The profiles moved aside, and their names."""
     if not profiles.is_dir():
         return []
-    found = ((entry, _REPLACED.fullmatch(entry.name)) for entry in profiles.iterdir())
-    return [(entry, match[1]) for entry, match in found if match]
+    found = ((entry, replaced_name(entry)) for entry in profiles.iterdir())
+    return [(entry, name) for entry, name in found if name is not None]
+
+
+def replaced_name(folder: Path) -> str | None:
+    """The name of the profile that a folder was, if that was moved aside for its successor."""
+    match = _REPLACED.fullmatch(folder.name)
+    return match[1] if match else None
 
 
 def name_for_replaced(name: str) -> str:

@@ -43,9 +43,9 @@ def scratch_folder(parent: Path, *, discard: Callable[[Path], None] = remove_fol
             if folder.exists():
                 discard(folder)
 
-        signals.undo_when_killed(remove)
-        try:
-            make_private_folder(folder)
-            yield folder
-        finally:
-            remove()
+        with signals.undo_when_killed(remove):
+            try:
+                make_private_folder(folder)
+                yield folder
+            finally:
+                remove()

@@ -7,6 +7,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -152,6 +153,7 @@ class NewFile:
         self._overwrite = overwrite
         self._temporary: Path | None = None
         self._file: BinaryIO | None = None
+        self._registered = ExitStack()
 
     def __enter__(self) -> BinaryIO:
         try:
@@ -160,6 +162,7 @@ class NewFile:
                 # The umask can have taken bits even from the owner.
                 os.fchmod(self._file.fileno(), FILE_MODE)
         except OSError as error:
+            self._registered.close()
             raise self._refusal(error) from None
         return self._file
 
@@ -175,12 +178,13 @@ class NewFile:
                 return os.open(folder, os.O_WRONLY | os.O_TMPFILE, 0o600)
             except OSError:
                 pass  # not every file system has nameless files
-        self._temporary = self._temporary_name()
-        signals.undo_when_killed(self._remove_temporary)
-        return os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        return os.open(self._name_temporary(), flags, 0o600)
 
-    def _temporary_name(self) -> Path:
-        return self._target.parent / f".{secrets.token_hex(8)}.part"
+    def _name_temporary(self) -> Path:
+        self._temporary = self._target.parent / f".{secrets.token_hex(8)}.part"
+        self._registered.enter_context(signals.undo_when_killed(self._remove_temporary))
+        return self._temporary
 
     def _remove_temporary(self) -> None:
         if self._temporary is not None:
@@ -204,14 +208,15 @@ class NewFile:
         if self._temporary is None and not self._overwrite:
             _link_nameless(file, self._target)
             return
-        if self._temporary is None:
+        temporary = self._temporary
+        if temporary is None:
             # Only a file that has a name can take another's place.
-            self._temporary = self._temporary_name()
-            _link_nameless(file, self._temporary)
+            temporary = self._name_temporary()
+            _link_nameless(file, temporary)
         if self._overwrite:
-            self._temporary.replace(self._target)
+            temporary.replace(self._target)
         else:
-            os.link(self._temporary, self._target)
+            os.link(temporary, self._target)
 
     def __exit__(self, *_: object) -> None:
         try:
@@ -219,6 +224,7 @@ class NewFile:
                 self._file.close()  # writes what is held back, which a full disk refuses
         finally:
             self._remove_temporary()
+            self._registered.close()
 
 
 def _link_nameless(file: BinaryIO, name: Path) -> None:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import signals
-from ..errors import KeySourceFailed, NotConfigured, StoreDamaged
+from ..errors import KeySourceFailed, NotConfigured, StoreDamaged, StoreLocked
 from ..private_files import OTHERS
 from ..store.database import open_database
 from ..store.key import HEADER_NAME, KeyInfo, KeyMethod, KeySources, describe_key, open_key, rewrap_key
+from ..store.sharing import claim_store, share_store
 from ..store.store import DATABASE_NAME, Store
 from ..store.upkeep import CIPHER, Facts
-from .profile import Profile, find_profile
+from .profile import Profile, enter_profile, find_profile
 from .scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -65,12 +67,15 @@ def rekey_store(sources: KeySources, method: KeyMethod, *, command: str | None =
     A new passphrase comes from other variables than the old one. Until the new way works the old one does. Raises
     what `rewrap_key` raises.
     """
-    folder = find_profile(sources)
-    before = describe_key(folder)
-    new_sources = replace(sources, variable=NEW_PASSPHRASE_VARIABLE)
-    with signals.deferred():
-        rewrap_key(folder, method, secrets=sources, new_secrets=new_sources, command=command)
-    return before, describe_key(folder)
+    folder, lock = enter_profile(sources)
+    try:
+        before = describe_key(folder)
+        new_sources = replace(sources, variable=NEW_PASSPHRASE_VARIABLE)
+        with signals.deferred():
+            rewrap_key(folder, method, secrets=sources, new_secrets=new_sources, command=command)
+        return before, describe_key(folder)
+    finally:
+        lock.release()
 
 
 def compact_store(sources: KeySources, progress: ProgressReport | None = None) -> tuple[int, int]:
@@ -80,6 +85,7 @@ def compact_store(sources: KeySources, progress: ProgressReport | None = None) -
     `open_profile` raises.
     """
     folder = find_profile(sources)
+    found = folder.stat()
     key = open_key(folder, secrets=sources)
     before = database_size(folder)
 
@@ -87,7 +93,10 @@ def compact_store(sources: KeySources, progress: ProgressReport | None = None) -
         if progress is not None:
             progress("compacting", done, total)
 
-    with scratch_folder(folder) as scratch:
+    claim = claim_store(folder, _PATIENCE_S, purpose="to compact the store")
+    with scratch_folder(folder) as scratch, claim:
+        if not os.path.samestat(folder.stat(), found):
+            raise StoreLocked("The profile was replaced meanwhile; try again.")
         store = Store(open_database(folder / DATABASE_NAME, key, create=False, busy_timeout_s=_PATIENCE_S))
         try:
             store.upkeep.compact(key, scratch, report)
@@ -105,6 +114,15 @@ def check_store(sources: KeySources) -> Iterator[Finding]:
     folder = sources.locations.profile_dir(sources.profile)
     if not (folder / HEADER_NAME).exists():
         find_profile(sources)
+    lock = share_store(folder)
+    try:
+        yield from _check(folder, sources)
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _check(folder: Path, sources: KeySources) -> Iterator[Finding]:
     yield from _check_files(folder)
     try:
         describe_key(folder)
@@ -120,12 +138,11 @@ def check_store(sources: KeySources) -> Iterator[Finding]:
     except (NotConfigured, StoreDamaged) as error:
         yield Finding("database", error.message)
         return
-    try:
-        yield from _check_database(store)
-    except StoreDamaged as error:
-        yield Finding("database", error.message)
-    finally:
-        store.close()
+    with closing(store):
+        try:
+            yield from _check_database(store)
+        except StoreDamaged as error:
+            yield Finding("database", error.message)
 
 
 def _check_database(store: Store) -> Iterator[Finding]:

@@ -12,6 +12,8 @@ def check_proxy(url: str) -> str:
     try:
         parts = urlsplit(url)
         valid = bool(parts.hostname) and parts.port != 0
+        # Behind an unescaped / a part of the password would pass for a path, and what is before it for the host.
+        valid = valid and parts.path in ("", "/") and not (parts.query or parts.fragment)
     except ValueError:
         parts, valid = urlsplit(""), False
     if parts.scheme == "socks5":
@@ -21,3 +23,10 @@ def check_proxy(url: str) -> str:
     if not valid or parts.scheme not in ("socks5h", "http", "https"):
         raise UsageError("A proxy is given as socks5h://HOST:PORT or http://HOST:PORT.")
     return url
+
+
+def without_login(url: str) -> str:
+    """A proxy URL to be shown: with three stars for user name and password, if it has any."""
+    before, at, place = url.rpartition("@")
+    scheme, mark, _ = before.partition("://")
+    return f"{scheme}{mark}***@{place}" if at else url

@@ -24,6 +24,7 @@ from ..errors import (
     StoreTooNew,
     StoreUnwritable,
 )
+from ..file_lock import named, processes_with
 from ..private_files import FILE_MODE, OTHERS, create_private_file, sync_folder
 from . import migrations as _steps
 from .migrations import Migration
@@ -87,14 +88,19 @@ def open_read_only(path: Path, key: bytes, *, busy_timeout_s: float = 1.0) -> ap
 
     Neither file modes nor the version of the tables are what `open_database` and `migrate` would make of them. Raises
     NotConfigured, StoreDamaged, StoreLocked, and StoreUnwritable if nobody can read the file without writing: where a
-    log was left without its index.
+    log was left without its index, or a compaction was killed half way.
     """
     path = path.absolute()
-    log = path.with_name(f"{path.name}-wal")
+    log, journal = (path.with_name(f"{path.name}-{kind}") for kind in ("wal", "journal"))
     try:
         if not path.stat().st_size:
             raise StoreDamaged(f"The store {path} is empty: it was emptied, or never finished.")
         has_log = log.exists() and log.stat().st_size > 0
+        if journal.exists() and journal.stat().st_size > 0:
+            raise StoreUnwritable(
+                f"The store {path} was being compacted by a command that was killed: it can't be looked at without "
+                "writing. Any other command puts it in order."
+            )
     except FileNotFoundError:
         raise NotConfigured(f"There is no store at {path}.") from None
     except OSError as error:
@@ -277,9 +283,12 @@ def _translate(error: apsw.Error, path: str) -> StoreError | None:
         case apsw.CorruptError() | apsw.FormatError():
             return StoreDamaged(f"The store {path} is damaged.")
         case apsw.BusyError() | apsw.LockedError() | apsw.ProtocolError():
-            return StoreLocked(f"Another process keeps the store {path} busy; try again later.")
+            who = f"Another process{named(processes_with(path))}"
+            return StoreLocked(f"{who} keeps the store {path} busy; try again later.")
         case apsw.FullError():
             return StoreUnwritable(f"The disk is full: nothing was written to {path}.")
+        case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.IOError() if _is_read_only(path):
+            return StoreUnwritable(f"The file system of {path} is read-only.")
         case apsw.ReadOnlyError() | apsw.PermissionsError():
             return StoreUnwritable(f"Not allowed to write the store {path} or its folder.")
         case apsw.CantOpenError() | apsw.IOError() if is_full(path):
@@ -299,6 +308,13 @@ def is_full(path: str) -> bool:
     return status.f_bavail * status.f_frsize < _LITTLE_ROOM
 
 
+def _is_read_only(path: str) -> bool:
+    try:
+        return bool(os.statvfs(os.path.dirname(path) or ".").f_flag & os.ST_RDONLY)  # noqa: PTH120
+    except (OSError, AttributeError):
+        return False
+
+
 def migrate(connection: apsw.Connection, migrations: Iterable[Migration] | None = None) -> None:
     """Bring the tables up to date: apply the steps that the database lacks, each in a transaction of its own.
 
@@ -316,17 +332,43 @@ def migrate(connection: apsw.Connection, migrations: Iterable[Migration] | None 
             raise ValueError("migrations are numbered from 1 without a gap")
         newest = len(steps)
         missing = iter(steps[version:])
-    if version > newest:
-        raise StoreTooNew(
-            f"The store {connection.filename} is of version {version}, which a later release wrote; "
-            f"this one knows versions up to {newest}. Upgrade session-shell."
-        )
+    _check_known(connection, version, newest)
     for step in missing:
         with transaction(connection):
             # Another process can have been faster.
             if table_version(connection) < step.VERSION:
                 step.apply(connection)
                 connection.pragma("user_version", step.VERSION)
+
+
+@contextmanager
+def as_migrated(connection: apsw.Connection) -> Iterator[None]:
+    """For the block, bring the tables up to date as `migrate` does; at its end they are as they were before.
+
+    Raises StoreTooNew, StoreLocked where others write.
+    """
+    version = table_version(connection)
+    _check_known(connection, version, _steps.newest_version())
+    if version == _steps.newest_version():
+        yield
+        return
+    with translate_errors(connection.filename):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for step in _steps.load(version):
+                step.apply(connection)
+            yield
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+
+def _check_known(connection: apsw.Connection, version: int, newest: int) -> None:
+    if version > newest:
+        raise StoreTooNew(
+            f"The store {connection.filename} is of version {version}, which a later release wrote; "
+            f"this one knows versions up to {newest}. Upgrade session-shell."
+        )
 
 
 def table_version(connection: apsw.Connection) -> int:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import KeySourceFailed, NotConfigured, ProfileExists, StoreDamaged, StoreTooNew, WrongKey
+from ..errors import KeySourceFailed, NotConfigured, ProfileExists, SessionError, StoreDamaged, StoreTooNew, WrongKey
 from ..file_lock import FileLock
 from ..private_files import make_private_folder, write_private_file
 from .key_sources import (
@@ -45,6 +45,7 @@ __all__ = [
     "PassphrasePrompt",
     "create_key",
     "describe_key",
+    "forget_unshared_key",
     "forget_wrapping_key",
     "keyring_is_usable",
     "open_key",
@@ -103,8 +104,9 @@ def rewrap_key(
 
     The key is opened with `secrets` and wrapped with `new_secrets` (default: the same; a passphrase that replaces a
     passphrase needs sources of its own). The old header works until the new one has taken its place, which happens in
-    one step; then the old key file or keyring entry is removed. The database key itself stays: who once had it, still
-    has it. Raises what `open_key` and `create_key` raise, but ProfileExists.
+    one step; then the old key file or keyring entry is removed, unless another profile beside this one needs it, and
+    copies of the old header are worth nothing any more. Under an old passphrase, or what an old command prints, they
+    still give the database key, which stays as it is. Raises what `open_key` and `create_key` raise, but ProfileExists.
     """
     if not profile_dir.is_dir():
         raise _no_profile(profile_dir)
@@ -114,12 +116,30 @@ def rewrap_key(
         old = _read(profile_dir)
         key = _unwrap(old, find_wrapping_key(old.info, secrets=secrets))
         _wrap(profile_dir, key, method, new_secrets or secrets, command)
-        forget_wrapping_key(old.info, secrets=secrets)
+        forget_unshared_key(old.info, profile_dir.parent, secrets=secrets)
 
 
 def describe_key(profile_dir: Path) -> KeyInfo:
     """What the header says, not proven by any key. Raises NotConfigured, StoreTooNew, StoreDamaged, KeySourceFailed."""
     return _read(profile_dir).info
+
+
+def forget_unshared_key(info: KeyInfo, profiles: Path, *, secrets: KeySources) -> None:
+    """Remove a key file or keyring entry, unless a profile in the folder `profiles`, a copy made by hand, needs it."""
+    if info.key_file is None and info.keyring_entry is None:
+        return
+    if not any(_may_need(info, entry) for entry in profiles.iterdir() if entry.is_dir()):
+        forget_wrapping_key(info, secrets=secrets)
+
+
+def _may_need(info: KeyInfo, profile_dir: Path) -> bool:
+    try:
+        other = describe_key(profile_dir)
+    except NotConfigured:
+        return False
+    except SessionError:
+        return True  # it can't be told
+    return (info.key_file, info.keyring_entry) == (other.key_file, other.keyring_entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +166,9 @@ def _wrap(profile_dir: Path, key: bytes, method: KeyMethod, secrets: KeySources,
         fields["check"] = _check_sum(fields)
         write_private_file(profile_dir / HEADER_NAME, json.dumps(fields, indent=1).encode("ascii") + b"\n")
     except BaseException:
-        forget_wrapping_key(info, secrets=secrets)
+        # It can have failed after the new header had taken its place.
+        if not _may_need(info, profile_dir):
+            forget_wrapping_key(info, secrets=secrets)
         raise
 
 

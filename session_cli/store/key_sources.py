@@ -42,9 +42,9 @@ class KeyMethod(StrEnum):
     COMMAND = "command"
 
 
-_OPERATIONS = range(1, 33)
-_MEMORY_BYTES = range(8 * 1024, 4 * 1024**3 + 1)
-"""Beyond these, a forged header would keep the machine busy rather than open anything."""
+_OPERATIONS = range(1, 11)
+_MEMORY_BYTES = range(8 * 1024, 1024**3 + 1)
+"""Beyond these, a forged header, which is believed before it can be authenticated, would exhaust the machine."""
 
 
 @dataclass(frozen=True, slots=True)

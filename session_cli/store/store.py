@@ -22,8 +22,10 @@ from .database import (
     translate_errors,
 )
 from .queries import fetch_one
+from .sharing import share_store
 
 if TYPE_CHECKING:
+    from ..file_lock import SharedLock
     from .deliveries import Deliveries
     from .events import Events
     from .history import History
@@ -58,8 +60,9 @@ class Settings:
 class Store:
     """An open profile database: its tables, each loaded on first use, and the transactions around them."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, lock: SharedLock | None = None) -> None:
         self._connection = connection
+        self._lock = lock
         self.settings = Settings(connection)
 
     @cached_property
@@ -117,11 +120,20 @@ class Store:
         return Upkeep(self._connection)
 
     @classmethod
-    def open(cls, profile_dir: Path, key: bytes) -> Store:
-        """Open the database in a profile's folder with its 32-byte key. Raises what `open_database` raises."""
-        connection = open_database(profile_dir / DATABASE_NAME, key, create=False)
-        migrate(connection)
-        return cls(connection)
+    def open(cls, profile_dir: Path, key: bytes, *, lock: SharedLock | None = None) -> Store:
+        """Open the database in a profile's folder with its 32-byte key. Raises what `open_database` raises.
+
+        `lock`, left when the store is closed, is that of `share_store`, if it was entered before the key was sought.
+        """
+        lock = lock or share_store(profile_dir)
+        try:
+            connection = open_database(profile_dir / DATABASE_NAME, key, create=False)
+            migrate(connection)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+        return cls(connection, lock)
 
     @classmethod
     def create(cls, profile_dir: Path, key: bytes, fill: Callable[[Store], None]) -> Store:
@@ -136,7 +148,28 @@ class Store:
     @classmethod
     def open_read_only(cls, profile_dir: Path, key: bytes, *, busy_timeout_s: float = 1.0) -> Store:
         """Open the database to look at it, whatever version its tables have. Raises what `open_read_only` raises."""
-        return cls(open_read_only(profile_dir / DATABASE_NAME, key, busy_timeout_s=busy_timeout_s))
+        lock = share_store(profile_dir, busy_timeout_s, create=False)
+        try:
+            return cls(open_read_only(profile_dir / DATABASE_NAME, key, busy_timeout_s=busy_timeout_s), lock)
+        except BaseException:
+            if lock is not None:
+                lock.release()
+            raise
+
+    @classmethod
+    def open_unwritable(cls, profile_dir: Path, key: bytes) -> Store:
+        """Open a database that can't be written, to read it as if it could.
+
+        Raises StoreUnwritable where it would have to be, to be brought up to date for one, and what `open_read_only`
+        raises.
+        """
+        store = cls.open_read_only(profile_dir, key)
+        try:
+            migrate(store._connection)
+        except BaseException:
+            store.close()
+            raise
+        return store
 
     @property
     def version(self) -> int:
@@ -216,3 +249,5 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
+        if self._lock is not None:
+            self._lock.release()

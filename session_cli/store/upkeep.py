@@ -12,7 +12,8 @@ import apsw
 
 from ..errors import StoreError, StoreLocked
 from ..private_files import create_private_file
-from .database import connect, migrate, translate_errors
+from .database import as_migrated, connect, translate_errors
+from .events import TYPES
 from .queries import fetch_one
 
 CIPHER = "SQLCipher 4: AES-256-CBC, HMAC-SHA512"
@@ -34,7 +35,7 @@ _INVARIANTS = (
         "{} of the readers' positions lie behind the last event: what comes next would not be shown",
     ),
     (
-        "SELECT count(*) FROM events WHERE type = 0 AND message_id IS NULL",
+        f"SELECT count(*) FROM events WHERE type = {TYPES.index('message')} AND message_id IS NULL",  # noqa: S608
         "{} events have lost their message",
     ),
     (
@@ -173,12 +174,11 @@ class Upkeep:
         return self._pragma_check("integrity_check")
 
     def check_contents(self) -> Iterator[str]:
-        """What is wrong with what the tables say of each other. Brings them up to date first.
+        """What is wrong with what the tables say of each other. Old ones are brought up to date for as long only.
 
         Raises StoreDamaged, and StoreTooNew for tables of a later release.
         """
-        migrate(self._connection)
-        with translate_errors(self._connection.filename):
+        with translate_errors(self._connection.filename), as_migrated(self._connection):
             broken: dict[tuple[str, str], int] = {}
             for table, _, parent, _ in self._connection.execute("PRAGMA foreign_key_check"):
                 broken[str(table), str(parent)] = broken.get((str(table), str(parent)), 0) + 1

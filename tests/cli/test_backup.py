@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from session_cli import Client
 from session_cli.cli.schema import json_schema
 from session_cli.devnet.network import Devnet
-from session_cli.file_lock import FileLock
 from session_cli.store.backup_format import HEADER_BYTES
 from tests.support.devnet import SESSION, Done, Person
 from tests.support.outcomes import (
@@ -32,6 +33,7 @@ from tests.support.outcomes import (
 from tests.support.strangers import Stranger
 
 People = Callable[[str], Person]
+LINUX = sys.platform == "linux"
 SECRET = "-".join(["a", "long", "passphrase"])
 PASSPHRASE = {"SESSION_BACKUP_PASSPHRASE": SECRET}
 
@@ -340,13 +342,14 @@ def test_force_over_an_account_that_nobody_can_open(backup: Path, alice: Person)
     assert alice.run("whoami", "--quiet").text.strip() == alice.id
 
 
-def test_not_while_somebody_receives(backup: Path, alice: Person) -> None:
-    with FileLock(alice.home / "data" / "profiles" / "default" / "receive.lock", 0):
+def test_not_while_somebody_has_it_open(backup: Path, alice: Person) -> None:
+    with Client.open(environ=alice.environment):
         done = alice.try_run("backup", "restore", "--force", str(backup))
-    check_refusal(done, 75, "to replace the profile")
+    check_refusal(done, 75, "to replace the profile", f"(process {os.getpid()})" if LINUX else "another")
     assert alice.run("whoami", "--quiet").text.strip() == alice.id
     assert temporary_files(alice.home) == []
     assert len(list((alice.home / "config" / "keys").iterdir())) == 1
+    alice.run("backup", "restore", "--force", str(backup))
 
 
 @pytest.mark.parametrize("method", ["keyfile", "command"])

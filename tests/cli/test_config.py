@@ -557,3 +557,28 @@ def test_a_reader_of_the_list_may_leave_early(user: Person) -> None:
     done = subprocess.run(["sh", "-c", script, "sh", *SESSION], env=user.environment, capture_output=True, check=True)
     assert json_object(done.stdout)["name"] == "profile"
     assert done.stderr == b""
+
+
+def test_only_get_shows_the_password_of_a_proxy(user: Person) -> None:
+    secret = "pass@w0rd"
+    url = f"socks5h://user:{secret}@127.0.0.1:1"
+    masked = "socks5h://***@127.0.0.1:1"
+    user.extra = {"SESSION_PROXY": url}
+    shown = [
+        user.run("config", "list"),
+        user.run("config", "list", "--origin"),
+        user.run("config", "list", "--json"),
+        user.run("config", "set", "proxy", "http://127.0.0.1:2"),
+        user.run("config", "set", "proxy", "http://127.0.0.1:2", "--json"),
+        user.run("config", "unset", "proxy", "--json"),
+        user.try_run("config", "set", "proxy", f"socks5://user:{secret}@127.0.0.1:1"),
+        user.try_run("config", "set", "proxy", "socks5h://user:12/w0rd@127.0.0.1:1"),
+    ]
+    for done in shown[:-2]:
+        assert masked in done.text + done.stderr
+    for done in shown:
+        assert "w0rd" not in done.text + done.stderr
+    assert [done.code for done in shown[-2:]] == [2, 2]
+    assert user.run("config", "get", "proxy").text == f"{url}\n"
+    (found,) = user.run("config", "get", "proxy", "--json").objects
+    assert found["value"] == url

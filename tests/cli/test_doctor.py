@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
 from session_cli.cli.schema import json_schema
 from session_cli.devnet.faults import Dead
@@ -142,6 +143,27 @@ def test_proxies(person: People) -> None:
     check_refusal(alice.try_run("doctor", "--tor", "--proxy", "http://localhost:1"), 2, "--tor")
 
 
+def test_the_password_of_a_proxy_is_not_shown(person: People) -> None:
+    alice = person("Alice")
+    alice.run("recv")
+    (port,) = free_ports(1)
+    alice.extra = {"SESSION_PROXY": f"socks5h://user:w0rd@127.0.0.1:{port}"}
+    config = alice.home / "config/config.toml"
+    config.write_text(f"proxy = 'socks5://user:w0rd@127.0.0.1:{port}'\n")
+    for done in (
+        alice.try_run("doctor"),
+        alice.try_run("doctor", "--json"),
+        alice.try_run("doctor", "-vv", "--json"),
+        alice.try_run("recv", "-vv", "--proxy", f"http://user:w0rd@127.0.0.1:{port}"),
+        alice.try_run("network", "status", "-vv"),
+    ):
+        assert done.code
+        assert "w0rd" not in done.text + done.stderr
+    config.unlink()
+    check_refusal(alice.try_run("recv"), 75, f"The proxy 127.0.0.1:{port}")
+    assert "w0rd" not in alice.try_run("recv", "-vv").stderr
+
+
 def test_direct(person: People) -> None:
     alice = person("Alice")
     alice.run("recv")
@@ -166,6 +188,50 @@ def test_a_broken_configuration_file_stops_nothing(person: People) -> None:
     config.rmdir()
     config.write_text("proxy = 3")
     assert status_of(alice.try_run("doctor", "--offline", "--json"))["store"] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("proxy = 'socks5h://127.0.0.1:9050'\ncolor = ", "profile, proxy, direct"),
+        ("proxy = 'socks5://127.0.0.1:9050'\n", "proxy"),
+        ("direct = 'no'\n", "direct"),
+        ("proxi = 'socks5h://127.0.0.1:9050'\n", "profile, proxy, direct"),
+        ("profiles = 1\n", "profile, proxy, direct"),
+        ("[profile.default]\nproxy = 'socks5h://127.0.0.1:9050'\n", "profile"),
+        ("[profiles.default]\nproxy = 3\n", "proxy"),
+        ("[profiles]\ndefault = 3\n", "profile, proxy, direct"),
+    ],
+)
+def test_without_knowing_the_way_nobody_is_asked(text: str, unknown: str, private_net: Devnet, tmp_path: Path) -> None:
+    definition = tmp_path / "network.toml"
+    private_net.write_definition(definition)
+    alice = Person(tmp_path / "alice", definition).init()
+    config = alice.home / "config/config.toml"
+    config.write_text(text)
+    done = alice.try_run("doctor", "--json")
+    found = findings(done)
+    assert done.code == 1
+    ((status, message),) = found["network"]
+    assert (status, f" of {unknown} can't be told" in message) == ("warning", True)
+    assert not {"guards", "seeds", "clock", "proxy"} & set(found)
+    assert private_net.request_log == []
+
+
+def test_settings_that_can_be_read_count(person: People) -> None:
+    alice = person("Alice")
+    alice.run("recv")
+    config = alice.home / "config/config.toml"
+    with SocksProxy() as proxy:
+        config.write_text(f"proxy = '{proxy.url}'\ncolor = 3\ntimeout = 'soon'\n[profiles.other]\nproxy = 7\n")
+        found = findings(alice.try_run("doctor", "--json"))
+        assert [status for status, _ in found["config"]] == ["problem"] * 3
+        assert found["proxy"] == [("ok", "A SOCKS5 proxy answers.")]
+        assert found["guards"][0][0] == "ok"
+        assert proxy.destinations
+        config.write_text("proxy = 7\n")
+        given = findings(alice.try_run("doctor", "--json", "--proxy", proxy.url))
+        assert given["guards"][0][0] == "ok", "an option counts, whatever the file says"
 
 
 def test_damage_is_found(person: People) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from session_cli.cli.schema import json_schema
 from session_cli.devnet.network import Devnet
+from session_cli.file_lock import held_folder
 from tests.support.devnet import Person
 from tests.support.histories import account_id, file_row, fill, message_from, message_to, open_store, with_files
 from tests.support.outcomes import assert_absent, assert_private, check_refusal, temporary_files
@@ -193,3 +194,22 @@ def test_without_a_network_the_rest_is_exported(carol: Person, tmp_path: Path) -
     )
     assert done.code == 1, done.stderr
     assert "look" in target.read_text()
+
+
+def test_what_a_killed_export_left_goes_with_the_next_to_the_same_target(carol: Person, tmp_path: Path) -> None:
+    left, other, alive, alike = (
+        tmp_path / f".{name}.{digits}.new"
+        for name, digits in (
+            ("all_files", "ab" * 8),
+            ("some_files", "ab" * 8),
+            ("all_files", "cd" * 8),
+            ("all_files", "x"),
+        )
+    )
+    for folder in (left, other, alive, alike):
+        folder.mkdir(0o700)
+        (folder / "1-1-secret.png").write_bytes(PICTURE)
+    with held_folder(alive):
+        carol.run("export", "-o", str(tmp_path / "all.html"))
+    assert [folder.exists() for folder in (left, other, alive, alike)] == [False, True, True, True]
+    assert len(list((tmp_path / "all_files").iterdir())) == 1

@@ -15,6 +15,7 @@ import pytest
 from session_cli.devnet.network import Devnet
 from tests.support.devnet import Done, Person
 from tests.support.outcomes import bodies, check_json_refusal, check_refusal, run_with, temporary_files
+from tests.support.stores import make_old
 from tests.support.strangers import Stranger
 
 People = Callable[[str], Person]
@@ -232,6 +233,38 @@ def test_compacting_and_rekeying_need_room(left: int, cramped: Person, small_dis
     cramped.run("store", "compact")
     cramped.run("store", "rekey", "--key", "keyfile")
     assert cramped.run("store", "check").text == "The store is sound.\n"
+
+
+def test_looking_needs_no_writing(cramped: Person, small_disk: Path, tmp_path: Path) -> None:
+    cramped.run("send", "me", "hello")
+    looking: tuple[tuple[str, ...], ...] = (
+        ("log",), ("list",), ("search", "hello"), ("whoami",), ("outbox", "list"), ("cursor", "list"), ("export",),
+        ("store", "info"), ("attach", "list"),
+    )  # fmt: skip
+    expected = [cramped.run(*command, "--json").objects for command in looking]
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    try:
+        assert [cramped.run(*command, "--json").objects for command in looking] == expected
+        target = tmp_path / "all.html"
+        cramped.run("export", "-o", str(target))
+        assert b"hello" in target.read_bytes()
+        check_refusal(cramped.try_run("cursor", "delete", "default"), 74, "ead-only file system")
+        check_refusal(cramped.try_run("send", "me", "hi"), 74, "read-only")
+        assert "ok" in {item["status"] for item in cramped.try_run("doctor", "--json", "--offline").objects}
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+
+
+def test_an_old_store_can_not_be_looked_at_where_it_can_not_be_brought_up_to_date(
+    cramped: Person, small_disk: Path
+) -> None:
+    make_old(cramped, messages=30)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    try:
+        check_refusal(cramped.try_run("log"), 74, "read-only")
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    assert len(cramped.run("log", "--json").objects) > 0
 
 
 def test_a_read_only_home(cramped: Person, small_disk: Path, tmp_path: Path) -> None:

@@ -77,6 +77,19 @@ def check_search(connection: apsw.Connection) -> None:
     assert found(f"word{last // 2}") == [last]
 
 
+def test_a_check_leaves_it_old(old: Person) -> None:
+    before = contents(old)
+    (finding,) = old.try_run("store", "check").lines
+    assert "1 of the readers' positions" in finding, "the one that was made to lie there"
+    connection = open_store(old)
+    assert connection.pragma("user_version") == 1
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name LIKE '%new_%'").get == 0
+    connection.close()
+    assert contents(old) == before
+    old.run("whoami")
+    check_migrated(old, before)
+
+
 def test_everything_is_kept(old: Person) -> None:
     before = contents(old)
     cursors = {cursor["name"]: cursor for cursor in old.run("cursor", "list", "--json").objects}

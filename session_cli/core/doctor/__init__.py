@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ...errors import SessionError
 from . import account, files, machine
-from .findings import Check, Finding, Status, Subject, problem
+from .findings import Check, Finding, Status, Subject, problem, warning
 
 __all__ = ["Finding", "Status", "Subject", "examine"]
 
@@ -36,7 +36,9 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 
 
-def _online_checks() -> tuple[tuple[str, Check], ...]:
+def _online_checks(subject: Subject) -> tuple[tuple[str, Check], ...]:
+    if subject.unknown_settings:
+        return (("network", _leave_out),)
     # Not before: an examination that stays on this machine need not load an HTTP library.
     from . import ways
 
@@ -49,6 +51,15 @@ def _online_checks() -> tuple[tuple[str, Check], ...]:
     )
 
 
+def _leave_out(subject: Subject) -> Iterator[Finding]:
+    """Why nobody is asked: without its proxy, for one, this machine would show its own address."""
+    yield warning(
+        f"Nobody was asked: what the configuration file says of {', '.join(subject.unknown_settings)} can't be told, "
+        "and others might see this machine's address who shall not.",
+        "Correct the file first, or give each of these as an option.",
+    )
+
+
 def examine(subject: Subject, *, offline: bool = False) -> Iterator[Finding]:
     """Everything that can be found, as it is found. No trouble stops it. With `offline` nobody is asked.
 
@@ -56,7 +67,7 @@ def examine(subject: Subject, *, offline: bool = False) -> Iterator[Finding]:
     forgotten again.
     """
     try:
-        for name, check in CHECKS if offline else (*CHECKS, *_online_checks()):
+        for name, check in CHECKS if offline else (*CHECKS, *_online_checks(subject)):
             for finding in _surely(check, subject):
                 yield replace(finding, check=name)
     finally:

@@ -163,7 +163,9 @@ def check_store(subject: Subject) -> Iterator[Finding]:
         yield info("There is none.")
         return
     except StoreUnwritable as error:
-        yield warning(error.message, "Any other command puts a log in order that a killed one has left.")
+        yield warning(
+            error.message, "Any other command, such as session whoami, puts in order what a killed one has left."
+        )
         return
     if damage:
         yield problem(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ...file_lock import UNKNOWN_HOLDER, holder_of
 from ...private_files import OTHERS
+from ..profile import replaced_name
+from ..scratch import LOCK_NAME as SCRATCH_LOCK
 from .findings import Finding, Subject, info, ok, problem, warning
 
 _STICKY = stat.S_ISVTX
@@ -21,6 +23,7 @@ _NO_ROOM = 1024**2
 _LEFTOVER_AGE_S = 3600
 """Younger ones may belong to a command that is at work."""
 _LEFTOVER_MARKS = (".new", ".part", ".new-wal", ".new-shm", ".new-journal")
+_MADE_UNDER_LOCK = (".scratch.tmp", ".replaced.tmp")
 _NETWORK_FILE_SYSTEMS = frozenset(
     ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "fuse.sshfs", "fuse.rclone", "davfs")
 )
@@ -169,7 +172,13 @@ def check_leftovers(subject: Subject) -> Iterator[Finding]:
     """Unfinished files, and key files that no profile uses."""
     old, young = [], 0
     for path in _own_files(subject):
-        if path.name.startswith(".") and path.name.endswith(_LEFTOVER_MARKS) and path.parent not in old:
+        if path.name.startswith(".") and path.name.endswith(_MADE_UNDER_LOCK):
+            # Moving a folder does not change its age, but who has made or moved one holds a lock.
+            if holder_of(path.with_name(SCRATCH_LOCK)) is None:
+                old.append(path)
+            else:
+                young += 1
+        elif path.name.startswith(".") and path.name.endswith(_LEFTOVER_MARKS) and path.parent not in old:
             try:
                 age_s = time.time() - path.lstat().st_mtime
             except FileNotFoundError:
@@ -179,7 +188,7 @@ def check_leftovers(subject: Subject) -> Iterator[Finding]:
             else:
                 young += 1
     for path in old:
-        yield warning(f"{path} was left by a command that was killed.", f"rm -r {_quoted(path)}")
+        yield warning(f"{path} was left by a command that was killed.", _way_to_settle(path))
     if young:
         yield info(f"{young} unfinished {'file' if young == 1 else 'files'}, perhaps of a command that is at work.")
     unused = _unused_key_files(subject)
@@ -187,6 +196,14 @@ def check_leftovers(subject: Subject) -> Iterator[Finding]:
         yield info(f"No profile here uses {', '.join(unused)} in {subject.locations.key_files}; that of a backup may.")
     if not (old or young or unused):
         yield ok("Nothing is left over.")
+
+
+def _way_to_settle(path: Path) -> str:
+    """What to do about a leftover: a profile that was moved aside may be the only one of its name."""
+    name = replaced_name(path)
+    if name is None or path.with_name(name).exists():
+        return f"rm -r {_quoted(path)}"
+    return f"It is all there is of the profile {name!r}: session whoami --profile {shlex.quote(name)} puts it back."
 
 
 def _unused_key_files(subject: Subject) -> list[str]:

@@ -63,19 +63,21 @@ class Subject:
     """What is examined: a profile, its files, its way into the network. Options are those of `Client.open`.
 
     `variables` are the names of all environment variables that mean something to this program, and
-    `configuration_problems` says what is wrong with the configuration file and with these. What one check finds
+    `configuration_problems` says what is wrong with the configuration file and with these. Where `unknown_settings`
+    names settings that decide on the way into the network, it is not known, and nobody is asked. What one check finds
     out and others need is kept here: the store's key, the open store, whether the proxy is there.
     """
 
     profile: str
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
     network_reference: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     direct: bool = False
     timeout: float | None = None
     prompt: PassphrasePrompt | None = field(default=None, repr=False)
     variables: tuple[str, ...] = ()
     configuration_problems: tuple[str, ...] = ()
+    unknown_settings: tuple[str, ...] = ()
     key: bytes | None = field(default=None, repr=False)
     store: Store | None = field(default=None, repr=False)
     network: Network | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from session_cli.core.doctor import files
+from session_cli.core.scratch import scratch_lock
 from session_cli.file_lock import FileLock, holder_of
 
 from .conftest import SubjectMaker
@@ -124,6 +125,24 @@ def test_leftovers(profile: Path, subject: SubjectMaker) -> None:
     findings = list(files.check_leftovers(subject()))
     assert statuses(findings) == ["warning"], "the folder stands for what is in it"
     assert findings[0].advice == f"rm -r {unfinished}"
+
+
+@pytest.mark.parametrize("name", [".0123456789abcdef.scratch.tmp", ".bob.01234567.replaced.tmp"])
+def test_leftovers_of_backups_and_compactions(name: str, profile: Path, subject: SubjectMaker) -> None:
+    left = profile.with_name(name)
+    left.mkdir()
+    (left / "messages.db").touch()
+    with scratch_lock(profile.parent):
+        assert statuses(files.check_leftovers(subject())) == ["info"], "it may be at work"
+    (finding,) = files.check_leftovers(subject())
+    assert statuses([finding]) == ["warning"]
+    assert str(left) in finding.message
+    if "bob" in name:
+        assert finding.advice is not None
+        assert "session whoami --profile bob" in finding.advice, "it is all that is left of him"
+        profile.with_name("bob").mkdir()
+        (finding,) = files.check_leftovers(subject())
+    assert finding.advice == f"rm -r {left}"
 
 
 def test_key_files_that_nobody_uses(home: Path, profile: Path, subject: SubjectMaker) -> None:

@@ -11,7 +11,9 @@ from types import FrameType
 import pytest
 
 from session_cli.errors import StoreLocked, StoreUnwritable
-from session_cli.file_lock import FileLock
+from session_cli.file_lock import FileLock, SharedLock, SoleLock, processes_with
+from session_cli.store.sharing import claim_store, share_store
+from tests.support.waiting import wait_until
 
 from . import worker
 
@@ -108,3 +110,103 @@ def test_a_signal_ends_the_waiting(tmp_path: Path) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - begin < 10
+
+
+# --- shared -------------------------------------------------------------------------------------------------------
+
+
+def shared(path: Path, timeout_s: float = 0.1) -> SharedLock:
+    return SharedLock(path, timeout_s, purpose="to open it")
+
+
+def sole(path: Path, timeout_s: float = 0.1) -> SoleLock:
+    return SoleLock(path, timeout_s, purpose="to have it")
+
+
+def test_many_share_and_one_has_it_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with shared(path) as one, shared(path) as other:
+        assert (one.held, other.held) == (True, True)
+        with pytest.raises(StoreLocked, match="to have it, but another session command"):
+            sole(path).__enter__()
+    assert not one.held
+    with sole(path), pytest.raises(StoreLocked, match="has it alone"):
+        shared(path).__enter__()
+    with sole(path):
+        pass
+    assert path.read_bytes() == b""
+
+
+def test_a_killed_one_that_shared_it_is_named_and_gives_it_back(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with worker.start("share_lock", path) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            named = rf"\(process {holder.pid}\)" if sys.platform == "linux" else "another"
+            with pytest.raises(StoreLocked, match=named):
+                sole(path).__enter__()
+        finally:
+            holder.kill()
+    with sole(path, 5):
+        pass
+
+
+def test_who_has_a_file_open_is_told_from_who_has_it_locked(tmp_path: Path) -> None:
+    if sys.platform != "linux":
+        pytest.skip("others do not tell")
+    path = tmp_path / "lock"
+    with worker.start("open_file", path) as holder:
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "open\n"
+            assert processes_with(path) == [holder.pid]
+            assert processes_with(path, locked=True) == []
+        finally:
+            holder.kill()
+    assert processes_with(path) == []
+    assert processes_with(tmp_path / "missing") == []
+
+
+def test_nowhere_to_share(tmp_path: Path, unprivileged: Path) -> None:
+    unprivileged.chmod(0o500)
+    with shared(unprivileged / "lock") as lock:
+        assert not lock.held
+    unprivileged.chmod(0o700)
+    with SharedLock(unprivileged / "lock", 0, purpose="to look", create=False) as lock:
+        assert not lock.held
+    assert not (unprivileged / "lock").exists()
+
+
+def test_one_that_may_only_be_read_can_be_shared(unprivileged: Path) -> None:
+    path = unprivileged / "lock"
+    path.touch(0o400)
+    unprivileged.chmod(0o500)
+    with shared(path) as lock:
+        assert lock.held
+        os.chmod(path, 0o600)  # noqa: PTH101
+        with pytest.raises(StoreLocked):
+            sole(path).__enter__()
+
+
+def test_a_folder_that_was_replaced_while_its_lock_was_waited_for(tmp_path: Path) -> None:
+    folder, aside, made = tmp_path / "profile", tmp_path / "aside", tmp_path / "made"
+    folder.mkdir()
+    made.mkdir()
+    with claim_store(folder, 0, purpose="to replace the profile"):
+        waiting = worker.start("share_store_of", folder)
+        if sys.platform == "linux":
+            wait_until(lambda: processes_with(folder / "store.lock") == [waiting.pid])
+        folder.rename(aside)
+        made.rename(folder)
+    with waiting:
+        assert waiting.stdout is not None
+        assert waiting.stdout.readline() == "held\n"
+        try:
+            claim_store(aside, 0, purpose="").__enter__()
+            with pytest.raises(StoreLocked):
+                claim_store(folder, 0, purpose="").__enter__()
+        finally:
+            waiting.kill()
+    folder.rename(tmp_path / "gone")
+    assert share_store(folder) is None

@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from session_cli.file_lock import FileLock
+from session_cli.file_lock import FileLock, SharedLock
 from session_cli.store.database import open_database, transaction
+from session_cli.store.sharing import share_store
 
 ROOT = Path(__file__).parents[3]
 KEY = bytes(range(32))
@@ -26,6 +27,25 @@ def hold_lock(path: Path, _argument: str) -> None:
     with FileLock(path, 10):
         print("held", flush=True)
         time.sleep(60)
+
+
+def share_lock(path: Path, _argument: str) -> None:
+    with SharedLock(path, 10, purpose=""):
+        print("held", flush=True)
+        time.sleep(60)
+
+
+def open_file(path: Path, _argument: str) -> None:
+    with path.open("wb"):
+        print("open", flush=True)
+        time.sleep(60)
+
+
+def share_store_of(path: Path, _argument: str) -> None:
+    lock = share_store(path)
+    assert lock is not None
+    print("held" if lock.held else "not held", flush=True)
+    time.sleep(60)
 
 
 def count_under_lock(path: Path, argument: str) -> None:
