@@ -25,7 +25,7 @@ app = PlainTyper(help="List people, and give them names of your own.", no_args_i
 def list_(ctx: typer.Context) -> None:
     """List the people you have written to or given a name: name, id, and the name they give themselves.
 
-    A mark tells who has not written to you, whom you have not written to ([request]), or neither.
+    Marks: [has not written], [request] for those you have not written to, [no messages yet] for neither.
     """
     context: App = ctx.obj
     painter = context.painter()

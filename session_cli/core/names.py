@@ -39,15 +39,13 @@ def check_nickname(text: str) -> str:
 
 
 def check_display_name(text: str) -> str:
-    """The name that others see, without spaces around it. Raises InvalidInput if the protocol, or a reader, can't."""
+    """The name that others see, without spaces around it. Raises InvalidInput for one that no client would show."""
     from ..protocol.content import MAX_NAME_BYTES
 
     name = _check(text)
     size = len(name.encode())
     if size > MAX_NAME_BYTES:
-        raise InvalidInput(
-            f"The name takes {size} bytes of UTF-8, and {MAX_NAME_BYTES} are allowed; choose a shorter one."
-        )
+        raise InvalidInput(f"The name takes {size} bytes, more than {MAX_NAME_BYTES}; choose a shorter one.")
     return name
 
 
@@ -57,5 +55,7 @@ def _check(text: str) -> str:
         raise InvalidInput("A name can't be empty.")
     harmful = next((char for char in name if is_harmful(char)), None)
     if harmful is not None:
-        raise InvalidInput(f"There is a control character in the name, U+{ord(harmful):04X}; leave it out.")
+        raise InvalidInput(
+            f"There is a control or direction character in the name, U+{ord(harmful):04X}; leave it out."
+        )
     return name

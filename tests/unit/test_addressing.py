@@ -110,14 +110,14 @@ def test_nicknames_that_cannot_be(name: str, client: Client) -> None:
     assert {contact.nickname for contact in client.contacts.all()} == {None}
 
 
-@pytest.mark.parametrize("name", ["deadbee", "Dead Beef", "meg", "👩‍👩‍👧", "a" * MAX_NICKNAME, "Ольга"])
+@pytest.mark.parametrize("name", ["deadbee", "Dead Beef", "meg", "👩‍👩‍👧", "x" * MAX_NICKNAME, "Ольга"])
 def test_nicknames_that_can_be(name: str, client: Client) -> None:
     client.contacts.rename(BOB, f" {name}\n")
     assert client.resolve(name) == BOB
     assert check_nickname(name) == name
 
 
-@pytest.mark.parametrize("name", [*REFUSED, "a" * 101, "é" * 51])
+@pytest.mark.parametrize("name", [*REFUSED, "x" * 101, "é" * 51])
 def test_names_for_others_to_see_that_cannot_be(name: str) -> None:
     with pytest.raises(InvalidInput):
         check_display_name(name)
