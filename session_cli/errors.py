@@ -6,7 +6,7 @@
     │   ├── InvalidAccountId           InvalidPhrase          InvalidNetworkDefinition
     │   ├── MessageTooLong             EmptyMessage           AttachmentTooLarge
     │   ├── UnreadableInput            InvalidUrl             InvalidConfig
-    │   └── BackupDamaged
+    │   └── BackupDamaged              AmbiguousName
     ├── ProtocolError                  bytes from somebody else break the protocol
     │   ├── DecryptionFailed           BadSignature           MalformedMessage
     │   ├── UnsupportedVersion         OnionError             RpcError
@@ -64,6 +64,12 @@ class InvalidAccountId(InvalidInput):
     """Not an account id: wrong length, wrong characters, wrong prefix or no point of the curve."""
 
     slug = "invalid_account_id"
+
+
+class AmbiguousName(InvalidInput):
+    """A name, or the beginning of an id, could mean several people. The text lists them."""
+
+    slug = "ambiguous_name"
 
 
 class InvalidPhrase(InvalidInput):

@@ -51,7 +51,9 @@ class KeyChoice(enum.StrEnum):
 _MAX_PHRASE_BYTES = 4096
 WORDS_A_LINE = 5
 
-NameOption = Annotated[str | None, typer.Option("--name", help="The name that others see.", metavar="NAME")]
+NameOption = Annotated[
+    str | None, typer.Option("--name", help="The name that others see, of at most 100 bytes.", metavar="NAME")
+]
 KeyOption = Annotated[
     KeyChoice | None, typer.Option("--key", help="Where the store's key is kept.", show_default=False)
 ]
@@ -225,7 +227,7 @@ def _create(app: App, identity: Identity, name: str | None, key: KeyChoice | Non
     method = key_method(app, key, key_command)
     return Client.create(
         app.profile_name,
-        name=app.text_argument(name) if name else None,
+        name=app.text_argument(name) if name is not None else None,
         identity=identity,
         network=app.network_name or "mainnet",
         key_method=method,

@@ -26,7 +26,7 @@ _HELP_WIDTH = 50
 
 
 def recipients(ctx: typer.Context, args: list[str], incomplete: str) -> Pairs:
-    """Whom `TO` can name: me, known names, beginnings of known ids."""
+    """Whom `TO` can name: me, names, beginnings of known ids."""
     from ..core.suggestions import suggest_recipients
 
     app = ctx.find_root().obj

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
-_KEPT_FORMAT = "\u200c\u200d"  # joiners that scripts and emoji need
+from ..core.names import JOINERS, is_harmful
+
 _EMOJI_MARK = "\ufe0f"
-_HARMFUL = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
 
 
 def harmless(text: str, *, multiline: bool = False) -> str:
@@ -22,7 +22,7 @@ def harmless(text: str, *, multiline: bool = False) -> str:
 def _shown(char: str, multiline: bool) -> str:
     if multiline and char in "\n\t":
         return char
-    if char in _KEPT_FORMAT or unicodedata.category(char) not in _HARMFUL:
+    if not is_harmful(char):
         return char
     code = ord(char)
     if code < 0x20:
@@ -38,7 +38,7 @@ def cell_width(text: str) -> int:
     for char in text:
         if char == _EMOJI_MARK:
             width += 1  # makes a wide picture of the character before it
-        elif char not in _KEPT_FORMAT and unicodedata.category(char) not in ("Mn", "Me"):
+        elif char not in JOINERS and unicodedata.category(char) not in ("Mn", "Me"):
             width += 2 if unicodedata.east_asian_width(char) in "WF" else 1
     return width
 
@@ -51,7 +51,7 @@ def fitted(text: str, columns: int) -> str:
     kept = text
     while kept and cell_width(kept) > columns - 1:
         kept = kept[:-1]
-    kept = kept.rstrip(_KEPT_FORMAT)
+    kept = kept.rstrip(JOINERS)
     return kept + "…" + " " * (columns - 1 - cell_width(kept))
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-from ..errors import InvalidAccountId, UsageError
+from ..errors import AmbiguousName, InvalidAccountId
 from ..protocol.account import AccountId, parse_account_id
+from ..store.records import PersonRow
+from .names import looks_like_id
 from .profile import Profile
 
-MIN_PREFIX = 8
 ID_DIGITS = 66
 SHOWN_DIGITS = 16
 
@@ -16,36 +15,50 @@ SHOWN_DIGITS = 16
 def resolve(profile: Profile, text: str) -> AccountId:
     """The account that `text` names: a whole id, the first 8 or more digits of a known one, `me`, or a name.
 
-    Names count only of people we have written to, and only where they can't be mistaken for an id. Raises
-    InvalidAccountId if nobody is meant, UsageError if several could be.
+    A name that we gave comes before all names that people give themselves; these count only of people we have written
+    to, and only where they can't be mistaken for an id. Raises InvalidAccountId if nobody is meant, AmbiguousName if
+    several could be.
     """
     wanted = text.strip()
     if wanted == "me":
         return profile.identity.account_id
     if not wanted:
         raise InvalidAccountId("Nobody is named; give an account id (66 hex digits beginning with 05).")
-    looks_like_id = len(wanted) >= MIN_PREFIX and re.fullmatch(r"[0-9a-fA-F]+", wanted) is not None
-    if looks_like_id and len(wanted) == ID_DIGITS:
-        return parse_account_id(wanted)
-    found = [
-        (address, name)
-        for address, name in profile.store.people.find(wanted)
-        if (address.startswith(wanted.lower()) if looks_like_id else name == wanted)
-    ]
+    if looks_like_id(wanted):
+        return parse_account_id(wanted if len(wanted) == ID_DIGITS else _completed(profile, wanted))
+    return parse_account_id(profile.store.people.by_nickname(wanted) or _by_own_name(profile, wanted))
+
+
+def _completed(profile: Profile, digits: str) -> str:
+    """The id of the only one whose id begins so; the digits themselves where there is none."""
+    found = profile.store.people.beginning(digits.lower())
+    if len(found) > 1:
+        raise AmbiguousName(f"{digits!r} could be any of these: {_listed(found)}. Use more of the id.")
+    return found[0].address if found else digits
+
+
+def _by_own_name(profile: Profile, name: str) -> str:
+    """The id of the only one of those we wrote to who calls himself so."""
+    called = profile.store.people.called(name)
+    found = [person for person in called if person.approved]
     if len(found) == 1:
-        return parse_account_id(found[0][0])
+        return found[0].address
     if found:
-        listed = ", ".join(f"{name or '(no name)'} {address[:SHOWN_DIGITS]}…" for address, name in found)
-        raise UsageError(f"{wanted!r} could be any of these: {listed}. Use more of the id.")
-    if looks_like_id:
-        return parse_account_id(wanted)
-    strangers = profile.store.people.strangers(wanted)
-    if strangers:
-        ids = " or ".join(address[:SHOWN_DIGITS] for address in strangers)
+        raise AmbiguousName(
+            f"{name!r} could be any of these: {_listed(found)}. Give the one you mean a name of your own: "
+            "session contact rename ID NICKNAME"
+        )
+    if called:
+        ids = " or ".join(person.address[:SHOWN_DIGITS] for person in called[:3])
         raise InvalidAccountId(
-            f"Somebody by the name of {wanted!r} has written to you, and was never answered. Anybody can take a name; "
+            f"Somebody by the name of {name!r} has written to you, and was never answered. Anybody can take a name; "
             f"if it is who you think, give the id: {ids}"
         )
     raise InvalidAccountId(
-        f"Nobody you have written to is known as {wanted!r}; give an account id (66 hex digits beginning with 05)."
+        f"Nobody you have named or written to is known as {name!r}; give an account id (66 hex digits beginning with "
+        "05)."
     )
+
+
+def _listed(people: list[PersonRow]) -> str:
+    return ", ".join(f"{person.shown_name or '(no name)'} {person.address[:SHOWN_DIGITS]}…" for person in people)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..store.records import AttachmentRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
+    from .contacts import Contacts
     from .history import History
     from .inbox import Batch, Inbox, Reading
     from .model import Event, Message
@@ -103,7 +104,8 @@ class Client:
     ) -> Client:
         """Make an account (or bring one back, with its `identity`) and its profile. Offline.
 
-        Raises ProfileExists, KeySourceFailed, StoreUnwritable, InvalidNetworkDefinition.
+        Raises ProfileExists, KeySourceFailed, StoreUnwritable, InvalidNetworkDefinition; InvalidInput for a name that
+        is empty, too long or holds control characters.
         """
         made = create_profile(
             key_sources(environ, profile, prompt),
@@ -293,9 +295,10 @@ class Client:
     # Sending.
 
     def resolve(self, to: str) -> AccountId:
-        """The account meant by an id, a prefix of a known one, a known name, or `me`.
+        """The account meant by an id, a prefix of a known one, a name, or `me`.
 
-        Raises InvalidAccountId if it is none of these, UsageError if several people fit.
+        A name is one that we gave (see `contacts`), or else that which somebody we wrote to gives himself. Raises
+        InvalidAccountId if it is none of these, AmbiguousName if several people fit.
         """
         from . import addressing
 
@@ -440,6 +443,13 @@ class Client:
         from .history import History
 
         return History(self._store, self.account_id, self._message, self.resolve)
+
+    @cached_property
+    def contacts(self) -> Contacts:
+        """The people we know, and the names that we give them."""
+        from .contacts import Contacts
+
+        return Contacts(self._profile)
 
     # Messages and their files.
 

@@ -17,6 +17,25 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    """A person: the name that we gave, and the one that they give themselves.
+
+    `approved`: we have written to them, or answered; `approved_me`: they have written to us.
+    """
+
+    id: str
+    nickname: str | None
+    profile_name: str | None
+    approved: bool
+    approved_me: bool
+
+    @property
+    def name(self) -> str | None:
+        """The name to show: ours if there is one."""
+        return self.nickname or self.profile_name
+
+
+@dataclass(frozen=True, slots=True)
 class Attachment:
     """A file that came or went with a message. `name` is what its sender called it, as sent: don't use it as a path."""
 

@@ -28,6 +28,7 @@ from ..store.key import (
 from ..store.locations import Locations, locate
 from ..store.sharing import share_store
 from ..store.store import DATABASE_NAME, Store
+from .names import check_display_name
 
 if TYPE_CHECKING:
     from ..file_lock import SharedLock
@@ -91,14 +92,15 @@ def create_profile(
 ) -> Profile:
     """Make a profile for an account; offline, and either whole or not at all.
 
-    Raises ProfileExists, KeySourceFailed, StoreUnwritable, UsageError.
+    Raises ProfileExists, KeySourceFailed, StoreUnwritable, UsageError; InvalidInput for a name that can't be.
     """
+    name = check_display_name(display_name) if display_name is not None else None
     folder = sources.locations.profile_dir(sources.profile)
     settle_profile(folder)
     _check_absent(sources.profile, folder)
     make_private_folder(folder.parent)
     with signals.deferred():
-        key = _build(folder, sources, identity, network, method=method, command=command, display_name=display_name)
+        key = _build(folder, sources, identity, network, method=method, command=command, display_name=name)
     return Profile(sources.profile, folder, sources.locations, identity, Store.open(folder, key))
 
 
@@ -122,10 +124,8 @@ def _build(
             store.settings.set("seed", identity.seed)
             store.settings.set("network_id", network.definition.id)
             store.settings.set("network_reference", network.reference)
-            if display_name:
-                from ..protocol.content import truncate_name
-
-                store.settings.set("display_name", truncate_name(display_name))
+            if display_name is not None:
+                store.settings.set("display_name", display_name)
 
         Store.create(building, key, fill).close()
         try:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from ..protocol.account import Identity
 from ..store.key import KeyMethod, describe_key, open_key
-from ..store.records import MessageRow
+from ..store.records import MessageRow, PersonRow
 from ..store.store import Store
-from .addressing import ID_DIGITS, MIN_PREFIX
+from .addressing import ID_DIGITS
+from .names import looks_like_id
 from .profile import key_sources
 
 MESSAGES = 20
@@ -55,29 +56,28 @@ def suggest_recipients(typed: str, profile: str, environ: Mapping[str, str] = os
     """
     by_id = typed[:1].isdigit()
     found = [] if by_id else [Suggestion("me", "note to self")]
-    people: list[tuple[str, str | None, bool]] = []
+    people: list[PersonRow] = []
     with suppress(Exception), _peek(environ, profile) as store:
         if store is not None:
             own = Identity.from_seed(store.settings.get("seed")).account_id
-            people = [person for person in store.people.known() if person[0] != own]
-    names = Counter(name for _, name, approved in people if approved)
-    addresses = [address for address, _, _ in people]
-    for address, name, approved in people:
-        named = approved and name is not None and names[name] == 1 and _can_be_typed(name)
-        if name is not None and named and not by_id:
-            found.append(Suggestion(name, f"{address[:_PREFIX]}…"))
-        elif not named or by_id:
-            found.append(Suggestion(_shortened(address, typed, addresses), name or ""))
+            people = [person for person in store.people.known() if person.address != own]
+    # A name of our own hides those that others give themselves.
+    own_names = Counter(person.name for person in people if person.approved)
+    own_names.update({person.nickname: 2 for person in people})
+    addresses = [person.address for person in people]
+    for person in people:
+        unique = person.nickname or (person.name if person.approved and own_names[person.name] == 1 else None)
+        if unique is not None and _can_be_typed(unique) and not by_id:
+            found.append(Suggestion(unique, f"{person.address[:_PREFIX]}…"))
+        else:
+            found.append(Suggestion(_shortened(person.address, typed, addresses), person.shown_name or ""))
     return [suggestion for suggestion in found if suggestion.value.startswith(typed)]
 
 
 def _can_be_typed(name: str) -> bool:
     """Whether a name can stand on a command line, and means its owner there."""
-    return name.isprintable() and name == name.strip() and not name.startswith("-") and not _looks_like_id(name)
-
-
-def _looks_like_id(name: str) -> bool:
-    return name == "me" or (len(name) >= MIN_PREFIX and all(char in "0123456789abcdefABCDEF" for char in name))
+    typable = name.isprintable() and name == name.strip() and not name.startswith("-")
+    return typable and name != "me" and not looks_like_id(name)
 
 
 def _shortened(address: str, typed: str, addresses: list[str]) -> str:

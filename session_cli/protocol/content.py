@@ -46,7 +46,7 @@ EXPIRATION_TIMER_UPDATE = 2
 VOICE_MESSAGE = 1
 MAX_TIME_MS = 253_402_300_799_999
 """The end of the year 9999, and of what RFC 3339 can say. No message is from later."""
-_MAX_NAME_BYTES = 100
+MAX_NAME_BYTES = 100
 _ID = re.compile(r"(?:0[0357]|15|25)[0-9a-f]{64}\Z")
 
 
@@ -280,7 +280,7 @@ def _believable(seconds: int) -> int:
 
 def truncate_name(name: str) -> str:
     """A display name cut to 100 bytes of UTF-8, at a code point's boundary."""
-    return name.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")
+    return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
 
 def _read_receipt(content: pb.Content) -> Payload:

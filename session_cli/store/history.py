@@ -160,7 +160,7 @@ class History:
         rows = fetch_all(
             self._connection,
             """
-            SELECT c.id, c.address, p.name, coalesce(p.approved, 0),
+            SELECT c.id, c.address, coalesce(p.nickname, p.name), coalesce(p.approved, 0),
                    (SELECT m.id FROM messages m WHERE m.conversation_id = c.id
                     ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1)
             FROM conversations c LEFT JOIN people p ON p.address = c.address

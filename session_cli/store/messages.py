@@ -8,15 +8,16 @@ from typing import Any
 import apsw
 
 from .queries import fetch_all, fetch_one
-from .records import AttachmentRow, MessageRow, NewMessage
+from .records import AttachmentRow, MessageRow, NewMessage, PersonRow
 
 STATUSES = ("received", "sent", "failed", "pending", "queued")
 EXPIRE_MODES = ("off", "after_send", "after_read")
 """What the numbers in the table mean."""
 _ATTACHMENT = "message_id, url, key, digest, size, content_type, name, voice, width, height, caption, saved, id"
 _MESSAGE = """
-    SELECT m.id, c.address, correspondent.name, m.outgoing, s.address, s.name, m.sent_ms, m.body,
-           m.status, q.author, q.sent_ms, coalesce(x.mode, 0), coalesce(x.seconds, 0), m.request,
+    SELECT m.id, c.address, coalesce(correspondent.nickname, correspondent.name), m.outgoing,
+           s.address, coalesce(s.nickname, s.name), m.sent_ms, m.body, m.status,
+           q.author, q.sent_ms, coalesce(x.mode, 0), coalesce(x.seconds, 0), m.request,
            (SELECT h.hash FROM seen_hashes h WHERE h.message_id = m.id LIMIT 1)
     FROM messages m
     JOIN conversations c ON c.id = m.conversation_id
@@ -260,47 +261,47 @@ class People:
         row = fetch_one(self._connection, "SELECT approved FROM people WHERE address = ?", (address,))
         return bool(row and row[0])
 
-    def known(self) -> list[tuple[str, str | None, bool]]:
-        """Everybody who is known or has a conversation: address, name, whether we wrote to them. By name, then id."""
-        return [
-            (address, name, bool(approved))
-            for address, name, approved in fetch_all(
-                self._connection,
-                """
-                SELECT address, name, approved FROM (
-                    SELECT address, name, approved FROM people
-                    UNION ALL
-                    SELECT address, NULL, 0 FROM conversations WHERE address NOT IN (SELECT address FROM people)
-                )
-                ORDER BY name IS NULL, name, address
-                """,
-            )
-        ]
-
-    def strangers(self, name: str) -> list[str]:
-        """The addresses of people who call themselves so, and whom we never wrote to."""
-        rows = fetch_all(
-            self._connection, "SELECT address FROM people WHERE name = ? AND NOT approved ORDER BY id LIMIT 3", (name,)
+    def set_nickname(self, address: str, nickname: str | None) -> None:
+        """Give a person a name of our own, which nobody else may have, or take it away."""
+        self._connection.execute(
+            """
+            INSERT INTO people (address, nickname) VALUES (?, ?)
+            ON CONFLICT (address) DO UPDATE SET nickname = excluded.nickname
+            """,
+            (address, nickname),
         )
-        return [row[0] for row in rows]
 
-    def find(self, text: str) -> list[tuple[str, str | None]]:
-        """Addresses (with names) that begin with `text`, and those of people we wrote to whose name is `text`.
+    def by_nickname(self, nickname: str) -> str | None:
+        """The address of the person whom we call so."""
+        row = fetch_one(self._connection, "SELECT address FROM people WHERE nickname = ?", (nickname,))
+        return row[0] if row else None
 
-        A name is what somebody calls himself. Whom we never wrote to could have chosen it to be mistaken for another.
-        """
-        return [
-            (address, name)
-            for address, name in fetch_all(
-                self._connection,
-                """
-                SELECT address, name FROM people
-                WHERE (name = ?1 AND approved) OR substr(address, 1, length(?2)) = ?2
-                UNION
-                SELECT c.address, p.name FROM conversations c LEFT JOIN people p ON p.address = c.address
-                WHERE substr(c.address, 1, length(?2)) = ?2
-                ORDER BY 2, 1
-                """,
-                (text, text.lower()),
+    def known(self) -> list[PersonRow]:
+        """Everybody who is known or has a conversation, by the name to be shown, then by address."""
+        return self._find("true", ())
+
+    def called(self, name: str) -> list[PersonRow]:
+        """People who call themselves so, whether we wrote to them or not."""
+        return self._find("name = ?", (name,))
+
+    def beginning(self, digits: str) -> list[PersonRow]:
+        """People whose addresses begin with these digits, in lower case."""
+        return self._find("substr(address, 1, length(?1)) = ?1", (digits,))
+
+    def _find(self, condition: str, parameters: tuple[Any, ...]) -> list[PersonRow]:
+        rows = fetch_all(
+            self._connection,
+            f"""
+            SELECT address, name, nickname, approved, approved_me FROM (
+                SELECT address, name, nickname, approved, approved_me FROM people
+                UNION ALL
+                SELECT address, NULL, NULL, 0, 0 FROM conversations WHERE address NOT IN (SELECT address FROM people)
             )
+            WHERE {condition} ORDER BY coalesce(nickname, name) IS NULL, coalesce(nickname, name), address
+            """,  # noqa: S608 - one of three constants
+            parameters,
+        )
+        return [
+            PersonRow(address, name, nickname, bool(approved), bool(approved_me))
+            for address, name, nickname, approved, approved_me in rows
         ]

@@ -24,6 +24,26 @@ class AttachmentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonRow:
+    """Somebody who is known.
+
+    `name` is what they call themselves, `nickname` what we call them; `approved`: we wrote to them; `approved_me`: they
+    wrote to us.
+    """
+
+    address: str
+    name: str | None
+    nickname: str | None
+    approved: bool
+    approved_me: bool
+
+    @property
+    def shown_name(self) -> str | None:
+        """The name to show: ours if there is one."""
+        return self.nickname or self.name
+
+
+@dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message on its way into the store. Times are ms of network time."""
 

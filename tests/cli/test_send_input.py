@@ -84,9 +84,14 @@ def test_a_name_that_two_people_have(person: People, tmp_path: Path) -> None:
         alice.run("send", bob.id, "hi")
         bob.run("send", alice.id, "hi")
     alice.receive()
-    message = check_json_refusal(alice.try_run("send", "--json", "Bob", "hi"), 2, "usage")["message"]
+    message = check_json_refusal(alice.try_run("send", "--json", "Bob", "hi"), 65, "ambiguous_name")["message"]
     for bob in bobs:
         assert bob.id[:12] in message
+    assert "session contact rename" in message
+    alice.run("contact", "rename", bobs[1].id, "Bob")
+    alice.run("send", "Bob", "you")
+    assert [message["body"] for message in bobs[1].receive()] == ["hi", "you"]
+    assert [message["body"] for message in bobs[0].receive()] == ["hi"]
 
 
 EMPTY = {

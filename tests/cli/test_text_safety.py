@@ -63,7 +63,7 @@ def test_names_in_errors_are_harmless_too(person: People, shared_net: Devnet) ->
         bob.run("send", stranger.id, "hi")
     bob.receive()
     refused = bob.try_run("send", name, "hi")
-    assert refused.code == 2
+    assert refused.code == 65
     assert refused.stderr.count("\n") == 1
     assert not DANGEROUS.search(refused.stderr), refused.stderr
 

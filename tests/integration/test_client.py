@@ -12,6 +12,7 @@ import pytest
 from session_cli import Client
 from session_cli.devnet.network import Devnet
 from session_cli.errors import (
+    AmbiguousName,
     CannotCreate,
     EmptyMessage,
     InvalidAccountId,
@@ -20,7 +21,6 @@ from session_cli.errors import (
     NetworkError,
     NotConfigured,
     ProfileExists,
-    UsageError,
     WrongNetwork,
 )
 from session_cli.protocol import content as contents
@@ -135,7 +135,7 @@ def test_ambiguous_names_list_who_could_be_meant(make: Maker, shared_net: Devnet
         _put(shared_net, alice, sam, VisibleMessage("x", profile=payloads.Profile("Sam")))
         alice.send(sam.account_id, "Which Sam are you?")
     alice.poll()
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(AmbiguousName) as caught:
         alice.resolve("Sam")
     for seed in (b"\x11" * 16, b"\x12" * 16):
         assert Identity.from_seed(seed).account_id[:12] in caught.value.message

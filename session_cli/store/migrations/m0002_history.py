@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 VERSION = 2
 
 _TABLES = """
+-- name: what they call themselves. nickname: what we call them.
 CREATE TABLE new_people (
     id INTEGER PRIMARY KEY,
     address TEXT NOT NULL UNIQUE,
     name TEXT,
+    nickname TEXT UNIQUE,
     profile_updated_s INTEGER NOT NULL DEFAULT 0,
     approved INTEGER NOT NULL DEFAULT 0,
     approved_me INTEGER NOT NULL DEFAULT 0
