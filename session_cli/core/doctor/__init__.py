@@ -55,7 +55,7 @@ def _leave_out(subject: Subject) -> Iterator[Finding]:
     """Why nobody is asked: without its proxy, for one, this machine would show its own address."""
     yield warning(
         f"Nobody was asked: what the configuration file says of {', '.join(subject.unknown_settings)} can't be told, "
-        "and others might see this machine's address who shall not.",
+        "and a guess could show this machine's address.",
         "Correct the file first, or give each of these as an option.",
     )
 

@@ -24,6 +24,7 @@ from session_cli.errors import (
 from session_cli.store import migrations
 from session_cli.store.database import APPLICATION_ID, migrate, open_database, transaction, translate_errors
 
+from . import worker
 from .worker import KEY
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="file modes and timers are POSIX's")
@@ -233,6 +234,19 @@ class TestModes:
 
 
 class TestTransactions:
+    @pytest.mark.skipif(sys.platform != "linux", reason="others do not tell who has a file open")
+    def test_who_keeps_it_busy_is_named(self, path: Path, connection: apsw.Connection) -> None:
+        with worker.start("hold_database", path) as holder:
+            try:
+                assert holder.stdout is not None
+                assert holder.stdout.readline() == "held\n"
+                other = open_database(path, KEY, create=False, busy_timeout_s=0)
+                with pytest.raises(StoreLocked, match=rf"\(process {holder.pid}\)"), transaction(other):
+                    pytest.fail("it was free")
+                other.close()
+            finally:
+                holder.kill()
+
     def test_all_is_kept(self, connection: apsw.Connection) -> None:
         with transaction(connection):
             connection.execute("INSERT INTO numbers VALUES (1), (2)")

@@ -58,6 +58,13 @@ def count_under_lock(path: Path, argument: str) -> None:
             number.write_text(str(value + 1))
 
 
+def hold_database(path: Path, _argument: str) -> None:
+    connection = open_database(path, KEY, create=False)
+    with transaction(connection):
+        print("held", flush=True)
+        time.sleep(60)
+
+
 def insert(path: Path, argument: str) -> None:
     """One transaction a row, in a database opened anew for each tenth."""
     rows = int(argument)
