@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,10 @@ class PoolCache:
             state = self.load_state()
             for change in changes:
                 change(state)
+            # Under the lock nobody else writes it: what lies there was left by a process that was killed.
+            for leftover in self._folder.glob(f".{self._state_file.name}.*.new"):
+                with suppress(OSError):
+                    leftover.unlink()
             self._write(self._state_file, _state_document(state))
         return state
 

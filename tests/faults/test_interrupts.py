@@ -18,7 +18,7 @@ from session_cli import Client
 from session_cli.devnet.network import Devnet
 from tests.support.contract import json_object
 from tests.support.devnet import SESSION, Person
-from tests.support.outcomes import assert_absent, bodies, objects, temporary_files
+from tests.support.outcomes import assert_absent, bodies, left_for_good, objects
 from tests.support.strangers import Stranger
 
 People = Callable[[str], Person]
@@ -69,7 +69,7 @@ def test_sending(number: signal.Signals, person: People, tmp_path: Path) -> None
     assert max(arrived.values()) == 1
     assert {*confirmed, "last"} <= set(arrived)
     assert list(scratch.iterdir()) == []
-    assert temporary_files(alice.home) == []
+    assert left_for_good(alice.home) == []
     assert_absent(alice.home, b"secret text")
 
 
@@ -98,7 +98,7 @@ def test_receiving(number: signal.Signals, person: People, shared_net: Devnet, t
     second.run("restore", stdin=bob.run("phrase", "--yes").stdout)
     assert Counter(bodies(second.receive())) == Counter(dict.fromkeys(shown, 1)), "the swarm's view"
     assert list(scratch.iterdir()) == []
-    assert temporary_files(bob.home) == []
+    assert left_for_good(bob.home) == []
     assert_absent(bob.home, b"secret text", b"before ")
 
 
@@ -119,7 +119,7 @@ def test_sending_a_file(number: signal.Signals, person: People, tmp_path: Path) 
     assert {"undisturbed", "last"} <= set(bodies(messages))
     assert all(len(message["attachments"]) == 1 for message in messages)
     assert list(scratch.iterdir()) == []
-    assert temporary_files(alice.home) == []
+    assert left_for_good(alice.home) == []
     assert_absent(alice.home, marker, b"secret contents")
 
 
@@ -142,7 +142,7 @@ def test_saving_a_file(number: signal.Signals, person: People, tmp_path: Path) -
     for path in folder.iterdir():
         assert path.read_bytes() == data, f"{path.name} is not whole"
     assert list(scratch.iterdir()) == []
-    assert temporary_files(alice.home) == []
+    assert left_for_good(alice.home) == []
     assert_absent(alice.home, data[:32], b"secret contents")
 
 

@@ -20,7 +20,7 @@ import pytest
 from session_cli.devnet.network import Devnet
 from tests.support.devnet import Person
 from tests.support.forks import Forks
-from tests.support.outcomes import bodies, temporary_files
+from tests.support.outcomes import bodies, left_for_good
 from tests.support.stores import check_store, open_store
 from tests.support.strangers import Stranger
 
@@ -79,7 +79,7 @@ def check_afterwards(person: Person) -> None:
     finally:
         connection.close()
     # What was learnt about the network is written anew by every run, and a file on its way there is worth nothing.
-    assert [path for path in temporary_files(person.home) if path.parent != person.home / "cache"] == []
+    assert left_for_good(person.home) == []
 
 
 def kill_receivers(

@@ -92,6 +92,11 @@ def temporary_files(folder: Path) -> list[Path]:
     return [path for path in files_below(folder) if path.name.endswith(marks) or "spool" in path.parent.parts]
 
 
+def left_for_good(home: Path) -> list[Path]:
+    """The same, but for what lies in the cache of a killed process until it is next written."""
+    return [path for path in temporary_files(home) if path.parent != home / "cache"]
+
+
 def assert_absent(folder: Path, *secrets: bytes) -> None:
     """None of the secrets is in any file below the folder, nor in a file's name."""
     for path in files_below(folder):
