@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from session_cli.cli.schema import json_schema
-from tests.support.devnet import Done, Person
+from tests.support.devnet import SESSION, Done, Person
 from tests.support.histories import (
     account_id,
     answering,
@@ -22,6 +22,7 @@ from tests.support.histories import (
     open_store,
     with_files,
 )
+from tests.support.memory import peak_kb
 from tests.support.outcomes import bodies, check_json_refusal, check_refusal, objects
 
 ALICE, BOB, EVE = map(account_id, (1, 2, 3))
@@ -287,12 +288,7 @@ def test_memory_does_not_grow_with_the_history(tmp_path: Path) -> None:
         if not person.home.exists():
             person.init()
             fill(person, (message_from(ALICE, number, "word " * 400) for number in range(1, count)))
-        with Path(os.devnull).open("wb") as nowhere:
-            process = person.start(*arguments, stdout=nowhere)
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        assert process.returncode == 0
-        return int(usage.ru_maxrss)
+        return peak_kb([*SESSION, *arguments], person.environment)
 
     for arguments in (("log", "--limit", "0"), ("export", "--format", "html"), ("search", "*ord*")):
         few, many = peak(600, *arguments), peak(12_000, *arguments)

@@ -16,6 +16,7 @@ import pytest
 
 from session_cli.devnet.network import Devnet
 from tests.support.devnet import SESSION, Person
+from tests.support.memory import peak_kb
 from tests.support.outcomes import bodies, check_json_refusal, check_message, check_refusal, run_with
 from tests.support.strangers import Stranger
 from tests.support.waiting import wait_until
@@ -147,19 +148,7 @@ def test_a_flood(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
     """What the hook prints passes by us."""
     stranger.say(bob.id, "one")
     hook = "head -c 100000000 /dev/zero"
-    measured = [sys.executable, "-c", MEASURE, *SESSION, "recv", "--exec", hook]
-    done = subprocess.run(measured, env=bob.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
-    assert int(done.stderr) < 150_000
-
-
-MEASURE = """
-import os, resource, subprocess, sys
-process = subprocess.Popen(sys.argv[1:])
-_, status, usage = os.wait4(process.pid, 0)
-print(usage.ru_maxrss, file=sys.stderr)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-"""Runs a program, and says how much memory (kB) it took."""
+    assert peak_kb([*SESSION, "recv", "--exec", hook], bob.environment) < 150_000
 
 
 @pytest.mark.parametrize(
