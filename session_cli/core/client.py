@@ -290,7 +290,7 @@ class Client:
     def _outgoing(self) -> Outgoing:
         from .outgoing import Outgoing
 
-        return Outgoing(self._sender, self._attachments, self._timeout)
+        return Outgoing(self._sender, lambda: self._attachments, self._timeout)
 
     # Sending.
 

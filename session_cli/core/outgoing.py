@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, NetworkError, ServiceRefused, StoreLocked
 from ..network.clock import Deadline
 from ..protocol.account import AccountId
 from ..protocol.content import MAX_ATTACHMENTS
 from ..store.records import AttachmentRow, MessageRow
-from .attachments import Attachments, OutgoingFile, ProgressReport, open_file
 from .sending import Sender, check_body
+
+if TYPE_CHECKING:
+    from .attachments import Attachments, OutgoingFile, ProgressReport
 
 OUTBOX_S = 20.0
 """How long another command takes at the most for what waits in the outbox."""
@@ -20,9 +23,9 @@ OUTBOX_REST_S = 10.0
 
 
 class Outgoing:
-    """What one client sends; `timeout` as `Client` has it."""
+    """What one client sends; `timeout` as `Client` has it. `attachments` is called for messages with files only."""
 
-    def __init__(self, sender: Sender, attachments: Attachments, timeout: float | None) -> None:
+    def __init__(self, sender: Sender, attachments: Callable[[], Attachments], timeout: float | None) -> None:
         self._sender = sender
         self._attachments = attachments
         self._timeout = timeout
@@ -45,7 +48,7 @@ class Outgoing:
         deadline = Deadline(self._timeout)
         for file in opened:
             with file.source:
-                uploaded.append(self._attachments.upload(file, deadline, progress))
+                uploaded.append(self._attachments().upload(file, deadline, progress))
         # What is to be queued must not overtake what another process is sending from there.
         hold = not self.flush_in_passing(deadline, patience_s=OUTBOX_S if queue else 0) and queue
         for recipient in recipients:
@@ -63,11 +66,15 @@ class Outgoing:
             self._sender.resend_own_copies(deadline)
 
     def _open(self, files: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
+        if not files:
+            return []
+        from .attachments import OutgoingFile, open_file
+
         if len(files) > MAX_ATTACHMENTS:
             raise InvalidInput(f"A message holds up to {MAX_ATTACHMENTS} files, not {len(files)}.")
         opened = [file if isinstance(file, OutgoingFile) else open_file(file) for file in files]
         for file in opened:
-            self._attachments.check_size(file)
+            self._attachments().check_size(file)
         return opened
 
     def flush_in_passing(self, deadline: Deadline, *, patience_s: float = 0) -> bool:

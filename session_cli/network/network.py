@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from .clock import Deadline, NetworkClock
 from .definition import NetworkDefinition
-from .file_server import FileServerClient
 from .node_list import NodeListSource
 from .onion import OnionClient
 from .pool import NodePool
 from .swarm import SwarmClient
-from .transfers import Transfers
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from .file_server import FileServerClient
 
 
 class Network:
@@ -41,7 +44,14 @@ class Network:
         )
         self.list = NodeListSource(self.pool, self._transport, self.onion)
         self.swarm = SwarmClient(self.onion, self.list.refresh)
-        self.files = FileServerClient(Transfers(self.onion, self._transport), definition.file_server)
+
+    @cached_property
+    def files(self) -> FileServerClient:
+        """The file server; loaded when it is used, since most commands move no files."""
+        from .file_server import FileServerClient
+        from .transfers import Transfers
+
+        return FileServerClient(Transfers(self.onion, self._transport), self.definition.file_server)
 
     def prepare(self, deadline: Deadline) -> None:
         """Have a list of nodes and guards, once and for all threads. Raises NetworkError."""
