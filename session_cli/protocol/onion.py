@@ -24,6 +24,7 @@ from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 
 from ..errors import OnionError
+from . import aes_gcm
 
 MAX_HOP_NUMBER = 15
 """A layer with a higher `hop_no` is refused by the storage servers."""
@@ -90,9 +91,7 @@ class LayerKey:
         """nonce ‖ ciphertext ‖ tag. The nonce is random unless a test gives it."""
         nonce = os.urandom(self.enc_type.nonce_bytes) if nonce is None else nonce
         if self.enc_type is EncType.AES_GCM:
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-            return nonce + AESGCM(self.key).encrypt(nonce, plaintext, None)
+            return nonce + aes_gcm.seal(self.key, nonce, plaintext)
         return nonce + bytes(sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(bytes(plaintext), None, nonce, self.key))
 
     def open(self, blob: bytes | memoryview) -> bytes:
@@ -102,12 +101,9 @@ class LayerKey:
             raise OnionError("An onion layer is too short to hold anything.")
         nonce, ciphertext = bytes(blob[:size]), blob[size:]
         if self.enc_type is EncType.AES_GCM:
-            from cryptography.exceptions import InvalidTag
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
             try:
-                return AESGCM(self.key).decrypt(nonce, ciphertext, None)
-            except InvalidTag:
+                return aes_gcm.open_sealed(self.key, nonce, ciphertext)
+            except aes_gcm.Forged:
                 raise OnionError("An onion layer does not decrypt.") from None
         try:
             return bytes(sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(bytes(ciphertext), None, nonce, self.key))
