@@ -12,7 +12,6 @@ from nacl.exceptions import CryptoError
 
 NONCE_BYTES = 12
 KEY_BYTES = 32
-TAG_BYTES = 16
 
 
 class Forged(Exception):
