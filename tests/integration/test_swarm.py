@@ -254,7 +254,8 @@ def test_the_clock_is_learnt_in_passing(private_net: Devnet, tmp_path: Path) -> 
     with network_of(private_net, tmp_path) as network:
         network.clock._local_ms = lambda: time.time_ns() // 1_000_000 - 30_000
         for _ in range(30):
-            network.swarm.retrieve(ME, INBOX, Deadline(20))
+            # Of many swarms: one alone, with our guards among its members, may be too few to be believed.
+            network.swarm.retrieve(Identity.generate(), INBOX, Deadline(20))
             if network.clock.offset_ms:
                 break
         assert abs(network.clock.offset_ms - 30_000) < 3_000
