@@ -20,6 +20,7 @@ from .typer_app import message_id, single_command
 
 if TYPE_CHECKING:
     from ..core.client import Client
+    from ..core.model import Message
 
 _EXCERPT = 60
 
@@ -144,9 +145,13 @@ class _Sending:
         self._all: list[str] = list(dict.fromkeys(client.resolve(name) for name in recipients))
         self._left = self._all
         self._problem: SessionError | None = None
+        self._waits = False
 
-    def send(self, body: str, *, attachments: Sequence[Path] = (), quote: int | None = None) -> None:
-        """Send one message. Raises what kept the last of the recipients from getting it."""
+    def send(self, body: str, *, attachments: Sequence[Path] = (), quote: int | None = None, part: str = "") -> None:
+        """Send one message, which may be a `part` (as it is called in errors) of a longer one.
+
+        With one recipient, raises what kept him from getting it; of several, each failure is reported.
+        """
         sent = self._client.send_to_all(
             self._left, body, attachments=attachments, quote=quote, queue=self._queue, progress=self._app.progress()
         )
@@ -154,13 +159,12 @@ class _Sending:
         for recipient, outcome in zip(self._left, sent, strict=True):
             if not isinstance(outcome, SessionError):
                 reached.append(recipient)
-                if outcome.status == "queued":
-                    self._app.note("session: Not sent yet: it waits in the outbox until the next send or recv.")
+                self._note_waiting(outcome)
                 self._app.emit_json(message_json(outcome)) if self._app.json else self._app.emit(str(outcome.id))
                 continue
             self._problem = outcome
             if len(self._all) > 1:
-                text = f"Not sent to {recipient}: {outcome.message}"
+                text = f"Not sent to {recipient}{part}: {outcome.message}"
                 self._app.report(outcome, text, recipient={"id": recipient})
         self._left = reached
         if self._problem is not None and len(self._all) == 1:
@@ -168,14 +172,19 @@ class _Sending:
 
     def send_parts(self, parts: Sequence[str], *, attachments: Sequence[Path], quote: int | None) -> None:
         """Send a text in its parts; files and quote go with the first."""
-        for number, part in enumerate(parts):
+        self.send(parts[0], attachments=attachments, quote=quote, part=", no part of it" if len(parts) > 1 else "")
+        for number, part in enumerate(parts[1:], 2):
             try:
-                self.send(part, attachments=attachments if not number else (), quote=quote if not number else None)
-            finally:
-                if self._problem is not None and number:
-                    self._app.say(f"session: Only the first {number} of the {len(parts)} parts have reached everybody.")
-            if not self._left:
-                return
+                self.send(part, part=f", from part {number} of {len(parts)} on")
+            except SessionError:
+                self._app.say(f"session: Of the {len(parts)} parts only the first {number - 1} went out.")
+                raise
+
+    def _note_waiting(self, message: Message) -> None:
+        """Say once that it is not sent yet."""
+        if message.status == "queued" and not self._waits:
+            self._waits = True
+            self._app.note("session: Not sent yet: it waits in the outbox until the next send or recv.")
 
     @property
     def is_over(self) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from session_cli.devnet.faults import Drop
+from session_cli.devnet.faults import Drop, InnerStatus
 from session_cli.devnet.network import Devnet
 from tests.support.devnet import Person
 from tests.support.outcomes import bodies, check_refusal
@@ -38,6 +38,14 @@ def others(who: Person, folder: Path) -> Iterator[Person]:
 def swarm(net: Devnet, who: Person) -> int:
     """The number of somebody's swarm."""
     return net.directory.swarm_of(who.id)[0]
+
+
+@pytest.fixture
+def crowd(couple: tuple[Person, Person], private_net: Devnet, tmp_path: Path) -> tuple[Person, Person, Person]:
+    """Alice, Bob, and Carol, whose swarm is neither's."""
+    alice, bob = couple
+    taken = {swarm(private_net, alice), swarm(private_net, bob)}
+    return alice, bob, next(carol for carol in others(alice, tmp_path) if swarm(private_net, carol) not in taken)
 
 
 # Several recipients.
@@ -68,10 +76,8 @@ def test_nobody_gets_anything_if_one_is_unknown(person: People) -> None:
     assert bob.receive() == []
 
 
-def test_a_partial_success_is_1(couple: tuple[Person, Person], private_net: Devnet, tmp_path: Path) -> None:
-    alice, bob = couple
-    taken = {swarm(private_net, alice), swarm(private_net, bob)}
-    carol = next(carol for carol in others(alice, tmp_path) if swarm(private_net, carol) not in taken)
+def test_a_partial_success_is_1(crowd: tuple[Person, Person, Person], private_net: Devnet) -> None:
+    alice, bob, carol = crowd
     private_net.chaos.kill(swarm=carol.id)
     done = alice.try_run("send", "--json", "--timeout", "20", carol.id, "--to", bob.id, "hello")
     assert done.code == 1
@@ -249,3 +255,68 @@ def test_files_are_not_queued(couple: tuple[Person, Person], private_net: Devnet
     done = alice.try_run("send", "--queue", "--timeout", "2", bob.id, "--attach", str(tmp_path / "a.txt"))
     assert done.code == 75
     assert alice.run("outbox", "list").stdout == b""
+
+
+def test_what_is_refused_for_good_waits_no_longer_and_is_said(
+    couple: tuple[Person, Person], private_net: Devnet
+) -> None:
+    alice, bob = couple
+    private_net.chaos.kill()
+    for text in ("one", "two"):
+        alice.run("send", "-q", "--queue", "--timeout", "2", bob.id, text)
+    private_net.chaos.clear()
+    private_net.chaos.inject(InnerStatus(403), methods=["store"])
+    done = alice.try_run("outbox", "flush", "--json", "--quiet")
+    assert done.code == 1
+    assert [(item["body"], item["status"]) for item in done.objects] == [("one", "failed"), ("two", "failed")]
+    assert done.stderr.count("refused for good") == 2, "even where one wants to hear of errors only"
+    private_net.chaos.clear()
+    assert alice.run("outbox", "list").stdout == b""
+    assert bob.receive() == []
+
+
+def test_waiting_is_said_once(couple: tuple[Person, Person], private_net: Devnet) -> None:
+    alice, bob = couple
+    private_net.chaos.kill()
+    done = alice.run("send", "--queue", "--timeout", "2", "--lines", bob.id, stdin=b"one\ntwo\nthree\n")
+    assert len(done.lines) == 3
+    assert done.stderr == "session: Not sent yet: it waits in the outbox until the next send or recv.\n"
+
+
+# Who missed one gets none behind it.
+
+
+def test_a_text_in_parts_goes_on_to_those_who_got_the_first(
+    crowd: tuple[Person, Person, Person], private_net: Devnet
+) -> None:
+    alice, bob, carol = crowd
+    private_net.chaos.inject(InnerStatus(403), methods=["store"], swarm=carol.id)
+    text = "\n\n".join(letter * 1500 for letter in "abc")
+    done = alice.try_run("send", "--json", "--split", bob.id, "--to", carol.id, "-", stdin=text.encode())
+    assert done.code == 1
+    first, error, *rest = done.objects
+    assert (error["type"], error["recipient"], error["error"]) == ("error", {"id": carol.id}, "refused")
+    assert "no part of it" in error["message"]
+    assert [message["body"][0] for message in (first, *rest)] == ["a", "b", "c"]
+    private_net.chaos.clear()
+    assert [body[0] for body in bodies(bob.receive())] == ["a", "b", "c"]
+    assert carol.receive() == []
+
+
+def test_lines_go_on_to_those_who_got_all_before(crowd: tuple[Person, Person, Person], private_net: Devnet) -> None:
+    alice, bob, carol = crowd
+    private_net.chaos.inject(InnerStatus(403), methods=["store"], swarm=carol.id)
+    done = alice.try_run("send", "--lines", bob.id, "--to", carol.id, stdin=b"one\ntwo\n")
+    assert (done.code, done.stderr.count(f"Not sent to {carol.id}")) == (1, 1)
+    private_net.chaos.clear()
+    assert bodies(bob.receive()) == ["one", "two"]
+    assert carol.receive() == []
+
+
+def test_lines_end_where_nobody_is_left(crowd: tuple[Person, Person, Person], private_net: Devnet) -> None:
+    alice, bob, carol = crowd
+    private_net.chaos.inject(InnerStatus(403), methods=["store"])
+    done = alice.try_run("send", "--lines", bob.id, "--to", carol.id, stdin=b"one\ntwo\n")
+    assert (done.code, done.stdout) == (69, b"")
+    assert "Ended at the line: one" in done.stderr
+    assert "two" not in done.stderr

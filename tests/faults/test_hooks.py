@@ -306,3 +306,15 @@ def test_the_hooks_files_are_as_they_were(bob: Person, stranger: Stranger, tmp_p
     assert stat.S_IMODE(log.stat().st_mode) == 0o640
     assert str(bob.home) not in log.read_text()
     assert os.environ.get("HOME", "/nonexistent") + "/.local" not in log.read_text()
+
+
+def test_what_is_printed_beside_has_been_handled(bob: Person, stranger: Stranger, tmp_path: Path) -> None:
+    """However often the command fails before it succeeds, its event is printed once, and after that."""
+    stranger.say(bob.id, "one")
+    log = tmp_path / "log"
+    for command, code in (("false", 1), ("false", 1), ("true", 0)):
+        with log.open("ab") as out:
+            assert run_with(bob, "recv", "--json", "--exec", command, "--print", stdout=out).code == code
+    shown = [json.loads(line) for line in log.read_text().splitlines()]
+    assert bodies([item for item in shown if item["type"] == "message"]) == ["one"]
+    assert shown[-1]["type"] == "message"

@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from session_cli import Client
+from session_cli.core.sending import Sender
 from session_cli.devnet.network import Devnet
 from session_cli.errors import (
     AmbiguousName,
@@ -349,3 +351,21 @@ def test_a_client_that_runs_for_long_keeps_no_connection_and_no_thread(make: Mak
     for number in range(100):
         alice.send("me", f"message {number}")
     wait_until(lambda: kept() <= before)
+
+
+def test_the_hash_is_known_whoever_meets_our_copy_first(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A poll of another process can find it in the swarm before the process that sent it has noted so."""
+    alice, bob = make("alice"), make("bob")
+    conclude = Sender._conclude
+
+    def conclude_late(*arguments: Any) -> Any:
+        with Client.open(environ={"SESSION_HOME": str(tmp_path / "alice")}) as other:
+            assert list(other.receive()) == []
+        return conclude(*arguments)
+
+    monkeypatch.setattr(Sender, "_conclude", conclude_late)
+    sent = alice.send(bob.account_id, "hello")
+    assert sent.status == "sent"
+    assert sent.hash is not None
