@@ -29,7 +29,7 @@ class Notifier:
     """Shows what came on the desktop. Raises NotificationFailed if that can't be done here."""
 
     def __init__(self, shown: Shown, environ: Mapping[str, str]) -> None:
-        from ..core.desktop import check_support
+        from ..network.desktop import check_support
 
         # Whether the desktop is there counts when there is something to show.
         check_support()
@@ -66,7 +66,7 @@ class Notifier:
     def _send(self, title: str, text: str) -> None:
         import html
 
-        from ..core import desktop
+        from ..network import desktop
 
         # The text may be read as markup; the title never is.
         desktop.show(harmless(title), html.escape(harmless(text, multiline=True)), self._environ)

@@ -95,7 +95,7 @@ class _Interruptible:
     _user: Cancellation | None = None
 
     def _new_conn(self) -> socket.socket:
-        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+        made: socket.socket = super()._new_conn()  # type: ignore[misc]  # the class it is mixed into has it
         # The socket itself changes hands when TLS is put around it; its twin stays usable.
         self._handle = socket.fromfd(made.fileno(), made.family, made.type)
         self._attach()
@@ -105,11 +105,11 @@ class _Interruptible:
         cancellation = self._attach()
         if cancellation is not None:
             cancellation.reached = True
-        super().putrequest(*arguments, **options)  # type: ignore[misc]
+        super().putrequest(*arguments, **options)  # type: ignore[misc]  # the class it is mixed into has it
 
     def close(self) -> None:
         handle, self._handle = self._handle, None
-        super().close()  # type: ignore[misc]
+        super().close()  # type: ignore[misc]  # the class it is mixed into has it
         if handle is not None:
             handle.close()
 

@@ -167,7 +167,7 @@ def check_configuration(subject: Subject) -> Iterator[Finding]:
 
 def check_notifications(subject: Subject) -> Iterator[Finding]:
     """Whether a desktop notification could be shown."""
-    from ..desktop import server_name
+    from ...network.desktop import server_name
 
     try:
         yield ok(f"Desktop notifications are shown by {server_name(subject.environ)}.")

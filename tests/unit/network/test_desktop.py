@@ -10,8 +10,8 @@ from typing import Literal
 
 import pytest
 
-from session_cli.core import desktop
 from session_cli.errors import NotificationFailed
+from session_cli.network import desktop
 
 if sys.platform != "linux":
     pytest.skip("D-Bus is Linux's", allow_module_level=True)
