@@ -54,7 +54,7 @@ class App:
         if option is not None:
             return Found(option, "option", setting.option or "")
         if self.tor and setting.name == PROXY.name:
-            from ..core.client import TOR_PROXY
+            from ..network.proxy import TOR_PROXY
 
             return Found(cast(T, TOR_PROXY), "option", "--tor")
         return (

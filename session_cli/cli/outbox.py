@@ -22,7 +22,7 @@ def list_(ctx: typer.Context) -> None:
     context: App = ctx.obj
     painter = context.painter()
     with context.open_client(online=False) as client:
-        for message in client.outbox():
+        for message in client.outbox.waiting():
             context.emit_json(message_json(message)) if context.json else context.emit(message_text(message, painter))
 
 
@@ -36,7 +36,7 @@ def flush(ctx: typer.Context) -> int:
     """
     context: App = ctx.obj
     with context.open_client() as client:
-        gone = client.flush_outbox()
+        gone = client.outbox.flush()
         for message in gone:
             if context.json:
                 context.emit_json(message_json(message))
@@ -59,9 +59,9 @@ def drop(
     if bool(message_ids) == everything:
         raise UsageError("Which? Give the ids of messages, or --all.")
     with context.open_client() as client:
-        chosen = message_ids or [message.id for message in client.outbox()]
+        chosen = message_ids or [message.id for message in client.outbox.waiting()]
         for message_id in chosen:
-            message = client.drop_from_outbox(message_id)
+            message = client.outbox.drop(message_id)
             if context.json:
                 context.emit_json(message_json(message))
         context.note(f"{counted(len(chosen), 'message')} dropped.")

@@ -138,7 +138,7 @@ class _Network(_Text):
 
     def store(self, text: str) -> str:
         """Raises InvalidNetworkDefinition, too."""
-        from ..core.client import choose_network
+        from ..core.profile import choose_network
 
         return choose_network(self.parse(text)).reference
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import InvalidInput, SessionError, UsageError
+from ..errors import InvalidInput, SessionError
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
-from .profile import DEFAULT_PROFILE, NetworkChoice, Profile, create_profile, key_sources, open_profile
+from .profile import DEFAULT_PROFILE, Profile, choose_network, create_profile, key_sources, open_profile
 
 if TYPE_CHECKING:
     from ..network.clock import Deadline
@@ -27,35 +27,13 @@ if TYPE_CHECKING:
     from .history import History
     from .inbox import Batch, Inbox, Reading
     from .model import Event, Message
+    from .outbox import Outbox
     from .outgoing import Outgoing
     from .receiving import PollResult, Receiver
     from .sending import Sender
     from .upkeep import StoreInfo
 
 DEFAULT_READER = "default"
-TOR_PROXY = "socks5h://127.0.0.1:9050"
-"""Where Tor listens for other programs of this machine."""
-_TOR_PORTS = (9050, 9150)
-
-
-def choose_network(reference: str) -> NetworkChoice:
-    """A network by built-in name or path of a definition file. Raises InvalidNetworkDefinition."""
-    from ..network.definition import load_definition
-
-    definition = load_definition(reference)
-    is_file = definition.name != reference or Path(reference).exists()
-    return NetworkChoice(str(Path(reference).absolute()) if is_file else reference, definition)
-
-
-def check_direct(proxy: str | None, *, direct: bool) -> None:
-    """Raise UsageError where requests shall go without onion paths, and through Tor."""
-    if direct and proxy is not None:
-        from urllib.parse import urlsplit
-
-        with suppress(ValueError):
-            place = urlsplit(proxy)
-            if place.port in _TOR_PORTS and place.hostname in ("127.0.0.1", "localhost", "::1"):
-                raise UsageError("Without onion paths nodes see what Tor is there to hide; --direct excludes --tor.")
 
 
 class Client:
@@ -75,7 +53,10 @@ class Client:
         direct: bool = False,
         timeout: float | None = None,
     ) -> None:
-        check_direct(proxy, direct=direct)
+        if direct:
+            from ..network.proxy import check_direct
+
+            check_direct(proxy)
         self._profile = profile
         self._store = profile.store
         self._network_reference = network
@@ -290,7 +271,7 @@ class Client:
     def _outgoing(self) -> Outgoing:
         from .outgoing import Outgoing
 
-        return Outgoing(self._sender, lambda: self._attachments, self._timeout)
+        return Outgoing(self._sender, self.outbox, lambda: self._attachments, self._timeout)
 
     # Sending.
 
@@ -349,26 +330,12 @@ class Client:
         ):
             yield sent if isinstance(sent, SessionError) else self._message(sent)
 
-    # The outbox.
+    @cached_property
+    def outbox(self) -> Outbox:
+        """The messages that wait to be sent."""
+        from .outbox import Outbox
 
-    def outbox(self) -> list[Message]:
-        """The messages that wait to be sent, oldest first."""
-        return [self.message(message_id) for message_id in self._store.messages.queued()]
-
-    def flush_outbox(self) -> list[Message]:
-        """Send what waits in the outbox, and return what is no longer there: `sent`, or `failed` if it was refused.
-
-        Raises NetworkError at the first that can't be sent now, StoreLocked where another process is at it.
-        """
-        from ..network.clock import Deadline
-
-        return [self._message(row) for row in self._sender.flush(Deadline(self._timeout))]
-
-    def drop_from_outbox(self, message_id: int) -> Message:
-        """Let a message that waits in the outbox never be sent. Raises InvalidInput if it is not there."""
-        from ..network.clock import Deadline
-
-        return self._message(self._sender.drop(message_id, Deadline(self._timeout)))
+        return Outbox(self._store, self._sender, self._message, self._timeout)
 
     # Receiving.
 
@@ -382,7 +349,7 @@ class Client:
         result = self._receiver.poll(deadline)
         # Afterwards: a message that nobody takes must not keep us from receiving.
         if self._store.has_deliveries():
-            self._outgoing.flush_in_passing(deadline)
+            self.outbox.flush_in_passing(deadline)
             self._sender.resend_own_copies(deadline)
         return result
 

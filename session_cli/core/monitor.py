@@ -16,9 +16,9 @@ from ..network.network import Network
 from ..network.parallel import Attempt, first_success, run_parallel
 from ..network.path import Path
 from ..network.pool_cache import Trouble
+from ..network.proxy import check_direct
 from ..protocol import storage_rpc
 from ..store.locations import locate
-from .client import check_direct
 
 if TYPE_CHECKING:
     from ..protocol.storage_rpc import ServiceNode
@@ -89,7 +89,8 @@ def open_network(
     reference: str, environ: Mapping[str, str] = os.environ, *, proxy: str | None = None, direct: bool = False
 ) -> Network:
     """A network without an account, by name or path of a definition. Raises InvalidNetworkDefinition, UsageError."""
-    check_direct(proxy, direct=direct)
+    if direct:
+        check_direct(proxy)
     return Network(load_definition(reference), locate(environ).cache, proxy=proxy, direct=direct)
 
 

@@ -1,35 +1,33 @@
-"""One message to several people, with its files, and what waits in the outbox before it."""
+"""One message to several people, with its files."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidInput, NetworkError, ServiceRefused, StoreLocked
+from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
 from ..protocol.account import AccountId
 from ..protocol.content import MAX_ATTACHMENTS
 from ..store.records import AttachmentRow, MessageRow
+from .outbox import IN_PASSING_S, Outbox
 from .sending import Sender, check_body
 
 if TYPE_CHECKING:
     from .attachments import Attachments, OutgoingFile, ProgressReport
 
-OUTBOX_S = 20.0
-"""How long another command takes at the most for what waits in the outbox."""
-OUTBOX_REST_S = 10.0
-
 
 class Outgoing:
     """What one client sends; `timeout` as `Client` has it. `attachments` is called for messages with files only."""
 
-    def __init__(self, sender: Sender, attachments: Callable[[], Attachments], timeout: float | None) -> None:
+    def __init__(
+        self, sender: Sender, outbox: Outbox, attachments: Callable[[], Attachments], timeout: float | None
+    ) -> None:
         self._sender = sender
+        self._outbox = outbox
         self._attachments = attachments
         self._timeout = timeout
-        self._rests_until = 0.0
 
     def send(
         self,
@@ -50,7 +48,7 @@ class Outgoing:
             with file.source:
                 uploaded.append(self._attachments().upload(file, deadline, progress))
         # What is to be queued must not overtake what another process is sending from there.
-        hold = not self.flush_in_passing(deadline, patience_s=OUTBOX_S if queue else 0) and queue
+        hold = not self._outbox.flush_in_passing(deadline, patience_s=IN_PASSING_S if queue else 0) and queue
         for recipient in recipients:
             try:
                 sent = self._sender.send(
@@ -76,20 +74,3 @@ class Outgoing:
         for file in opened:
             self._attachments().check_size(file)
         return opened
-
-    def flush_in_passing(self, deadline: Deadline, *, patience_s: float = 0) -> bool:
-        """Send what waits in the outbox, if that can be done now. Returns whether nothing is left that waits.
-
-        It takes half of the time there is at the most, for what else is to be done; and right after a failure it is
-        not tried: a stream of messages must not wait for a dead network at each of them.
-        """
-        if time.monotonic() < self._rests_until:
-            return False
-        try:
-            self._sender.flush(deadline.within(deadline.limit(2 * OUTBOX_S) / 2), patience_s=patience_s)
-        except NetworkError:
-            self._rests_until = time.monotonic() + OUTBOX_REST_S
-            return False
-        except StoreLocked:
-            return False  # somebody else is sending it
-        return True

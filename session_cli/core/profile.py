@@ -46,6 +46,15 @@ class NetworkChoice:
     definition: NetworkDefinition
 
 
+def choose_network(reference: str) -> NetworkChoice:
+    """A network by built-in name or path of a definition file. Raises InvalidNetworkDefinition."""
+    from ..network.definition import load_definition
+
+    definition = load_definition(reference)
+    is_file = definition.name != reference or Path(reference).exists()
+    return NetworkChoice(str(Path(reference).absolute()) if is_file else reference, definition)
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """An open profile: where it lies, its keys, its store."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
+
+TOR_PROXY = "socks5h://127.0.0.1:9050"
+"""Where Tor listens for other programs of this machine."""
+_TOR_PORTS = (9050, 9150)
 
 
 def check_proxy(url: str) -> str:
@@ -30,3 +35,12 @@ def without_login(url: str) -> str:
     before, at, place = url.rpartition("@")
     scheme, mark, _ = before.partition("://")
     return f"{scheme}{mark}***@{place}" if at else url
+
+
+def check_direct(proxy: str | None) -> None:
+    """Raise UsageError where requests shall go without onion paths, but through Tor."""
+    if proxy is not None:
+        with suppress(ValueError):
+            place = urlsplit(proxy)
+            if place.port in _TOR_PORTS and place.hostname in ("127.0.0.1", "localhost", "::1"):
+                raise UsageError("Without onion paths nodes see what Tor is there to hide; --direct excludes --tor.")

@@ -15,8 +15,8 @@ from ...network.clock import TOLERANCE_MS, Deadline
 from ...network.definition import load_definition
 from ...network.network import Network
 from ...network.node_list import MAX_AGE_S
+from ...network.proxy import check_direct
 from ...network.proxy_probe import ProxyKind, probe_proxy
-from ..client import check_direct
 from ..monitor import ask_guards, measure_standing_paths
 from .findings import Finding, Subject, info, ok, problem, warning
 
@@ -42,7 +42,8 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
         definition = load_definition(reference or "mainnet")
         if own not in (None, definition.id):
             raise WrongNetwork(f"The profile {subject.profile!r} belongs to {own!r}, not to {definition.id!r}.")
-        check_direct(subject.proxy, direct=subject.direct)
+        if subject.direct:
+            check_direct(subject.proxy)
         network = Network(definition, subject.locations.cache, proxy=subject.proxy, direct=subject.direct, keep=False)
     except InvalidNetworkDefinition as error:
         yield problem(error.message, "Correct the file, or choose another with --network or SESSION_NETWORK.")
