@@ -40,6 +40,7 @@ from .settings import (
     Setting,
 )
 from .text import harmless
+from .typer_app import Seconds
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, what it does)
@@ -107,8 +108,6 @@ class _Commands(TyperGroup):
 def _global_options() -> list[TyperOption]:
     def store(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         if param.name and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
-            if value != value:  # noqa: PLR0124 - only NaN differs from itself, and no range keeps it out
-                raise click.exceptions.BadParameter("that is no number.", ctx, param)
             app = ctx.find_root().obj
             if param.name in SETTINGS:
                 app.options[param.name] = _option_value(SETTINGS[param.name], value)
@@ -139,7 +138,7 @@ def _global_options() -> list[TyperOption]:
         option(
             "--timeout",
             help=TIMEOUT.help,
-            type=click.types.FloatRange(min=0, min_open=True, max=MAX_SECONDS),
+            type=Seconds(0, MAX_SECONDS, above=True),
             metavar="SECONDS",
         ),
         TyperOption(

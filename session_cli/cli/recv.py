@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -30,7 +29,7 @@ from .output import json_line, message_json, message_text
 from .settings import DOWNLOAD, DOWNLOAD_NAME, INTERVAL, NOTIFY_SHOW
 from .text import counted
 from .times import Since, moment
-from .typer_app import single_command
+from .typer_app import Seconds, single_command
 
 if TYPE_CHECKING:
     from ..core.client import Client
@@ -62,14 +61,17 @@ def recv(
             "--interval",
             help="Seconds between polls of --follow (default: 5).",
             metavar="SECONDS",
-            min=0.5,
-            max=_MOST_S,
+            click_type=Seconds(0.5, _MOST_S),
         ),
     ] = None,
     wait: Annotated[
         float,
         typer.Option(
-            "--wait", help="Wait up to so many seconds for the first message.", metavar="SECONDS", min=0, max=_MOST_S
+            "--wait",
+            help="Wait up to so many seconds for the first message.",
+            metavar="SECONDS",
+            click_type=Seconds(0, _MOST_S),
+            show_default=False,
         ),
     ] = 0.0,
     most: Annotated[
@@ -115,7 +117,11 @@ def recv(
     exec_timeout: Annotated[
         float,
         typer.Option(
-            "--exec-timeout", help="CMD has failed after so many seconds.", metavar="SECONDS", min=0.1, max=_MOST_S
+            "--exec-timeout",
+            help="CMD has failed after so many seconds (default: 60).",
+            metavar="SECONDS",
+            click_type=Seconds(0.1, _MOST_S),
+            show_default=False,
         ),
     ] = 60.0,
     exec_retry: Annotated[
@@ -143,8 +149,6 @@ def recv(
     --exec-retry it is passed over at last. --exec and --notify take the place of writing to stdout.
     """
     app: App = ctx.obj
-    if any(map(math.isnan, (wait, exec_timeout, interval or 0.0))):
-        raise UsageError("--wait, --interval and --exec-timeout take a number of seconds.")
     _check_combinations(follow=follow, wait=wait, fail_empty=fail_empty, command=command, notify=notify, peek=peek)
     if (shell or exec_retry is not None) and command is None:
         raise UsageError("--exec-shell and --exec-retry go with --exec.")

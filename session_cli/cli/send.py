@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from .context import App
 from .exit_codes import ExitCode, exit_code_of
 from .output import message_json
 from .text import harmless
-from .typer_app import message_id, single_command
+from .typer_app import Seconds, message_id, single_command
 
 if TYPE_CHECKING:
     from ..core.client import Client
@@ -77,8 +76,8 @@ def send(
             "--batch-seconds",
             help="With --lines: what comes within so many seconds is one message.",
             metavar="SECONDS",
-            min=0,
-            max=1e6,
+            click_type=Seconds(0, 1e6),
+            show_default=False,
         ),
     ] = 0.0,
 ) -> int:
@@ -95,8 +94,6 @@ def send(
     if lines:
         if text not in (None, "-") or attach or quote is not None:
             raise UsageError("--lines reads standard input; it excludes a text, --attach and --quote.")
-        if math.isnan(batch_seconds):
-            raise UsageError("--batch-seconds takes a number of seconds.")
         if sys.stdin.isatty():
             app.note("Each line is a message; Ctrl-D ends.")
         with app.open_client() as client:

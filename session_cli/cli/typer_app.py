@@ -36,6 +36,33 @@ def _number(text: str | int, least: int, wrong: str) -> int:
     return number
 
 
+class Seconds(click.types.FloatRange):
+    """So many seconds: at least `least` (or, with `above`, more than that), and not for ever. NaN is none, either.
+
+    The help does not show the range: only the mistaken want to know it, and they are told.
+    """
+
+    name = "seconds"
+
+    def __init__(self, least: float, most: float, *, above: bool = False) -> None:
+        super().__init__(least, most, min_open=above)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if self.min is None or self.max is None:
+            raise TypeError("a range of seconds has two ends")
+        if (self.min < number or (number == self.min and not self.min_open)) and number <= self.max:
+            return number
+        bounds = f"more than {self.min:g}" if self.min_open else f"at least {self.min:g}"
+        self.fail(f"{value!r} is no number of seconds; give {bounds} and at most {self.max:.0f}.", param, ctx)
+
+    def _describe_range(self) -> str:
+        return ""
+
+
 class PlainCommand(TyperCommand):
     """A command whose usage line shows required arguments bare, as manual pages do."""
 
