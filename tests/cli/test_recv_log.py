@@ -14,7 +14,7 @@ from session_cli import Client
 from session_cli.cli.event_output import mark
 from session_cli.devnet.network import Devnet
 from session_cli.store.readers import Writing
-from tests.support.devnet import Done, Person
+from tests.support.devnet import Person
 from tests.support.outcomes import bodies, check_json_refusal, check_refusal, run_with
 from tests.support.strangers import Stranger
 from tests.support.waiting import wait_until
@@ -222,19 +222,12 @@ def test_a_file_that_is_gone_stops_nothing(person: People, shared_net: Devnet, t
     assert bob.receive() == []
 
 
-def test_waiting_for_a_lock_is_75_and_names_who_has_it(bob: Person) -> None:
-    holder = bob.start("recv", "--exec", "sleep 60", stdin=subprocess.DEVNULL)
+def test_waiting_for_a_lock_is_75_and_names_who_has_it(bob: Person, tmp_path: Path) -> None:
+    at_it = tmp_path / "at it"
+    holder = bob.start("recv", "--exec", f"touch '{at_it}' && exec sleep 60", "--exec-shell")
     try:
-        wait_until((bob.home / "data/profiles/default/reader-default.lock").exists)
-        refused: dict[str, Done] = {}
-
-        def locked() -> bool:
-            done = bob.try_run("recv", "--json", "--timeout", "1")
-            refused["done"] = done
-            return "another session command" in done.stderr
-
-        wait_until(locked)
-        error = check_json_refusal(refused["done"], 75, "store_locked")
+        wait_until(at_it.exists)
+        error = check_json_refusal(bob.try_run("recv", "--json", "--timeout", "1"), 75, "store_locked")
         assert f"process {holder.pid}" in error["message"]
         assert bodies(bob.receive("--cursor", "other")) == ["one", "two", "three"], "other readers don't wait"
     finally:

@@ -156,20 +156,15 @@ def test_wish_11_several_runs_at_once(person: People) -> None:
     assert Counter([*shown, *bodies(bob.receive())]) == Counter(f"text {n}" for n in range(4))
 
 
-def test_wish_12_a_store_that_is_locked_says_so(person: People, shared_net: Devnet) -> None:
-    bob = person("Bob")
+def test_wish_12_a_store_that_is_locked_says_so(person: People, shared_net: Devnet, tmp_path: Path) -> None:
+    bob, at_it = person("Bob"), tmp_path / "at it"
     Stranger(shared_net).say(bob.id, "hello")
-    holder = bob.start("recv", "--exec", "sleep 60")
+    holder = bob.start("recv", "--exec", f"touch '{at_it}' && exec sleep 60", "--exec-shell")
     try:
-        errors: list[str] = []
-
-        def locked() -> bool:
-            done = bob.try_run("recv", "--timeout", "1")
-            errors.append(done.stderr)
-            return done.code == 75 and str(holder.pid) in done.stderr
-
-        wait_until(locked)
-        assert "another session command" in errors[-1]
+        wait_until(at_it.exists)
+        refused = bob.try_run("recv", "--timeout", "1")
+        assert (refused.code, refused.stdout) == (75, b"")
+        assert f"another session command (process {holder.pid}) is at it" in refused.stderr
     finally:
         holder.terminate()
         holder.wait(timeout=60)
