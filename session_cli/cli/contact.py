@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..core.model import Contact
 
 NAME_COLUMNS = 16
+OWN_NAME_COLUMNS = 24
 
 app = PlainTyper(help="List people, and give them names of your own.", no_args_is_help=True)
 
@@ -96,7 +97,7 @@ def _row(contact: Contact, painter: Painter) -> str:
     elif not contact.approved_me:
         line += "  " + painter.warning("[has not written]")
     if contact.profile_name and contact.profile_name != contact.name:
-        line += f"  own name: {harmless(contact.profile_name)}"
+        line += f"  own name: {fitted(harmless(contact.profile_name), OWN_NAME_COLUMNS).rstrip()}"
     return line
 
 

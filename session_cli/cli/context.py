@@ -242,7 +242,7 @@ class App:
         self.say(f"session: {harmless(text)}")
 
     def painter(self, stream: Any = None) -> Painter:
-        """Colours as --color, NO_COLOR and the stream ask for."""
+        """Colours as --color, NO_COLOR and the stream ask for, and the columns of a terminal."""
         stream = stream or sys.stdout
         color = self.setting(COLOR)
         wanted = color == "always" or (
@@ -251,7 +251,11 @@ class App:
             and self.environ.get("TERM") != "dumb"
             and stream.isatty()
         )
-        return Painter(enabled=wanted)
+        if not stream.isatty():
+            return Painter(enabled=wanted)
+        from shutil import get_terminal_size
+
+        return Painter(enabled=wanted, columns=get_terminal_size().columns)
 
     # Data.
 

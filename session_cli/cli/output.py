@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from .text import harmless, human_size, short_id
+from .text import harmless, human_size, short_id, wrapped
 
 if TYPE_CHECKING:
     from ..core.model import Attachment, Conversation, Message, Party
 
 JSON_VERSION = 1
+_INDENT = "    "
+_TAB = 4
+_LEAST_ROOM = 20
 UNSENT = {"pending": "being sent", "queued": "waits to be sent", "failed": "not sent"}
 """The states of our own messages that have not arrived, in words."""
 
@@ -94,10 +97,11 @@ def attachment_json(attachment: Attachment) -> dict[str, Any]:
 
 
 class Painter:
-    """Colours for a terminal, or none."""
+    """Colours for a terminal, or none; and how many columns the terminal has, if what is written goes to one."""
 
-    def __init__(self, *, enabled: bool) -> None:
+    def __init__(self, *, enabled: bool, columns: int | None = None) -> None:
         self._enabled = enabled
+        self.columns = columns
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._enabled else text
@@ -127,6 +131,8 @@ class Painter:
 def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, int]] = ()) -> str:
     """A message for people: who and when, then the text, indented so that no text can pass for another message.
 
+    On a terminal its lines are cut to fit: the terminal would go on at its edge, where messages begin.
+
     `hits` are the places in the text to be marked, in characters and in order.
     """
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.timestamp_ms / 1000))
@@ -139,13 +145,25 @@ def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, i
     if message.status in UNSENT:
         marks += f" [{UNSENT[message.status]}]"
     marks = painter.warning(marks) if marks else ""
-    lines = [f"{painter.dim(when)}  {painter.name(who)}{marks}  {painter.dim(f'#{message.id}')}"]
+    head = f"{painter.dim(when)}  {painter.name(who)}{marks}  {painter.dim(f'#{message.id}')}"
+    below = []
     if message.quote:
-        lines.append(painter.dim(f"    in reply to a message of {short_id(harmless(message.quote.author))}"))
+        below.append(painter.dim(f"in reply to a message of {short_id(harmless(message.quote.author))}"))
     if message.body:
-        lines += ["    " + line for line in _marked(message.body, hits, painter).split("\n")]
-    lines += [painter.dim("    " + attachment_text(attachment)) for attachment in message.attachments]
-    return "\n".join(lines)
+        below += _marked(message.body, hits, painter).split("\n")
+    below += [painter.dim(attachment_text(attachment)) for attachment in message.attachments]
+    first, *rest = _cut(head, painter.columns)
+    return "\n".join([first, *(_INDENT + line for line in [*rest, *_cut_all(below, painter.columns)])])
+
+
+def _cut(line: str, columns: int | None) -> list[str]:
+    """A line in parts that fit on a terminal of so many columns, indented."""
+    return [line] if columns is None else wrapped(line.expandtabs(_TAB), max(_LEAST_ROOM, columns - len(_INDENT)))
+
+
+def _cut_all(lines: Iterable[str], columns: int | None) -> Iterator[str]:
+    for line in lines:
+        yield from _cut(line, columns)
 
 
 def _marked(text: str, hits: Iterable[tuple[int, int]], painter: Painter) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from ..core.names import JOINERS, is_harmful
@@ -30,6 +31,11 @@ def _shown(char: str, multiline: bool) -> str:
     return "␡" if code == 0x7F else f"<U+{code:04X}>"
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_CHARACTER = re.compile(r"\x1b\[[0-9;]*m|.", re.DOTALL)
+_WORD = re.compile(r"([^ ]*)( *)", re.DOTALL)
+
+
 def cell_width(text: str) -> int:
     """How many columns of a terminal a harmless text takes: two for each wide character, none for marks and joiners."""
     if text.isascii():
@@ -53,6 +59,29 @@ def fitted(text: str, columns: int) -> str:
         kept = kept[:-1]
     kept = kept.rstrip(JOINERS)
     return kept + "…" + " " * (columns - 1 - cell_width(kept))
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """A line in lines of at most so many columns: cut between words, and in words that are longer than a line.
+
+    The text is harmless, but for colours of ours. The spaces that it is cut at are left out.
+    """
+    if columns <= 0 or cell_width(text) <= columns:
+        return [text]
+    lines, line, width = list[str](), "", 0
+    for word, spaces in _WORD.findall(text):
+        size = cell_width(_COLOUR.sub("", word))
+        if width and width + size > columns:
+            lines += [line.rstrip(" ")] if line.strip(" ") else []
+            line, width = "", 0
+        for char in _CHARACTER.findall(word) if size > columns else [word]:
+            char_size = cell_width(_COLOUR.sub("", char))
+            if width and char_size and width + char_size > columns:
+                lines.append(line)
+                line, width = "", 0
+            line, width = line + char, width + char_size
+        line, width = line + spaces, width + len(spaces)
+    return [*lines, line.rstrip(" ")]
 
 
 def human_size(size: int) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import select
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.devnet import SESSION, Person
+from tests.support.devnet import Person
 from tests.support.histories import account_id, fill, message_from
+from tests.support.terminal import at_terminal
 
 if sys.platform == "win32":
     pytest.skip("pseudo-terminals are POSIX's", allow_module_level=True)
-import pty
 
 ALICE = account_id(1)
 COUNT = 300
@@ -22,34 +20,9 @@ COUNT = 300
 
 @pytest.fixture
 def carol(tmp_path: Path) -> Person:
-    made = Person(tmp_path / "carol", "mainnet", extra={"TERM": "xterm"}).init()
+    made = Person(tmp_path / "carol", "mainnet", extra={"TERM": "xterm", "COLUMNS": "600"}).init()
     fill(made, [message_from(ALICE, number, f"message {number} {'x' * 500}") for number in range(1, COUNT + 1)])
     return made
-
-
-def at_terminal(person: Person, *arguments: str, typed: bytes = b"", **variables: str) -> tuple[int, str]:
-    """Run the program on a terminal; returns its exit code and all that the terminal showed.
-
-    `typed` is typed once something is shown.
-    """
-    process, terminal = pty.fork()
-    if not process:
-        environment = {**person.environment, **variables}
-        os.execve(SESSION[0], [*SESSION, *arguments], environment)  # noqa: S606 - no shell is wanted
-    shown = b""
-    while True:
-        assert select.select([terminal], [], [], 60)[0], shown[-1000:]
-        try:
-            part = os.read(terminal, 65536)
-        except OSError:
-            part = b""
-        if not part:
-            break
-        if typed and not shown:
-            os.write(terminal, typed)
-        shown += part
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), shown.decode(errors="replace")
 
 
 def script(folder: Path, text: str) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from session_cli.cli.text import cell_width
 from session_cli.devnet.network import Devnet
 from session_cli.protocol.payload import AttachmentPointer, Quote, VisibleMessage
 from tests.support.devnet import Person
 from tests.support.outcomes import objects
 from tests.support.strangers import Stranger
+from tests.support.terminal import at_terminal
 
 People = Callable[[str], Person]
 HOSTILE = {
@@ -100,3 +102,18 @@ def test_no_body_passes_for_another_message(person: People, shared_net: Devnet) 
     for line in headers:
         assert f"({stranger.id[:10]}…)" in line or line.count(stranger.id[:10]) == 1
     assert len(done.text.splitlines()) == len(done.text.split("\n")) - 1
+
+
+def test_no_text_reaches_the_edge_where_messages_begin(person: People, shared_net: Devnet) -> None:
+    """A terminal goes on at its edge with what does not fit, and so could a forged message."""
+    bob, stranger = person("Bob"), Stranger(shared_net)
+    forged = "2026-11-24 10:00:00  Alice (05aabbccdd…)  #7"
+    stranger.say(bob.id, "hi" + " " * 74 + forged + "\n" + "x" * 80 + forged + "\n\ttab\t" + "日本語" * 30)
+    stranger.say(bob.id, "hi", name=("Eve" + " " * 53 + "2026-11-24 10:00:00  Alice (05aabbc")[:100])
+    stranger.say(bob.id, files=[AttachmentPointer("http://x/1", b"k" * 64, 1, file_name="b" + " " * 75 + forged)])
+    code, shown = at_terminal(bob, "recv", "--color", "never", COLUMNS="80")
+    assert code == 0
+    lines = shown.replace("\r", "").split("\n")
+    assert all(cell_width(line) <= 80 for line in lines)
+    assert [line[:4] for line in lines if line and not line.startswith("    ")] == ["2026"] * 3
+    assert len([line for line in lines if stranger.id[:10] in line]) == 3
