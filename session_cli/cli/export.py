@@ -19,7 +19,7 @@ from . import completing
 from .context import App
 from .exit_codes import ExitCode
 from .history import day_line, person
-from .output import Painter, json_line, message_json, message_text
+from .output import Painter, json_line, json_object, message_json, message_text
 from .text import counted
 from .times import Since, Until, moment
 from .typer_app import single_command
@@ -93,6 +93,9 @@ def export(
         count = _write(sink, _PRODUCERS[chosen](wanted, files_of), target)
         if exported:
             exported.commit()
+            if app.json:
+                fields = {"format": chosen.value, "messages": count, "missing": exported.missing}
+                app.emit_json(json_object("export", path=str(Path(output).absolute()), **fields))
             app.note(f"session: {counted(count, 'message')} written to {target}, not encrypted.")
     if exported and exported.missing:
         app.note(f"session: {counted(exported.missing, 'attachment')} could not be had; the export says which.")

@@ -30,6 +30,7 @@ def info(ctx: typer.Context) -> None:
         context.emit_json(
             json_object(
                 "store_info",
+                profile=context.profile_name,
                 path=str(known.path),
                 size=known.size,
                 version=facts.version,
@@ -142,7 +143,8 @@ def compact(ctx: typer.Context) -> None:
     if context.json:
         context.emit_json(json_object("store_compact", profile=context.profile_name, before=before, after=after))
     else:
-        context.emit(f"{human_size(max(before - after, 0))} won: {human_size(before)} before, {human_size(after)} now")
+        saved = human_size(max(before - after, 0))
+        context.emit(f"{saved} freed: {human_size(before)} before, {human_size(after)} now")
 
 
 commands = {"store": app}

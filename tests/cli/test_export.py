@@ -59,6 +59,9 @@ def test_json_lines_are_what_log_prints(carol: Person, tmp_path: Path) -> None:
     assert target.read_bytes() == expected
     for line in expected.splitlines():
         jsonschema.validate(json.loads(line), json_schema())
+    (written,) = carol.run("export", "--json", "--format", "text", "-o", str(tmp_path / "all.txt")).objects
+    facts = {"path": str(tmp_path / "all.txt"), "format": "text", "messages": 3, "missing": 0}
+    assert written == {"v": 1, "type": "export", **facts}
 
 
 def test_text_is_what_log_shows(carol: Person, tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def test_what_is_free_is_given_back(alice: Person) -> None:
     assert_private(alice.home)
     assert temporary_files(alice.home) == []
     assert_absent(alice.home, b"an old message", b"SQLite format 3")
-    assert "0 B won" in alice.run("store", "compact").text
+    assert "0 B freed" in alice.run("store", "compact").text
     alice.run("send", "me", "one more")
 
 
