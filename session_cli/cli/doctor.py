@@ -33,7 +33,8 @@ def doctor(
 
     Looked at are versions, environment, configuration, files, key, store, locks, and the way into the network: the
     proxy, the guards in use, a seed and the clock. Nothing is changed. A passphrase is asked for as by any command;
-    --no-input leaves the store closed instead. Exits with 1 if there is a problem; warnings are none.
+    --no-input leaves the store closed instead. Exits with 1 if there is a problem; warnings are none. With --quiet
+    only problems and warnings are shown, so that cron says nothing while all is well.
     """
     from ..core.doctor import Status, examine
 
@@ -45,6 +46,8 @@ def doctor(
     count = dict.fromkeys(Status, 0)
     for finding in examine(subject, offline=offline):
         count[finding.status] += 1
+        if app.quiet and finding.status not in (Status.PROBLEM, Status.WARNING):
+            continue
         if app.json:
             app.emit_json(
                 json_object(
@@ -57,7 +60,7 @@ def doctor(
             )
         else:
             app.emit(_finding_text(finding, painter, width))
-    if not app.json:
+    if not app.json and not app.quiet:
         app.emit(_summary(count[Status.PROBLEM], count[Status.WARNING], painter))
     return ExitCode.NEGATIVE if count[Status.PROBLEM] else ExitCode.OK
 

@@ -24,6 +24,28 @@ _PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 30.0
 
 
+VARIABLES = {
+    "SESSION_TYPE": "The type of the event: message.",
+    "SESSION_ID": "The message's id, for other commands.",
+    "SESSION_HASH": "The swarm's name for it; empty if it has none.",
+    "SESSION_DIRECTION": "incoming, or outgoing for what you wrote on another device.",
+    "SESSION_CONVERSATION_TYPE": "contact, or self for notes to self.",
+    "SESSION_CONVERSATION_ID": "The id of the other person, or your own.",
+    "SESSION_CONVERSATION_NAME": "The name shown for it; may be empty.",
+    "SESSION_SENDER_ID": 'The id of who wrote it; to answer: session send "$SESSION_SENDER_ID" …',
+    "SESSION_SENDER_NAME": "The name shown for them, which they may have chosen to mislead; may be empty.",
+    "SESSION_TIMESTAMP": "When it was sent: RFC 3339, UTC.",
+    "SESSION_TIMESTAMP_MS": "The same in milliseconds since 1970.",
+    "SESSION_BODY": "The text, without NULs.",
+    "SESSION_REQUEST": "1 if it is from somebody whom you never wrote to, else 0.",
+    "SESSION_FILES": "Where --download has saved its files, a path a line.",
+    "SESSION_PROFILE": "The profile, so that session called by the command uses the same one.",
+    "SESSION_NETWORK": "The network, if one was chosen.",
+    "SESSION_PROXY": "The proxy, if there is one.",
+}
+"""What a command finds in its environment, and what it means."""
+
+
 class Hook:
     """A command that is given each event: as JSON on its standard input, and its fields in `SESSION_*` variables.
 

@@ -21,6 +21,7 @@ from .. import __version__
 from ..errors import SessionError
 from .app import COMMANDS, root_command
 from .exit_codes import ExitCode, exit_code_of
+from .hook import VARIABLES
 from .schema import json_schema
 from .settings import SETTINGS
 from .shell_completion import SCRIPTS
@@ -224,6 +225,11 @@ def _json_page() -> str:
         "Inside of a message.",
         *_definitions(dict(_fields(schema["$defs"]["attachment"], schema))),
     ]
+    lines += [
+        ".SH VARIABLES",
+        "What a command of recv --exec finds in its environment, beside the object on its standard input:",
+    ]
+    lines += _definitions(VARIABLES)
     lines += [".SH ERRORS", "The names that an error can have, with the exit code of each:"]
     lines += _definitions({error.slug: str(int(_code(error))) for error in _errors(SessionError)})
     lines += _see_also(["session(1)"])

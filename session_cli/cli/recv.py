@@ -145,8 +145,8 @@ def recv(
     What --from, --type, --since and --max leave out stays unread, for another recv.
 
     With --exec, CMD is cut into words and run without a shell; the fields are in its environment too (SESSION_BODY,
-    SESSION_SENDER_ID …, see session-json(5)). Where it fails, recv ends with 1, and the event stays unread; with
-    --exec-retry it is passed over at last. --exec and --notify take the place of writing to stdout.
+    SESSION_SENDER_ID …, all listed in session-json(5)). Where it fails, recv ends with 1, and the event stays unread;
+    with --exec-retry it is passed over at last. --exec and --notify take the place of writing to stdout.
     """
     app: App = ctx.obj
     _check_combinations(follow=follow, wait=wait, fail_empty=fail_empty, command=command, notify=notify, peek=peek)

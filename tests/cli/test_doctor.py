@@ -56,6 +56,8 @@ def test_for_people(person: People) -> None:
     done = alice.run("doctor", "--offline")
     *lines, last = done.lines
     assert last == "All is well."
+    quiet = alice.run("doctor", "--offline", "--quiet")
+    assert (quiet.stdout, quiet.stderr) == (b"", ""), "nothing that cron would have to send by mail"
     assert {line[0] for line in lines} <= {"✓", "·"}
     assert len({line.index(line.split()[2], 2 + len(line.split()[1])) for line in lines}) == 1, "one column"
     assert "\x1b" not in done.text

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from session_cli.cli.hook import VARIABLES
 from session_cli.devnet.network import Devnet
 from tests.support.devnet import SESSION, Person
 from tests.support.memory import peak_kb
@@ -230,6 +231,10 @@ def test_texts_are_only_texts(locale: str, bob: Person, stranger: Stranger, tmp_
         assert variables["SESSION_REQUEST"] == "1"
         assert variables["SESSION_FILES"] == ""
         assert variables["SESSION_PROFILE"] == "default"
+        # The proxy is the one that need not be there.
+        assert {name for name in variables if name.startswith("SESSION_")} == {*VARIABLES, "SESSION_HOME"} - {
+            "SESSION_PROXY"
+        }
         assert variables["SESSION_HOME"] == str(bob.home)
 
 
