@@ -13,6 +13,7 @@ from ..errors import CannotCreate, InvalidInput, UsageError
 from . import completing
 from .context import App
 from .output import json_object, message_json, message_text
+from .people import To, With
 from .text import harmless
 from .typer_app import PlainTyper, message_id
 
@@ -25,15 +26,7 @@ app = PlainTyper(help="Send, list and save files.", no_args_is_help=True)
 @app.plain_command()
 def send(
     ctx: typer.Context,
-    to: Annotated[
-        str,
-        typer.Argument(
-            metavar="TO",
-            help="An account id, a known name, or me.",
-            show_default=False,
-            autocompletion=completing.recipients,
-        ),
-    ],
+    to: To,
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...|-", help="The files; - is standard input.", show_default=False)
     ],
@@ -82,21 +75,13 @@ def send(
 @app.plain_command("list")
 def list_(
     ctx: typer.Context,
-    conversation: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[TO]",
-            help="Of this conversation only.",
-            show_default=False,
-            autocompletion=completing.recipients,
-        ),
-    ] = None,
+    to: With = None,
 ) -> None:
     """List messages that have files, oldest first."""
     context: App = ctx.obj
     painter = context.painter()
     with context.open_client(online=False) as client:
-        for message in client.messages_with_attachments(context.text_argument(conversation) if conversation else None):
+        for message in client.messages_with_attachments(context.text_argument(to) if to else None):
             if context.json:
                 context.emit_json(message_json(message))
             else:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from ..errors import StoreUnwritable, UsageError
-from . import completing
 from .context import App
 from .exit_codes import ExitCode
 from .history import day_line, person
 from .output import Painter, json_line, json_object, message_json, message_text
+from .people import With
 from .text import counted
 from .times import Since, Until, moment
 from .typer_app import single_command
@@ -45,14 +45,7 @@ FilesOf = Callable[["Message"], "list[ExportedFile]"]
 
 def export(
     ctx: typer.Context,
-    to: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[TO]",
-            help="Only the conversation with this person; me: notes to self.",
-            autocompletion=completing.recipients,
-        ),
-    ] = None,
+    to: With = None,
     format: Annotated[
         Format | None,
         typer.Option("--format", help="jsonl, html or text (default: by the ending of FILE, else jsonl)."),

@@ -15,6 +15,7 @@ from .context import App
 from .exit_codes import ExitCode
 from .output import UNSENT, Painter, attachment_text, conversation_json, message_json, message_text
 from .pager import show
+from .people import With
 from .text import cell_width, fitted, harmless, short_id
 from .times import Since, Until, moment
 from .typer_app import limit as parse_limit
@@ -64,14 +65,7 @@ def _with_days(messages: Iterable[Message], painter: Painter) -> Iterator[str]:
 
 def log(
     ctx: typer.Context,
-    to: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[TO]",
-            help="Only the conversation with this person; me: notes to self.",
-            autocompletion=completing.recipients,
-        ),
-    ] = None,
+    to: With = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", help="The last N messages; 0 for all.", metavar="N", parser=parse_limit)
     ] = 50,

@@ -14,6 +14,7 @@ from . import completing
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
 from .output import message_json
+from .people import To
 from .text import harmless
 from .typer_app import Seconds, message_id, single_command
 
@@ -26,15 +27,7 @@ _EXCERPT = 60
 
 def send(
     ctx: typer.Context,
-    to: Annotated[
-        str,
-        typer.Argument(
-            metavar="TO",
-            help="An account id, a known name, or me.",
-            show_default=False,
-            autocompletion=completing.recipients,
-        ),
-    ],
+    to: To,
     text: Annotated[
         str | None,
         typer.Argument(metavar="[TEXT|-]", help="The message; - or nothing with a pipe: standard input."),

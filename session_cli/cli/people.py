@@ -1,0 +1,28 @@
+"""People on the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from . import completing
+
+To = Annotated[
+    str,
+    typer.Argument(
+        metavar="TO",
+        help="An account id or at least its first 8 digits, a known name, or me.",
+        show_default=False,
+        autocompletion=completing.recipients,
+    ),
+]
+With = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[TO]",
+        help="Only the conversation with this person; me: notes to self.",
+        show_default=False,
+        autocompletion=completing.recipients,
+    ),
+]
