@@ -20,7 +20,7 @@ from ..errors import (
     UsageError,
 )
 from .context import App, ask_secret
-from .output import json_object
+from .json_output import json_object
 from .text import counted, harmless
 from .typer_app import single_command
 

@@ -12,7 +12,8 @@ import typer
 from ..errors import CannotCreate, InvalidInput, UsageError
 from . import completing
 from .context import App
-from .output import json_object, message_json, message_text
+from .json_output import json_object, message_json
+from .output import message_text
 from .people import To, With
 from .text import harmless
 from .typer_app import PlainTyper, message_id

@@ -14,7 +14,7 @@ import typer
 from ..errors import UnreadableInput, UsageError
 from .account import KeyCommandOption, KeyOption, announce, key_method
 from .context import App
-from .output import iso_time, json_object
+from .json_output import iso_time, json_object
 from .text import counted, harmless, human_size
 from .typer_app import PlainTyper
 

@@ -9,7 +9,7 @@ import typer
 from ..errors import InvalidConfig, SessionError, UsageError
 from .config_file import PROFILES, Keys, change
 from .context import App
-from .output import json_object
+from .json_output import json_object
 from .settings import PROFILE, SETTINGS, BadValue, Found, Setting, plain, setting_named, shown
 from .text import harmless
 from .typer_app import PlainTyper

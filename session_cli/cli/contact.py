@@ -9,7 +9,8 @@ import typer
 from ..errors import UsageError
 from . import completing
 from .context import App
-from .output import Painter, json_object
+from .json_output import json_object
+from .output import Painter
 from .text import fitted, harmless, short_id
 from .typer_app import PlainTyper
 
@@ -85,6 +86,8 @@ def contact_json(contact: Contact) -> dict[str, Any]:
         profile_name=contact.profile_name,
         approved=contact.approved,
         approved_me=contact.approved_me,
+        blocked=contact.blocked,
+        picture=contact.picture,
     )
 
 

@@ -14,8 +14,24 @@ from ..errors import InvalidConfig, InvalidInput, SessionError, UnreadableInput,
 from .config_file import NAME as CONFIG_NAME
 from .config_file import ConfigFile
 from .exit_codes import exit_code_of
-from .output import Painter, json_line, json_object
-from .settings import COLOR, DIRECT, NETWORK, PROFILE, PROXY, QUIET, TIMEOUT, BadValue, Found, Setting, T
+from .json_output import json_line, json_object
+from .output import Painter
+from .settings import (
+    COLOR,
+    DIRECT,
+    NETWORK,
+    PROFILE,
+    PROXY,
+    QUIET,
+    READ_RECEIPTS,
+    SAVED_NOTICES,
+    TIMEOUT,
+    TYPING,
+    BadValue,
+    Found,
+    Setting,
+    T,
+)
 from .text import harmless
 
 if TYPE_CHECKING:
@@ -160,6 +176,7 @@ class App:
     def open_client(self, *, online: bool = True) -> Client:
         """Open the profile. Raises what `Client.open` raises. Not `online`: for a command that asks nobody."""
         from ..core.client import Client
+        from ..core.preferences import Preferences
 
         proxy = self.proxy_url
         if online:
@@ -172,6 +189,11 @@ class App:
             proxy=proxy,
             direct=self.direct,
             timeout=self.timeout,
+            preferences=Preferences(
+                read_receipts=self.setting(READ_RECEIPTS),
+                typing=self.setting(TYPING),
+                saved_notices=self.setting(SAVED_NOTICES),
+            ),
             looking=not online,
         )
         if online:

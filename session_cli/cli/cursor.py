@@ -8,7 +8,7 @@ import typer
 
 from ..errors import UsageError
 from .context import App
-from .output import iso_time, json_object
+from .json_output import iso_time, json_object
 from .text import counted
 from .times import Since, moment
 from .typer_app import PlainTyper

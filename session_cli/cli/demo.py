@@ -18,7 +18,7 @@ from .. import signals
 from ..errors import SessionError
 from .context import App
 from .devnet import load_devnet
-from .output import json_object
+from .json_output import json_object
 from .text import human_size
 from .typer_app import single_command
 

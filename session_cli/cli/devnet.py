@@ -19,7 +19,7 @@ from ..devnet.profiles import PROFILES
 from ..errors import UnreadableInput, UsageError
 from .context import App
 from .exit_codes import ExitCode
-from .output import json_object
+from .json_output import json_object
 from .text import harmless
 from .typer_app import PlainTyper
 

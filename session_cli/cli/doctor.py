@@ -11,7 +11,8 @@ import typer
 
 from .context import App
 from .exit_codes import ExitCode
-from .output import Painter, json_object
+from .json_output import json_object
+from .output import Painter
 from .settings import DIRECT, NETWORK, PROFILE, PROXY
 from .text import counted, harmless
 from .typer_app import single_command

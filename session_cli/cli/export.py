@@ -18,7 +18,8 @@ from ..errors import StoreUnwritable, UsageError
 from .context import App
 from .exit_codes import ExitCode
 from .history import day_line, person
-from .output import Painter, json_line, json_object, message_json, message_text
+from .json_output import json_line, json_object, message_json
+from .output import Painter, message_text
 from .people import With
 from .text import counted
 from .times import Since, Until, moment

@@ -13,7 +13,9 @@ from ..errors import UsageError
 from . import completing
 from .context import App
 from .exit_codes import ExitCode
-from .output import UNSENT, Painter, attachment_text, conversation_json, message_json, message_text
+from .json_output import conversation_json, message_json
+from .notices import notice_text
+from .output import UNSENT, Painter, attachment_text, message_text
 from .pager import show
 from .people import With
 from .text import cell_width, fitted, harmless, short_id
@@ -215,6 +217,9 @@ def _excerpt(message: Message) -> str:
     """A message on one line."""
     who = "me: " if message.direction == "outgoing" else ""
     state = f"[{UNSENT[message.status]}] " if message.status in UNSENT else ""
+    notice = notice_text(message)
+    if notice is not None:
+        return f"{who}[{harmless(notice)}]"
     if message.body.strip() or not message.attachments:
         return who + state + harmless(" ".join(message.body.split()))
     return who + state + attachment_text(message.attachments[0])

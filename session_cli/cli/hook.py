@@ -17,7 +17,7 @@ from .. import signals
 from ..errors import HookFailed, UsageError
 
 if TYPE_CHECKING:
-    from ..core.model import Message
+    from ..core.model import Event
 
 _GRACE_S = 2.0
 _PAUSE_S = 0.01
@@ -123,23 +123,28 @@ def pause_before(attempt: int) -> None:
     time.sleep(min(_LONGEST_PAUSE_S, 2.0 ** (attempt - 1)))
 
 
-def fields_of(message: Message, type: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """The variables for an event: its fields, as `--json` has them, under `SESSION_` and their name."""
-    paths = [file.saved for file in message.attachments if file.saved]
+def fields_of(event: Event, values: Mapping[str, Any]) -> dict[str, str]:
+    """The variables for an event: its fields, as `--json` has them, under `SESSION_` and their name.
+
+    Those of a message are those of the message to which something happened, where the event is no message itself.
+    """
+    message, place, sender = event.message, event.conversation, event.sender
+    paths = [file.saved for file in message.attachments if file.saved] if message else []
     return {
-        "SESSION_TYPE": type,
-        "SESSION_ID": str(message.id),
-        "SESSION_HASH": message.hash or "",
-        "SESSION_DIRECTION": message.direction,
-        "SESSION_CONVERSATION_TYPE": message.conversation.type,
-        "SESSION_CONVERSATION_ID": message.conversation.id,
-        "SESSION_CONVERSATION_NAME": message.conversation.name or "",
-        "SESSION_SENDER_ID": message.sender.id,
-        "SESSION_SENDER_NAME": message.sender.name or "",
+        "SESSION_TYPE": event.type,
+        "SESSION_ID": str(message.id) if message else "",
+        "SESSION_HASH": (message.hash or "") if message else "",
+        "SESSION_DIRECTION": str(values.get("direction", "")),
+        "SESSION_CONVERSATION_TYPE": place.type if place else "",
+        "SESSION_CONVERSATION_ID": place.id if place else "",
+        "SESSION_CONVERSATION_NAME": (place.name or "") if place else "",
+        "SESSION_SENDER_ID": sender.id if sender else "",
+        "SESSION_SENDER_NAME": (sender.name or "") if sender else "",
         "SESSION_TIMESTAMP": str(values["timestamp"]),
-        "SESSION_TIMESTAMP_MS": str(message.timestamp_ms),
-        "SESSION_BODY": message.body,
-        "SESSION_REQUEST": "1" if message.request else "0",
+        "SESSION_TIMESTAMP_MS": str(event.timestamp_ms),
+        "SESSION_BODY": message.body if message and event.type == "message" else "",
+        "SESSION_EMOJI": str(event.content.get("emoji", "")),
+        "SESSION_REQUEST": "1" if message and message.request else "0",
         "SESSION_FILES": "\n".join(path for path in paths if Path(path).exists()),
     }
 

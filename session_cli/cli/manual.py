@@ -215,11 +215,18 @@ def _json_page() -> str:
     lines += [".SH DESCRIPTION", _troff("With --json every command prints one object a line, in UTF-8.")]
     lines += [".PP", _troff(schema["description"]), ".PP"]
     lines += [_troff("Each object has v (the version, 1) and type. The types:")]
+    common: dict[str, Any] = {}
     for reference in schema["oneOf"]:
         name = reference["$ref"].rpartition("/")[2]
         definition = schema["$defs"][name]
         lines += [f".SH {name.upper().replace('_', ' ')}", _troff(definition["description"])]
-        lines += _definitions(dict(_fields(definition, schema)))
+        known = [field for field, value in definition["properties"].items() if field in common and "$ref" in value]
+        rest = {field: value for field, value in definition["properties"].items() if field not in known}
+        lines += _definitions(dict(_fields({"properties": rest}, schema)))
+        if known:
+            lines += [".PP", _troff(f"As in a message: {', '.join(known)}.")]
+        elif name == "message":
+            common = {field: value for field, value in rest.items() if "$ref" in value}
     lines += [
         ".SH ATTACHMENT",
         "Inside of a message.",
@@ -267,21 +274,27 @@ def _paragraphs(text: str) -> list[str]:
 
 def _fields(definition: dict[str, Any], schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, field in definition.get("properties", {}).items():
-        resolved = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+        resolved = _resolved(field, schema)
         if "const" in resolved:
             yield prefix + name, f"Always {json.dumps(resolved['const'])}."
             continue
-        options = resolved.get("oneOf", [resolved])
+        options = [_resolved(option, schema) for option in resolved.get("oneOf", [resolved])]
         inner = next((option for option in options if option.get("type") == "object"), None)
-        yield prefix + name, " ".join(filter(None, (_type_name(resolved), resolved.get("description", ""))))
-        if inner is not None:
+        yield prefix + name, " ".join(filter(None, (_type_name(resolved, options), resolved.get("description", ""))))
+        if inner is not None and "v" not in inner.get("properties", {}):
             yield from _fields(inner, schema, f"{prefix}{name}.")
 
 
-def _type_name(field: dict[str, Any]) -> str:
+def _resolved(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """A field, or what it refers to."""
+    found: dict[str, Any] = schema["$defs"][field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+    return found
+
+
+def _type_name(field: dict[str, Any], options: list[dict[str, Any]]) -> str:
     if "enum" in field:
         return "One of " + ", ".join(field["enum"]) + "."
-    kinds = field.get("type") or [option["type"] for option in field["oneOf"]]
+    kinds = field.get("type") or [option["type"] for option in options]
     words = [kinds] if isinstance(kinds, str) else kinds
     return " or ".join(word.capitalize() if not index else word for index, word in enumerate(words)) + "."
 

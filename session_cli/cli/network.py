@@ -12,7 +12,8 @@ import typer
 
 from ..errors import NetworkUnreachable, NotConfigured, UsageError
 from .context import App
-from .output import Painter, iso_time, json_object
+from .json_output import iso_time, json_object
+from .output import Painter
 from .text import counted, harmless, human_time, short_id
 from .typer_app import PlainTyper
 

@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING
 from .text import counted, harmless, short_id
 
 if TYPE_CHECKING:
-    from ..core.model import Event, Message
+    from ..core.model import Event
 
 _MOST_TEXT = 300
 _MOST_NAME = 100
 _MOST_APART = 4
 """More new messages than this share one notification."""
+
+
+_TITLES = {
+    "message": "New message",
+    "reaction": "New reaction",
+    "call": "Incoming call",
+    "contact_request": "Message request accepted",
+}
+"""What is worth a notification, and what it is called."""
 
 
 class Shown(StrEnum):
@@ -38,30 +47,28 @@ class Notifier:
 
     def groups(self, events: Sequence[Event]) -> list[list[Event]]:
         """Events cut into groups, each to be shown, and taken, before the next: one by one, or many at once."""
-        many = sum(event.message.direction == "incoming" for event in events) > _MOST_APART
+        many = sum(map(_is_worth_showing, events)) > _MOST_APART
         return [list(events)] if many else [[event] for event in events]
 
     def show(self, events: Sequence[Event]) -> None:
         """Show a group of events in one notification. Raises NotificationFailed."""
-        came = [event.message for event in events if event.message.direction == "incoming"]
+        came = [event for event in events if _is_worth_showing(event)]
         if len(came) > _MOST_APART:
-            names = list(dict.fromkeys(_name(message) for message in came))
+            names = list(dict.fromkeys(map(_name, came)))
             who = ", ".join(names[:_MOST_APART]) + (" …" if len(names) > _MOST_APART else "")
             self._send(counted(len(came), "new message"), "" if self._shown is Shown.NOTHING else who)
             return
-        for message in came:
-            self._send(*self._text(message))
+        for event in came:
+            self._send(*self._text(event))
 
-    def _text(self, message: Message) -> tuple[str, str]:
+    def _text(self, event: Event) -> tuple[str, str]:
         match self._shown:
             case Shown.NOTHING:
-                return "New message", ""
+                return _TITLES[event.type], ""
             case Shown.NAME:
-                return _name(message), "New message"
+                return _name(event), _TITLES[event.type]
             case Shown.ALL:
-                body = message.body[:_MOST_TEXT] + ("…" if len(message.body) > _MOST_TEXT else "")
-                files = counted(len(message.attachments), "file") if message.attachments else ""
-                return _name(message), "\n".join(filter(None, (body, files)))
+                return _name(event), _details(event)
 
     def _send(self, title: str, text: str) -> None:
         import html
@@ -72,5 +79,33 @@ class Notifier:
         desktop.show(harmless(title), html.escape(harmless(text, multiline=True)), self._environ)
 
 
-def _name(message: Message) -> str:
-    return message.sender.name[:_MOST_NAME] if message.sender.name else short_id(message.sender.id)
+def _is_worth_showing(event: Event) -> bool:
+    """Whether somebody else did something that a person wants to know at once."""
+    if event.type not in _TITLES or event.sender is None:
+        return False
+    target = event.message
+    own = target is not None and target.direction == "outgoing"
+    if event.type != "reaction":
+        return not own
+    return target is not None and own and target.sender != event.sender and not event.content["removed"]
+
+
+def _details(event: Event) -> str:
+    message = event.message
+    if event.type == "reaction" and message is not None:
+        return f"{event.content['emoji']} to: {_excerpt(message.body)}"
+    if event.type != "message" or message is None:
+        return _TITLES[event.type]
+    files = counted(len(message.attachments), "file") if message.attachments else ""
+    return "\n".join(filter(None, (_excerpt(message.body), files)))
+
+
+def _excerpt(text: str) -> str:
+    return text[:_MOST_TEXT] + ("…" if len(text) > _MOST_TEXT else "")
+
+
+def _name(event: Event) -> str:
+    sender = event.sender
+    if sender is None:
+        return "Session"
+    return sender.name[:_MOST_NAME] if sender.name else short_id(sender.id)

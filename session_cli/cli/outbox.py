@@ -9,7 +9,8 @@ import typer
 from ..errors import UsageError
 from .context import App
 from .exit_codes import ExitCode
-from .output import message_json, message_text
+from .json_output import message_json
+from .output import message_text
 from .text import counted
 from .typer_app import PlainTyper, message_id
 

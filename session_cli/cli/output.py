@@ -1,99 +1,26 @@
-"""What goes to stdout: JSON objects by a contract, or text for people."""
+"""Messages and events as text for people."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .text import harmless, human_size, short_id, wrapped
+from .notices import event_line, excerpt, notice_text
+from .text import counted, harmless, human_size, human_time, short_id, wrapped
 
 if TYPE_CHECKING:
-    from ..core.model import Attachment, Conversation, Message, Party
+    from ..core.model import Attachment, Event, Message, Party, Quote, Reactions
 
-JSON_VERSION = 1
 _INDENT = "    "
 _TAB = 4
 _LEAST_ROOM = 20
 UNSENT = {"pending": "being sent", "queued": "waits to be sent", "failed": "not sent"}
 """The states of our own messages that have not arrived, in words."""
-
-
-def iso_time(milliseconds: int) -> str:
-    """RFC 3339 in UTC with milliseconds."""
-    seconds, rest = divmod(milliseconds, 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:03d}Z"
-
-
-def json_object(type: str, **fields: Any) -> dict[str, Any]:
-    """An object of the contract."""
-    return {"v": JSON_VERSION, "type": type, **fields}
-
-
-def json_line(value: dict[str, Any]) -> str:
-    """An object as text, without the end of its line."""
-    import json
-
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    # Control characters and line ends to some readers, though not to JSON.
-    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
-
-
-def message_json(message: Message) -> dict[str, Any]:
-    """A message as `--json` shows it; see session-json(5)."""
-    expires = None
-    if message.expire_s:
-        expires = {"mode": message.expire_mode, "seconds": message.expire_s, "at": None}
-    return json_object(
-        "message",
-        id=message.id,
-        hash=message.hash,
-        direction=message.direction,
-        conversation=_party_json(message.conversation, with_type=True),
-        sender=_party_json(message.sender),
-        timestamp=iso_time(message.timestamp_ms),
-        timestamp_ms=message.timestamp_ms,
-        body=message.body,
-        attachments=[attachment_json(attachment) for attachment in message.attachments],
-        quote=(
-            {"sender": {"id": message.quote.author}, "timestamp_ms": message.quote.timestamp_ms}
-            if message.quote
-            else None
-        ),
-        expires=expires,
-        request=message.request,
-        status=message.status,
-    )
-
-
-def conversation_json(conversation: Conversation) -> dict[str, Any]:
-    """A conversation as `list --json` shows it."""
-    last = conversation.last_message
-    return json_object(
-        "conversation",
-        conversation=_party_json(conversation.party, with_type=True),
-        last_message=message_json(last) if last else None,
-        unread=conversation.unread,
-        request=conversation.request,
-    )
-
-
-def _party_json(party: Party, *, with_type: bool = False) -> dict[str, Any]:
-    described = {"id": party.id, "name": party.name}
-    return {"type": party.type, **described} if with_type else described
-
-
-def attachment_json(attachment: Attachment) -> dict[str, Any]:
-    """An attachment inside a message."""
-    return {
-        "id": attachment.id,
-        "name": attachment.name,
-        "content_type": attachment.content_type,
-        "size": attachment.size,
-        "voice": attachment.voice,
-        "saved": attachment.saved,
-    }
+STATES = {**UNSENT, "read": "read"}
+"""The states of messages that are worth a word."""
+_NAMES = 3
+"""Of those who put the same emoji on a message, so many are named."""
 
 
 class Painter:
@@ -135,25 +62,78 @@ def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, i
 
     `hits` are the places in the text to be marked, in characters and in order.
     """
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(message.timestamp_ms / 1000))
     if message.direction == "outgoing":
         to = "note to self" if message.conversation.type == "self" else "to " + party_text(message.conversation)
         who = f"me ({to})"
     else:
         who = party_text(message.sender)
     marks = " [message request]" if message.request else ""
-    if message.status in UNSENT:
-        marks += f" [{UNSENT[message.status]}]"
-    marks = painter.warning(marks) if marks else ""
-    head = f"{painter.dim(when)}  {painter.name(who)}{marks}  {painter.dim(f'#{message.id}')}"
+    if message.status in STATES:
+        marks += f" [{STATES[message.status]}]"
+    head = _head(message.timestamp_ms, who, painter, marks, f"#{message.id}{_fate(message)}")
+    notice = notice_text(message)
+    if notice is not None:
+        return _laid_out(head, [painter.dim(f"[{harmless(notice)}]")], painter)
     below = []
     if message.quote:
-        below.append(painter.dim(f"in reply to a message of {short_id(harmless(message.quote.author))}"))
+        below.append(painter.dim(_quoted(message.quote)))
     if message.body:
         below += _marked(message.body, hits, painter).split("\n")
+    if message.preview:
+        title = f"{harmless(message.preview.title)}, " if message.preview.title else ""
+        below.append(painter.dim(f"[preview: {title}{harmless(message.preview.url)}]"))
+    if message.invitation:
+        name, url = harmless(message.invitation.name), harmless(message.invitation.url)
+        below.append(painter.dim(f"[invitation to the community {name}: {url}]"))
     below += [painter.dim(attachment_text(attachment)) for attachment in message.attachments]
+    if message.reactions:
+        below.append("   ".join(map(_reaction, message.reactions)))
+    return _laid_out(head, below, painter)
+
+
+def event_text(event: Event, painter: Painter) -> str:
+    """An event of the log for people."""
+    if event.is_entry and event.message is not None:
+        return message_text(event.message, painter)
+    head = _head(event.timestamp_ms, party_text(event.sender) if event.sender else "somebody", painter)
+    return _laid_out(head, [painter.dim(f"[{harmless(event_line(event))}]")], painter)
+
+
+def _head(timestamp_ms: int, who: str, painter: Painter, marks: str = "", behind: str = "") -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(timestamp_ms / 1000))
+    marks = painter.warning(marks) if marks else ""
+    return f"{painter.dim(when)}  {painter.name(who)}{marks}" + (f"  {painter.dim(behind)}" if behind else "")
+
+
+def _laid_out(head: str, below: Iterable[str], painter: Painter) -> str:
     first, *rest = _cut(head, painter.columns)
     return "\n".join([first, *(_INDENT + line for line in [*rest, *_cut_all(below, painter.columns)])])
+
+
+def _fate(message: Message) -> str:
+    """When a message will be gone."""
+    if not message.expire_s or message.deleted:
+        return ""
+    if message.expires_ms is not None:
+        left_s = max(0.0, message.expires_ms / 1000 - time.time())
+        return f"  disappears in {human_time(left_s)}"
+    begin = "read" if message.expire_mode == "after_read" else "sent"
+    return f"  disappears {human_time(message.expire_s)} after it is {begin}"
+
+
+def _quoted(quote: Quote) -> str:
+    name = harmless(quote.author.name) if quote.author.name else short_id(harmless(quote.author.id))
+    if quote.id is None:
+        return f"> {name}: [a message that is not here]"
+    text = excerpt(harmless(" ".join((quote.body or "").split())))
+    return f"> {name}: {text or '[a message without text]'}  #{quote.id}"
+
+
+def _reaction(reaction: Reactions) -> str:
+    """An emoji, and by whom it is."""
+    names = [harmless(sender.name) if sender.name else short_id(sender.id) for sender in reaction.senders]
+    more = f" and {counted(len(names) - _NAMES, 'other')}" if len(names) > _NAMES else ""
+    return f"{harmless(reaction.emoji)} {', '.join(names[:_NAMES])}{more}"
 
 
 def _cut(line: str, columns: int | None) -> list[str]:
@@ -185,5 +165,11 @@ def attachment_text(attachment: Attachment, *, with_place: bool = True) -> str:
     """One line about a file, perhaps with the place it was saved at."""
     kind = "voice message" if attachment.voice else harmless(attachment.content_type)
     name = harmless(attachment.name) if attachment.name else "unnamed file"
+    facts = [human_size(attachment.size)]
+    if attachment.width and attachment.height:
+        facts.insert(0, f"{attachment.width}×{attachment.height}")
+    if attachment.duration_ms is not None:
+        minutes, seconds = divmod(round(attachment.duration_ms / 1000), 60)
+        facts.insert(0, f"{minutes}:{seconds:02d}")
     saved = f", saved as {harmless(attachment.saved)}" if attachment.saved and with_place else ""
-    return f"[{name}: {kind}, {human_size(attachment.size)}{saved}]"
+    return f"[{name}: {', '.join([kind, *facts])}{saved}]"

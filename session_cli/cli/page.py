@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from .history import day_heading
-from .output import UNSENT, attachment_text, iso_time
+from .json_output import iso_time
+from .notices import notice_text
+from .output import UNSENT, attachment_text
 from .text import counted, harmless, short_id
 
 if TYPE_CHECKING:
@@ -116,8 +118,14 @@ class Chapter:
         who = "" if follows or outgoing else f'<p class="who">{_name(message.sender)}</p>\n'
         parts = [_quote(message.quote, self._lookup, self._is_included)] if message.quote else []
         parts += [_file(file) for file in files]
-        if message.body:
+        notice = notice_text(message)
+        if notice is not None:
+            parts = [f'<p class="quote"><span>{_label(notice)}</span></p>\n']
+        elif message.body:
             parts.append(f'<p class="{_text_class(message.body)}" dir="auto">{linked(message.body)}</p>\n')
+        if message.reactions:
+            marks = " ".join(f"{reaction.emoji} {len(reaction.senders)}" for reaction in message.reactions)
+            parts.append(f'<p class="info">{_label(marks)}</p>\n')
         return (
             f'{heading}<article class="{kind}" id="{_anchor(message)}">\n{who}<div>\n'
             f"{''.join(parts)}{_info(message)}</div>\n</article>\n"
@@ -155,9 +163,9 @@ def _anchor(message: Message) -> str:
 
 
 def _quote(quoted: Quote, lookup: Lookup, is_included: IsIncluded) -> str:
-    original = lookup(quoted.author, quoted.timestamp_ms)
+    original = lookup(quoted.author.id, quoted.timestamp_ms)
     if original is None:
-        author = _label(short_id(quoted.author))
+        author = _label(short_id(quoted.author.id))
         return f'<p class="quote"><b>{author}</b><span>a message that is not here</span></p>\n'
     text = original.body[:_EXCERPT] or ", ".join(map(attachment_text, original.attachments))
     name = "me" if original.direction == "outgoing" else _name(original.sender)

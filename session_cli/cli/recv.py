@@ -24,8 +24,9 @@ from ..errors import (
 from . import completing
 from .context import App
 from .exit_codes import ExitCode
+from .json_output import event_json, json_line
 from .notify import Notifier, Shown
-from .output import json_line, message_json, message_text
+from .output import event_text
 from .settings import DOWNLOAD, DOWNLOAD_NAME, INTERVAL, NOTIFY_SHOW
 from .text import counted
 from .times import Since, moment
@@ -300,8 +301,7 @@ class _Delivery:
     incomplete: bool = field(default=False, init=False)
 
     def render(self, event: Event) -> bytes:
-        message = event.message
-        text = json_line(message_json(message)) if self.app.json else message_text(message, self.app.painter())
+        text = json_line(event_json(event)) if self.app.json else event_text(event, self.app.painter())
         return text.encode("utf-8", errors="surrogatepass") + b"\n"
 
     def handle(self, batch: Batch) -> None:
@@ -331,19 +331,21 @@ class _Delivery:
     def _run_hook(self, hook: Hook, event: Event) -> None:
         from .hook import fields_of, pause_before
 
-        values = message_json(event.message)
+        values = event_json(event)
         data = (json_line(values) + "\n").encode("utf-8", errors="surrogatepass")
         attempt = 0
         while True:
             try:
-                hook.run(data, fields_of(event.message, event.type, values))
+                hook.run(data, fields_of(event, values))
                 return
             except HookFailed as error:
-                what = f"The command for message {event.message.id} failed. {error.message}"
+                name = f"message {event.message.id}" if event.message else f"an event of type {event.type}"
+                what = f"The command for {name} failed. {error.message}"
                 if self.retries is None:
-                    raise HookFailed(f"{what} The message stays unread; the next recv begins with it.") from None
+                    raise HookFailed(f"{what} It stays unread; the next recv begins with it.") from None
                 if attempt == self.retries:
-                    self.app.report(error, f"{what} It is passed over.", message_id=event.message.id)
+                    about = {"message_id": event.message.id} if event.message else {}
+                    self.app.report(error, f"{what} It is passed over.", **about)
                     self.incomplete = True
                     return
             attempt += 1
@@ -353,7 +355,10 @@ class _Delivery:
         from dataclasses import replace
 
         message = event.message
-        if self.folder is None or event.message.direction == "outgoing":
+        if self.folder is None or message is None or event.type != "message":
+            return event
+        # Nothing is fetched for strangers.
+        if message.direction == "outgoing" or message.request:
             return event
         for index, file in enumerate(message.attachments):
             if _is_saved(file, self.folder):

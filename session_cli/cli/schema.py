@@ -10,7 +10,7 @@ import typer
 
 from ..errors import UsageError
 from .context import App
-from .output import json_object
+from .json_output import json_object
 from .typer_app import single_command
 
 _REFERENCE = "#/$defs/"

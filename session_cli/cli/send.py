@@ -13,7 +13,7 @@ from ..errors import EmptyMessage, InvalidInput, SessionError, UsageError
 from . import completing
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
-from .output import message_json
+from .json_output import message_json
 from .people import To
 from .text import harmless
 from .typer_app import Seconds, message_id, single_command

@@ -289,6 +289,13 @@ NOTIFY_SHOW: Setting[str] = Setting(
     "What a desktop notification shows: all, only the name of who wrote, or nothing of either.",
     option="--notify-show",
 )
+READ_RECEIPTS: Setting[bool] = Setting(
+    "read_receipts", _Switch(), False, "Tell people which of their messages were read, and show what they tell."
+)
+TYPING: Setting[bool] = Setting("typing", _Switch(), False, "Show with recv who is typing.")
+SAVED_NOTICES: Setting[bool] = Setting(
+    "saved_notices", _Switch(), False, "Tell people that a file of theirs was saved."
+)
 
 SETTINGS: dict[str, Setting[Any]] = {
     setting.name: setting
@@ -305,6 +312,9 @@ SETTINGS: dict[str, Setting[Any]] = {
         DOWNLOAD,
         DOWNLOAD_NAME,
         NOTIFY_SHOW,
+        READ_RECEIPTS,
+        TYPING,
+        SAVED_NOTICES,
     )
 }
 

@@ -9,7 +9,7 @@ import typer
 from .account import KeyChoice, KeyCommandOption, describe_key
 from .context import App
 from .exit_codes import ExitCode
-from .output import json_object
+from .json_output import json_object
 from .text import counted, harmless, human_size
 from .typer_app import PlainTyper
 

@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import InvalidInput, SessionError
+from ..errors import InvalidInput, SessionError, StoreLocked, StoreUnwritable
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
+from .expiry import network_time, note_network_time, purge
+from .preferences import Preferences
 from .profile import DEFAULT_PROFILE, Profile, choose_network, create_profile, key_sources, open_profile
 
 if TYPE_CHECKING:
     from ..network.clock import Deadline
     from ..network.network import Network
-    from ..store.records import AttachmentRow, MessageRow
+    from ..store.records import AttachmentRow, EventRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
     from .contacts import Contacts
     from .history import History
     from .inbox import Batch, Inbox, Reading
-    from .model import Event, Message
+    from .model import Event, Message, Viewer
     from .outbox import Outbox
     from .outgoing import Outgoing
     from .receiving import PollResult, Receiver
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from .upkeep import StoreInfo
 
 DEFAULT_READER = "default"
+NOTHING_TOLD = Preferences()
 
 
 class Client:
@@ -52,6 +55,7 @@ class Client:
         proxy: str | None = None,
         direct: bool = False,
         timeout: float | None = None,
+        preferences: Preferences = NOTHING_TOLD,
     ) -> None:
         if direct:
             from ..network.proxy import check_direct
@@ -63,6 +67,7 @@ class Client:
         self._proxy = proxy
         self._direct = direct
         self._timeout = timeout
+        self._preferences = preferences
         self._opened_network: Network | None = None
 
     # Making and opening.
@@ -109,6 +114,7 @@ class Client:
         proxy: str | None = None,
         direct: bool = False,
         timeout: float | None = None,
+        preferences: Preferences = NOTHING_TOLD,
         looking: bool = False,
     ) -> Client:
         """Open a profile. `network` None means the one it was made for; another one is refused when it is needed.
@@ -119,7 +125,11 @@ class Client:
         Raises NotConfigured, WrongKey, KeySourceFailed, StoreDamaged, StoreTooNew, StoreUnwritable.
         """
         opened = open_profile(key_sources(environ, profile, prompt), looking=looking)
-        return cls(opened, network=network, proxy=proxy, direct=direct, timeout=timeout)
+        opened.store.now_ms = network_time(opened.store)
+        with suppress(StoreUnwritable, StoreLocked):
+            # Where it can't be deleted now, it is not shown all the same.
+            purge(opened.store)
+        return cls(opened, network=network, proxy=proxy, direct=direct, timeout=timeout, preferences=preferences)
 
     @classmethod
     def restore_backup(
@@ -259,7 +269,7 @@ class Client:
     def _receiver(self) -> Receiver:
         from .receiving import Receiver
 
-        return Receiver(self._profile, lambda: self.network)
+        return Receiver(self._profile, lambda: self.network, self._preferences)
 
     @cached_property
     def _attachments(self) -> Attachments:
@@ -347,10 +357,11 @@ class Client:
 
     def _poll(self, deadline: Deadline) -> PollResult:
         result = self._receiver.poll(deadline)
+        note_network_time(self._store, self.network.clock.now_ms())
         # Afterwards: a message that nobody takes must not keep us from receiving.
         if self._store.has_deliveries():
             self.outbox.flush_in_passing(deadline)
-            self._sender.resend_own_copies(deadline)
+            self._sender.resend_left(deadline)
         return result
 
     @cached_property
@@ -358,7 +369,7 @@ class Client:
         """The events of this account, and the readers of them."""
         from .inbox import Inbox
 
-        return Inbox(self._profile, self._poll, self._message)
+        return Inbox(self._profile, self._poll, self._event)
 
     def batches(self, reading: Reading) -> Generator[Batch, None, None]:
         """Events in batches, for those who take several at once; see `Inbox.batches`."""
@@ -478,7 +489,14 @@ class Client:
             raise InvalidInput(f"There is no message {message_id}.")
         return row
 
-    def _message(self, row: MessageRow) -> Message:
-        from .model import message_of
+    @property
+    def _viewer(self) -> Viewer:
+        from .model import Viewer
 
-        return message_of(row, self.account_id, self.name)
+        return Viewer(self.account_id, self.name, self._store.now_ms())
+
+    def _event(self, row: EventRow) -> Event:
+        return self._viewer.event(row)
+
+    def _message(self, row: MessageRow) -> Message:
+        return self._viewer.message(row)

@@ -52,4 +52,12 @@ class Contacts:
 
 
 def _contact(person: PersonRow) -> Contact:
-    return Contact(person.address, person.nickname, person.name, person.approved, person.approved_me)
+    return Contact(
+        person.address,
+        person.nickname,
+        person.name,
+        person.approved,
+        person.approved_me,
+        person.blocked,
+        person.picture_url is not None,
+    )

@@ -20,12 +20,13 @@ from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..store.events import EVERYTHING, TYPES, Selection
 from ..store.store import Store
+from .expiry import purge
 from .profile import Profile
 
 if TYPE_CHECKING:
     from ..store.readers import Mark, Writing
-    from ..store.records import EventRow, MessageRow
-    from .model import Cursor, Event, Message
+    from ..store.records import EventRow
+    from .model import Cursor, Event
     from .receiving import PollResult
 
 POLL_INTERVAL_S = 1.5
@@ -101,15 +102,15 @@ class Batch:
 
 
 class Inbox:
-    """The events of one profile. `poll` fetches into the store what is new; `message_of` makes messages of rows."""
+    """The events of one profile. `poll` fetches into the store what is new; `event_of` makes events of rows."""
 
     def __init__(
-        self, profile: Profile, poll: Callable[[Deadline], PollResult], message_of: Callable[[MessageRow], Message]
+        self, profile: Profile, poll: Callable[[Deadline], PollResult], event_of: Callable[[EventRow], Event]
     ) -> None:
         self._folder = profile.folder
         self._store = profile.store
         self._poll = poll
-        self._message_of = message_of
+        self._event_of = event_of
 
     def poll(self, deadline: Deadline) -> PollResult:
         """Fetch what is new from our swarm into the store. Another process that does so is waited for.
@@ -128,7 +129,7 @@ class Inbox:
         reads as the same reader for too long; followers get over NetworkError and StoreLocked.
         """
         check_reader_name(reading.reader)
-        drain = _Drain(self._store, self._folder, reading, self._message_of)
+        drain = _Drain(self._store, self._folder, reading, self._event_of)
         end = time.monotonic() + reading.wait
         failures = 0
         while True:
@@ -193,13 +194,11 @@ class Inbox:
 class _Drain:
     """Gives out what is in the store, batch by batch, each under the lock of its reader."""
 
-    def __init__(
-        self, store: Store, folder: Path, reading: Reading, message_of: Callable[[MessageRow], Message]
-    ) -> None:
+    def __init__(self, store: Store, folder: Path, reading: Reading, event_of: Callable[[EventRow], Event]) -> None:
         self._store = store
         self._folder = folder
         self._reading = reading
-        self._message_of = message_of
+        self._event_of = event_of
         self._after = 0
         self.given = 0
         self.finished = False
@@ -207,6 +206,8 @@ class _Drain:
     def batches(self, timeout: float | None) -> Iterator[Batch]:
         reading = self._reading
         while not self.finished:
+            if not reading.peek:
+                purge(self._store)
             size = reading.size if reading.most is None else min(reading.size, reading.most - self.given)
             if size <= 0:
                 self.finished = True
@@ -216,7 +217,7 @@ class _Drain:
                 rows = self._store.events.unread(reading.reader, reading.selection, size, self._after)
                 if not rows:
                     return
-                events = self._events(rows)
+                events = [self._event_of(row) for row in rows]
                 batch = Batch(self._store, reading, events)
                 if not reading.peek:
                     self._store.check_room()
@@ -225,11 +226,6 @@ class _Drain:
             self.finished = batch.taken < len(events)
             if reading.peek:
                 self._after = events[-1].seq
-
-    def _events(self, rows: Sequence[EventRow]) -> list[Event]:
-        from .model import Event
-
-        return [Event(row.seq, row.type, self._message_of(row.message)) for row in rows]
 
     def _recall(self) -> None:
         """Find out whether what a killed process was about to write has been written."""

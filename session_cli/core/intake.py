@@ -1,30 +1,119 @@
-"""What one message from the swarm becomes: a message in the store and an event, or nothing, with the reason noted."""
+"""What one message from the swarm becomes: a message or notice in the store, a mark on one, an event; or nothing.
+
+Whoever is not us speaks for himself, in the conversation with him. What we ourselves sent from another device is
+believed as far as other devices have a say: see `_OWN`.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from ..errors import MalformedMessage, ProtocolError
+from ..errors import MalformedMessage, ProtocolError, UnsupportedVersion
 from ..protocol import content as contents
 from ..protocol import session_v1
-from ..protocol.payload import AttachmentPointer, Content, Ignored, VisibleMessage
+from ..protocol.account import AccountId
+from ..protocol.payload import (
+    AttachmentPointer,
+    Call,
+    CallKind,
+    Content,
+    ExpirationMode,
+    GroupUpdate,
+    Ignored,
+    MediaSaved,
+    Payload,
+    Reaction,
+    ReadReceipt,
+    RequestAccepted,
+    TimerUpdate,
+    Typing,
+    Unknown,
+    Unsend,
+    VisibleMessage,
+)
 from ..protocol.session_v1 import OpenedMessage
 from ..protocol.storage_rpc import Namespace, StoredMessage
 from ..store.records import AttachmentRow, NewMessage
+from ..store.unknowns import UnknownRow
+from .marking import Marking
+from .people import learn_profile
+from .preferences import Preferences
 from .profile import Profile
 from .receiving import PollResult
 
 LOG = logging.getLogger(__name__)
 Outcome = tuple[OpenedMessage, Content] | ProtocolError
 
+TYPING_MS = 20_000
+"""How long it is news that somebody is typing."""
+SAME_CALL_MS = 3_600_000
+"""How far apart the messages of one call are at the most."""
+_OWN = (VisibleMessage, TimerUpdate, Reaction, Unsend, Call, GroupUpdate, Unknown)
+"""What our other devices send to us."""
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NEWER = "a message of a newer protocol version than this client speaks"
+_GROUP = "a message of a group, which this version does not know"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A message that was opened, and where it belongs. `now_ms` is network time."""
+
+    stored: StoredMessage
+    opened: OpenedMessage
+    content: Content
+    conversation: AccountId
+    outgoing: bool
+    now_ms: int
+
+    @property
+    def sender(self) -> AccountId:
+        return self.opened.sender_id
+
+    @property
+    def sent_ms(self) -> int:
+        return self.opened.timestamp_ms
+
+    @property
+    def expires_ms(self) -> int | None:
+        """When it disappears, or None where that does not begin before somebody reads it.
+
+        The swarm keeps what disappears after sending for just as long, and what was read on another device is cut down
+        to that; our own messages count as read. Nobody's word makes a clock run longer than from now on.
+        """
+        expiration = self.content.expiration
+        timer_ms = 1000 * expiration.seconds
+        if expiration.mode is ExpirationMode.OFF:
+            return None
+        if expiration.mode is ExpirationMode.AFTER_READ and not self.outgoing and not self.read_elsewhere:
+            return None
+        return min(self.stored.expiration_ms or self.sent_ms + timer_ms, self.now_ms + timer_ms)
+
+    @property
+    def read_elsewhere(self) -> bool:
+        """Whether another device has read it, and so started its clock."""
+        expiration = self.content.expiration
+        ends_ms = self.stored.expiration_ms
+        return (
+            expiration.mode is ExpirationMode.AFTER_READ
+            and not self.outgoing
+            and 0 < ends_ms <= self.now_ms + 1000 * expiration.seconds
+        )
+
 
 class Intake:
     """Takes messages into one profile."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, preferences: Preferences) -> None:
         self._profile = profile
         self._store = profile.store
         self._account = profile.identity.account_id
+        self._preferences = preferences
+        self._marking = Marking(profile.store, self._account)
 
     def open(self, stored: StoredMessage) -> Outcome:
         """Decrypt and parse what the swarm gave; what is wrong with it, if something is."""
@@ -39,54 +128,232 @@ class Intake:
 
     def take(self, stored: StoredMessage, outcome: Outcome, now_ms: int) -> PollResult:
         """Store what `open` gave, inside the caller's transaction."""
+        if isinstance(outcome, UnsupportedVersion):
+            return self._keep_unknown(stored, None, _NEWER)
         if isinstance(outcome, ProtocolError):
             LOG.info("skipped a message: %s", outcome.message)
             self._store.swarm.skip(stored.hash, outcome.slug, now_ms)
             return PollResult(skipped=1)
         opened, content = outcome
         payload = content.payload
-        if not isinstance(payload, VisibleMessage):
-            what = payload.what if isinstance(payload, Ignored) else type(payload).__name__
-            LOG.info("ignored a message: %s", what)
-            self._store.swarm.skip(stored.hash, what, now_ms)
-            return PollResult(ignored=1)
-        return self._take_visible(stored, opened, content, payload, now_ms=now_ms)
+        outgoing = opened.sender_id == self._account
+        reason = self._reason_to_ignore(opened.sender_id, payload, outgoing=outgoing)
+        if reason is not None:
+            return self._ignore(stored, reason, now_ms)
+        conversation = AccountId(contents.conversation_of(self._account, opened.sender_id, payload))
+        return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms), payload)
 
-    def _take_visible(
-        self, stored: StoredMessage, opened: OpenedMessage, content: Content, payload: VisibleMessage, *, now_ms: int
-    ) -> PollResult:
-        sender = opened.sender_id
-        outgoing = sender == self._account
-        conversation = contents.conversation_of(self._account, sender, payload)
-        people = self._store.people
+    def _take(self, arrival: _Arrival, payload: Payload) -> PollResult:
+        match payload:
+            case VisibleMessage():
+                return self._take_visible(arrival, payload)
+            case TimerUpdate():
+                return self._take_timer(arrival, payload)
+            case MediaSaved():
+                return self._add_notice(arrival, "media_saved", {"timestamp_ms": payload.timestamp_ms})
+            case Call():
+                return self._take_call(arrival, payload)
+            case Unknown(what):
+                return self._keep_unknown(arrival.stored, arrival, what)
+            case GroupUpdate():
+                return self._keep_unknown(arrival.stored, arrival, _GROUP)
+            case Reaction():
+                learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
+                done = self._marking.react(arrival.conversation, arrival.sender, payload, arrival.sent_ms)
+                return PollResult(new=int(done))
+            case Unsend():
+                return PollResult(new=int(self._marking.unsend(arrival.sender, payload, arrival.sent_ms)))
+            case ReadReceipt():
+                return PollResult(new=self._marking.note_read(arrival.sender, payload, arrival.sent_ms))
+            case Typing():
+                return self._take_typing(arrival, payload)
+            case RequestAccepted():
+                return self._take_acceptance(arrival, payload)
+            case Ignored(what):
+                return self._ignore(arrival.stored, what, arrival.now_ms)
+
+    def _reason_to_ignore(self, sender: AccountId, payload: Payload, *, outgoing: bool) -> str | None:
+        """Why a message does not count, if it doesn't."""
+        name = type(payload).__name__
         if outgoing:
-            if conversation != self._account:
-                people.approve(conversation, by_us=True)
+            from_other_device = isinstance(payload, _OWN)
+            if isinstance(payload, Call):
+                from_other_device = payload.kind in (CallKind.ANSWER, CallKind.END_CALL)
+            return None if from_other_device else f"{name} from ourselves"
+        person = self._store.people.get(sender)
+        if person is not None and person.blocked:
+            return "from somebody who is blocked"
+        wanted = True
+        match payload:
+            case ReadReceipt():
+                wanted = self._preferences.read_receipts
+            case Typing():
+                wanted = self._preferences.typing
+        if not wanted:
+            return f"{name}, which the settings don't ask for"
+        if isinstance(payload, ReadReceipt | Typing | MediaSaved | Call) and not (person and person.approved):
+            return f"{name} from somebody to whom we never wrote"
+        return None
+
+    def _ignore(self, stored: StoredMessage, what: str, now_ms: int) -> PollResult:
+        LOG.info("ignored a message: %s", what)
+        self._store.swarm.skip(stored.hash, what, now_ms)
+        return PollResult(ignored=1)
+
+    # Messages.
+
+    def _take_visible(self, arrival: _Arrival, payload: VisibleMessage) -> PollResult:
+        people = self._store.people
+        if arrival.outgoing:
+            if arrival.conversation != self._account:
+                people.approve(arrival.conversation, by_us=True)
+                self._store.messages.settle_request(arrival.conversation)
         else:
-            people.approve(sender, by_us=False)
-            if payload.profile and payload.profile.name:
-                people.set_name(sender, payload.profile.name, payload.profile.updated_s)
-        message_id = self._store.messages.add(
-            NewMessage(
-                conversation=conversation,
-                direction="outgoing" if outgoing else "incoming",
-                sender=sender,
-                sent_ms=opened.timestamp_ms,
-                body=payload.body,
-                status="sent" if outgoing else "received",
-                quote_author=payload.quote.author if payload.quote else None,
-                quote_ms=payload.quote.timestamp_ms if payload.quote else None,
-                expire_mode=content.expiration.mode.name.lower(),
-                expire_s=content.expiration.seconds,
-                request=not outgoing and not people.is_approved(sender),
-                attachments=tuple(_attachment(pointer) for pointer in payload.attachments),
-            )
+            people.approve(arrival.sender, by_us=False)
+            learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
+        content = _content(payload)
+        entry = self._entry(
+            arrival,
+            body=payload.body,
+            quote_author=payload.quote.author if payload.quote else None,
+            quote_ms=payload.quote.timestamp_ms if payload.quote else None,
+            content=content,
+            attachments=tuple(_attachment(pointer) for pointer in payload.attachments),
         )
+        return self._add(arrival, entry)
+
+    def _entry(self, arrival: _Arrival, **fields: Any) -> NewMessage:
+        expiration = arrival.content.expiration
+        return NewMessage(
+            conversation=arrival.conversation,
+            direction="outgoing" if arrival.outgoing else "incoming",
+            sender=arrival.sender,
+            sent_ms=arrival.sent_ms,
+            status="sent" if arrival.outgoing else "received",
+            expire_mode=expiration.mode.name.lower(),
+            expire_s=expiration.seconds,
+            expires_ms=arrival.expires_ms,
+            request=not arrival.outgoing and not self._store.people.is_approved(arrival.sender),
+            **fields,
+        )
+
+    def _add(self, arrival: _Arrival, entry: NewMessage) -> PollResult:
+        """Store a message or notice, and what was said about it before it was here."""
+        if entry.expires_ms is not None and entry.expires_ms <= arrival.now_ms:
+            return self._ignore(arrival.stored, "disappeared before it was fetched", arrival.now_ms)
+        message_id = self._store.messages.add(entry)
         if message_id is None:
             return PollResult()
-        self._store.swarm.name_message(self._account, Namespace.MESSAGES, stored.hash, message_id)
-        self._store.events.add("message", message_id)
+        self._store.swarm.name_message(self._account, Namespace.MESSAGES, arrival.stored.hash, message_id)
+        self._store.events.add(entry.kind, message_id)
+        if arrival.read_elsewhere:
+            self._store.conversations.mark_read(arrival.conversation, arrival.sent_ms)
+        self._marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
         return PollResult(new=1)
+
+    # Notices.
+
+    def _add_notice(self, arrival: _Arrival, kind: str, content: Mapping[str, Any]) -> PollResult:
+        return self._add(arrival, self._entry(arrival, body="", kind=kind, content=content))
+
+    def _take_timer(self, arrival: _Arrival, payload: TimerUpdate) -> PollResult:
+        """Note that what somebody writes disappears from now on. It changes nothing for what we write, unless it was us
+        who said so."""
+        expiration = arrival.content.expiration
+        mode, seconds = expiration.mode.name.lower(), expiration.seconds
+        if arrival.outgoing:
+            self._store.conversations.set_expiration(arrival.conversation, mode, seconds)
+        else:
+            learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
+        return self._add_notice(arrival, "expiration_update", {"mode": mode, "seconds": seconds})
+
+    def _take_call(self, arrival: _Arrival, payload: Call) -> PollResult:
+        """Note a call, once for all of its messages, and what became of it."""
+        if not _UUID.fullmatch(payload.uuid):
+            return self._ignore(arrival.stored, "a call without an id", arrival.now_ms)
+        since_ms = arrival.sent_ms - SAME_CALL_MS
+        known = self._store.messages.call(payload.uuid, None if arrival.outgoing else arrival.conversation, since_ms)
+        if known is None:
+            if not arrival.outgoing and payload.kind in (CallKind.PRE_OFFER, CallKind.OFFER):
+                return self._add_notice(arrival, "call", {"call_id": payload.uuid, "state": "ringing"})
+            return self._ignore(arrival.stored, "a call that is not known", arrival.now_ms)
+        state = known.content["state"]
+        if state == "ringing" and payload.kind is CallKind.ANSWER and arrival.outgoing:
+            state = "answered"
+        elif state == "ringing" and payload.kind is CallKind.END_CALL:
+            state = "declined" if arrival.outgoing else "missed"
+        self._store.messages.set_content(known.id, {"call_id": payload.uuid, "state": state})
+        return PollResult(ignored=1)
+
+    def _keep_unknown(self, stored: StoredMessage, arrival: _Arrival | None, reason: str) -> PollResult:
+        """Keep what only a later version can understand, with a notice in its place."""
+        result, message_id = PollResult(new=1), None
+        if arrival is None:
+            self._store.events.add_detail(
+                "unknown",
+                conversation=None,
+                sender=None,
+                sent_ms=stored.timestamp_ms,
+                content={"reason": reason, "hash": stored.hash},
+            )
+        else:
+            result = self._add_notice(arrival, "unknown", {"reason": reason})
+            if not result.new:
+                return result
+            message_id = self._store.swarm.message_of(self._account, Namespace.MESSAGES, stored.hash)
+        self._store.unknowns.add(
+            UnknownRow(
+                stored.hash,
+                Namespace.MESSAGES,
+                stored.timestamp_ms,
+                stored.expiration_ms,
+                stored.data,
+                reason,
+                message_id,
+            )
+        )
+        return result
+
+    # What leaves nothing behind but an event.
+
+    def _take_typing(self, arrival: _Arrival, payload: Typing) -> PollResult:
+        self._store.events.add_detail(
+            "typing",
+            conversation=arrival.conversation,
+            sender=arrival.sender,
+            sent_ms=arrival.sent_ms,
+            content={"started": payload.started},
+            ends_ms=min(arrival.sent_ms, arrival.now_ms) + TYPING_MS,
+        )
+        return PollResult(new=1)
+
+    def _take_acceptance(self, arrival: _Arrival, payload: RequestAccepted) -> PollResult:
+        person = self._store.people.get(arrival.sender)
+        learn_profile(
+            self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing, keep_picture=True
+        )
+        self._store.people.approve(arrival.sender, by_us=False)
+        if person is None or not person.approved or person.approved_me:
+            return self._ignore(arrival.stored, "the acceptance of no request", arrival.now_ms)
+        self._store.events.add_detail(
+            "contact_request",
+            conversation=arrival.conversation,
+            sender=arrival.sender,
+            sent_ms=arrival.sent_ms,
+            content={"state": "accepted"},
+        )
+        return PollResult(new=1)
+
+
+def _content(payload: VisibleMessage) -> dict[str, Any]:
+    """What a message has beside text and files. A preview must be of a link in the text, and say something of it."""
+    content: dict[str, Any] = {}
+    preview = payload.preview
+    if preview is not None and preview.url and preview.url in payload.body and (preview.title or preview.image):
+        content["preview"] = {"url": preview.url, "title": preview.title}
+    if payload.invitation is not None:
+        content["invitation"] = {"url": payload.invitation.url, "name": payload.invitation.name}
+    return content
 
 
 def _attachment(pointer: AttachmentPointer) -> AttachmentRow:

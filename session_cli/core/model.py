@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from ..store.records import AttachmentRow, MessageRow
+from ..protocol.payload import CommunityInvitation
+from ..store.records import AttachmentRow, EventRow, MessageRow
+
+RINGING_MS = 60_000
+"""How long a call rings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,8 @@ class Party:
 class Contact:
     """A person: the name that we gave, and the one that they give themselves.
 
-    `approved`: we have written to them, or answered; `approved_me`: they have written to us.
+    `approved`: we have written to them, or answered; `approved_me`: they have written to us; `blocked`: what they send
+    is dropped. `picture`: whether they have a picture.
     """
 
     id: str
@@ -28,6 +35,8 @@ class Contact:
     profile_name: str | None
     approved: bool
     approved_me: bool
+    blocked: bool = False
+    picture: bool = False
 
     @property
     def name(self) -> str | None:
@@ -37,7 +46,10 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came or went with a message. `name` is what its sender called it, as sent: don't use it as a path."""
+    """A file that came or went with a message. `name` is what its sender called it, as sent: don't use it as a path.
+
+    `width` and `height` are an image's, in pixels, as its sender says; `duration_ms` is a voice message's, if known.
+    """
 
     id: int
     name: str | None
@@ -45,23 +57,50 @@ class Attachment:
     size: int
     voice: bool
     saved: str | None
+    width: int | None = None
+    height: int | None = None
+    duration_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """The message that another one answers, named by its author and sent time."""
+    """The message that another one answers, named by its author and sent time.
 
-    author: str
+    `id` and `body` are those of the message; None where we don't have it.
+    """
+
+    author: Party
     timestamp_ms: int
+    id: int | None = None
+    body: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reactions:
+    """An emoji on a message, and who put it there, in their order."""
+
+    emoji: str
+    senders: tuple[Party, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPreview:
+    """What its sender says of a link in a message. Nothing was fetched to check it."""
+
+    url: str
+    title: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of either direction.
+    """A message of either direction, or a notice that stands between messages.
 
-    `id` is local and stable; `(sender.id, timestamp_ms)` names it within its conversation on all devices; `hash` is the
-    swarm's. `status`: `received`; or for our own `pending` (being sent), `sent` (stored in the recipient's swarm),
-    `queued` (waits in the outbox) or `failed`. `request`: from somebody whom we never wrote to.
+    `kind` is `message`, or what the notice is about, told by `content`: see `session_cli.store.messages`. `id` is local
+    and stable; `(sender.id, timestamp_ms)` names it within its conversation on all devices; `hash` is the swarm's.
+    `status`: `received`; or for our own `pending` (being sent), `sent` (stored in the recipient's swarm), `queued`
+    (waits in the outbox), `failed` or `read` (by its recipient, who said so). `read`: of one that came, that it was
+    read here; of one of ours, its status. `request`: from somebody whom we never wrote to. `deleted`: only the place of
+    it is left. `expires_ms` is when it disappears, if its clock runs.
     """
 
     id: int
@@ -77,6 +116,24 @@ class Message:
     expire_s: int
     request: bool
     status: str
+    expires_ms: int | None = None
+    read: bool = False
+    deleted: bool = False
+    kind: str = "message"
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    reactions: tuple[Reactions, ...] = ()
+
+    @property
+    def preview(self) -> LinkPreview | None:
+        """The preview of a link in the text, if its sender sent one."""
+        found = self.content.get("preview") if self.kind == "message" else None
+        return LinkPreview(found["url"], found["title"]) if found else None
+
+    @property
+    def invitation(self) -> CommunityInvitation | None:
+        """The community that the message invites to, if it does."""
+        found = self.content.get("invitation") if self.kind == "message" else None
+        return CommunityInvitation(found["url"], found["name"]) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +151,26 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, for readers of `receive`. `seq` is its place in the log."""
+    """One thing that happened, for readers of `receive`. `seq` is its place in the log.
+
+    `message` is what came (type `message`, or the notice that the type names), or to which something happened; None
+    where that is no message, or none that is here. `sender` did it, at `timestamp_ms`, in `conversation`; None where
+    that can't be known. What else there is to say is in `content`: of a reaction `emoji` and `removed`; of typing
+    `started`; of a profile `name`, `previous_name` and `picture`; of an unknown `reason`.
+    """
 
     seq: int
     type: str
-    message: Message
+    message: Message | None
+    conversation: Party | None
+    sender: Party | None
+    timestamp_ms: int
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_entry(self) -> bool:
+        """Whether `message` is what came, and not what something happened to."""
+        return self.message is not None and self.type == self.message.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +184,94 @@ class Cursor:
 
 def attachment_of(row: AttachmentRow) -> Attachment:
     """A stored attachment as the caller sees it."""
-    return Attachment(row.id or 0, row.name, row.content_type, row.size, row.voice, row.saved)
+    return Attachment(
+        row.id or 0,
+        row.name,
+        row.content_type,
+        row.size,
+        row.voice,
+        row.saved,
+        row.width,
+        row.height,
+        row.duration_ms,
+    )
 
 
-def message_of(row: MessageRow, own_id: str, own_name: str | None) -> Message:
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Turns what is stored into what the caller sees, for the account `own_id` whose name is `own_name`, at a time."""
+
+    own_id: str
+    own_name: str | None
+    now_ms: int
+
+    def party(self, address: str, name: str | None) -> Party:
+        """A person."""
+        return Party(address, self.own_name if address == self.own_id else name)
+
+    def place(self, address: str, name: str | None) -> Party:
+        """A conversation."""
+        party = self.party(address, name)
+        return replace(party, type="self") if address == self.own_id else party
+
+    def message(self, row: MessageRow) -> Message:
+        """A message or notice."""
+        return message_of(row, self)
+
+    def event(self, row: EventRow) -> Event:
+        """An event of the log."""
+        message = self.message(row.message) if row.message else None
+        detail = row.detail
+        if detail is None:
+            if message is None:
+                raise LookupError("an event says nothing")
+            place, sender, when_ms = message.conversation, message.sender, message.timestamp_ms
+            return Event(row.seq, row.type, message, place, sender, when_ms, message.content)
+        return Event(
+            row.seq,
+            row.type,
+            message,
+            self.place(detail.conversation, detail.conversation_name) if detail.conversation is not None else None,
+            self.party(detail.sender, detail.sender_name) if detail.sender is not None else None,
+            detail.sent_ms,
+            detail.content,
+        )
+
+
+def message_of(row: MessageRow, viewer: Viewer) -> Message:
     """A stored message as the caller sees it."""
-    note_to_self = row.conversation == own_id
-    conversation_name = own_name if note_to_self else row.conversation_name
+    reactions: dict[str, list[Party]] = {}
+    for reaction in row.reactions:
+        reactions.setdefault(reaction.emoji, []).append(viewer.party(reaction.sender, reaction.sender_name))
+    quote = None
+    if row.quote_author and row.quote_ms:
+        author = viewer.party(row.quote_author, row.quote_name)
+        quote = Quote(author, row.quote_ms, row.quote_id, row.quote_body)
     return Message(
         id=row.id,
         hash=row.hash,
         direction=row.direction,
-        conversation=Party(row.conversation, conversation_name, "self" if note_to_self else "contact"),
-        sender=Party(row.sender, own_name if row.sender == own_id else row.sender_name),
+        conversation=viewer.place(row.conversation, row.conversation_name),
+        sender=viewer.party(row.sender, row.sender_name),
         timestamp_ms=row.sent_ms,
         body=row.body,
         attachments=tuple(attachment_of(attachment) for attachment in row.attachments),
-        quote=Quote(row.quote_author, row.quote_ms) if row.quote_author and row.quote_ms else None,
+        quote=quote,
         expire_mode=row.expire_mode,
         expire_s=row.expire_s,
         request=row.request,
-        status=row.status,
+        status="read" if row.read and row.status == "sent" else row.status,
+        expires_ms=row.expires_ms,
+        read=row.read,
+        deleted=row.deleted,
+        kind=row.kind,
+        content=_content(row, viewer.now_ms),
+        reactions=tuple(Reactions(emoji, tuple(senders)) for emoji, senders in reactions.items()),
     )
+
+
+def _content(row: MessageRow, now_ms: int) -> Mapping[str, Any]:
+    """What a notice says by now: who is called does not ring for ever."""
+    if row.kind == "call" and row.content["state"] == "ringing" and row.sent_ms + RINGING_MS <= now_ms:
+        return {**row.content, "state": "missed"}
+    return row.content

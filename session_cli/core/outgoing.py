@@ -61,7 +61,7 @@ class Outgoing:
                 yield sent
             deadline = Deadline(self._timeout)
         if not hold:
-            self._sender.resend_own_copies(deadline)
+            self._sender.resend_left(deadline)
 
     def _open(self, files: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
         if not files:

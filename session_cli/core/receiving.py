@@ -13,6 +13,7 @@ from ..network.clock import Deadline
 from ..network.swarm import Page, Poll
 from ..protocol.account import AccountId
 from ..protocol.storage_rpc import Namespace
+from .preferences import Preferences
 from .profile import Profile
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ class PollResult:
 class Receiver:
     """Polls one profile's swarm."""
 
-    def __init__(self, profile: Profile, network: Callable[[], Network]) -> None:
+    def __init__(self, profile: Profile, network: Callable[[], Network], preferences: Preferences) -> None:
         self._profile = profile
+        self._preferences = preferences
         self._store = profile.store
         self._network = network
 
@@ -100,7 +102,7 @@ class Receiver:
         # Only for messages: a poll that brings none must not pay for loading what reads them.
         from .intake import Intake
 
-        return Intake(self._profile)
+        return Intake(self._profile, self._preferences)
 
     @property
     def _account(self) -> AccountId:
@@ -136,4 +138,5 @@ class Receiver:
             )
             if opened:
                 self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS)
+                self._store.marks.forget_early(now_ms)
         return result

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,19 @@ from ..protocol import content as contents
 from ..protocol import payload as payloads
 from ..protocol import session_v1, storage_rpc
 from ..protocol.account import AccountId
-from ..protocol.payload import Content, Profile, Quote, VisibleMessage
-from ..protocol.storage_rpc import MAX_TTL_MS, MessageHash, StoreResult
+from ..protocol.payload import (
+    Content,
+    Expiration,
+    ExpirationMode,
+    Payload,
+    Profile,
+    Quote,
+    Reaction,
+    RequestAccepted,
+    TimerUpdate,
+    VisibleMessage,
+)
+from ..protocol.storage_rpc import MAX_TTL_MS, MIN_TTL_MS, MessageHash, StoreResult
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewDelivery, NewMessage
 from .profile import Profile as LocalProfile
 
@@ -45,6 +56,7 @@ MOST_CHARACTERS = contents.MAX_BODY_CODE_POINTS
 LOCK_TIMEOUT_S = 60.0
 CLOCK_AHEAD_MS = 10_000
 """Swarms refuse what is dated further in the future."""
+_STAYS = Expiration()
 _ABANDONED_MS = 15 * 60 * 1000
 """A message that is still being sent after this time is not: its process was killed."""
 
@@ -77,6 +89,15 @@ def split_body(body: str, limit: int = MOST_CHARACTERS) -> list[str]:
     return [*parts, rest] if rest else parts
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A message in the store, what has to reach a swarm for it, the recipient's first, and what goes along with it."""
+
+    message_id: int
+    deliveries: list[DeliveryRow]
+    besides: list[DeliveryRow]
+
+
 class Sender:
     """Sends messages of one profile over one network."""
 
@@ -107,8 +128,17 @@ class Sender:
             raise EmptyMessage("There is nothing to send: the message is empty.")
         check_body(body)
         network = self._network()
-        quote = Quote(quoted.sender, quoted.sent_ms) if quoted else None
-        message = VisibleMessage(body, tuple(map(_pointer, attachments)), quote)
+        entry = NewMessage(
+            conversation=recipient,
+            direction="outgoing",
+            sender=self._profile.identity.account_id,
+            sent_ms=0,
+            body=body,
+            status="queued" if queue else "pending",
+            quote_author=quoted.sender if quoted else None,
+            quote_ms=quoted.sent_ms if quoted else None,
+            attachments=attachments,
+        )
         if not hold:
             try:
                 network.prepare(deadline)
@@ -119,30 +149,140 @@ class Sender:
                 hold = True
         if hold:
             # What time it is by the network, the last run may have learnt.
-            message_id, _ = self._prepare(recipient, message, attachments, network.clock.now_ms(), "queued")
-            return self._stored(message_id)
-        status = "queued" if queue else "pending"
-        message_id, deliveries = self._prepare(recipient, message, attachments, network.clock.now_ms(), status)
-        problem = self._send_out(message_id, message, deliveries, deadline)
+            return self._stored(self._prepare(replace(entry, status="queued")).message_id)
+        prepared = self._prepare(entry)
+        problem = self._send_out(prepared, deadline)
         if problem is not None:
             LOG.info("queued: %s", problem.message)
-        return self._stored(message_id)
+        return self._stored(prepared.message_id)
 
-    def _send_out(
-        self, message_id: int, message: VisibleMessage, deliveries: list[DeliveryRow], deadline: Deadline
-    ) -> NetworkError | None:
+    def announce_expiration(self, recipient: AccountId, expiration: Expiration, deadline: Deadline) -> MessageRow:
+        """Say, and note, that what we write to somebody disappears from now on, or stays. Returns the notice.
+
+        Raises NetworkError or ServiceRefused if that did not reach the recipient's swarm; then all is as before.
+        """
+        mode, seconds = expiration.mode.name.lower(), expiration.seconds
+        self._network().prepare(deadline)
+        entry = NewMessage(
+            conversation=recipient,
+            direction="outgoing",
+            sender=self._profile.identity.account_id,
+            sent_ms=0,
+            body="",
+            status="pending",
+            kind="expiration_update",
+            content={"mode": mode, "seconds": seconds},
+        )
+        prepared = self._prepare(entry, expiration)
+        try:
+            self._send_out(prepared, deadline)
+        except SessionError:
+            with self._store.transaction():
+                self._store.messages.delete([prepared.message_id])
+            raise
+        with self._store.transaction():
+            self._store.conversations.set_expiration(recipient, mode, seconds)
+        return self._stored(prepared.message_id)
+
+    def transmit(
+        self,
+        payload: Payload,
+        accounts: Sequence[AccountId],
+        deadline: Deadline,
+        *,
+        expiration: Expiration = _STAYS,
+        ttl_ms: int = MAX_TTL_MS,
+        apply: Callable[[int], object] = lambda _: None,
+        keep: bool = False,
+    ) -> None:
+        """Send what is no message of its own: a reaction, a receipt, a request to delete.
+
+        The first of `accounts` is whom it is for; our own among them gets the copy for our other devices. `apply` is
+        called with the sent time inside the transaction that notes success: it does here what the others were told.
+        With `keep`, what the network does not take now is sent by a later run, and counts as success.
+        Raises NetworkError (without `keep`), ServiceRefused; then nothing is left of it.
+        """
+        network = self._network()
+        try:
+            network.prepare(deadline)
+        except NetworkError:
+            if not keep:
+                raise
+        own_id = self._profile.identity.account_id
+        with self._store.transaction():
+            sent_ms = self._store.next_sent_ms(network.clock.now_ms())
+            sealed = [
+                self._seal(
+                    account,
+                    _for_account(payload, account, accounts[0], own_id, self._own_profile),
+                    sent_ms,
+                    "own" if account == own_id else "recipient",
+                    expiration,
+                    ttl_ms,
+                )
+                for account in accounts
+            ]
+            deliveries = [_row(self._store.deliveries.add(None, new), None, new) for new in sealed]
+        outcomes = self._deliver(deliveries, deadline, dated_ms=sent_ms)
+        first = outcomes[0]
+        failed = isinstance(first, ServiceRefused) or (isinstance(first, SessionError) and not keep)
+        with self._store.transaction():
+            for delivery, outcome in zip(deliveries, outcomes, strict=True):
+                if isinstance(outcome, StoreResult):
+                    self._note_stored(delivery, outcome)
+                elif failed:
+                    self._store.deliveries.finish(delivery)
+            if not failed:
+                apply(sent_ms)
+        if failed and isinstance(first, SessionError):
+            self._take_back(deliveries[1:], outcomes[1:], deadline)
+            raise first
+
+    def signal(self, payload: Payload, account: AccountId, deadline: Deadline, *, ttl_ms: int) -> None:
+        """Send what is worth nothing later: that somebody is typing. Raises NetworkError, ServiceRefused."""
+        network = self._network()
+        network.prepare(deadline)
+        with self._store.transaction():
+            sent_ms = self._store.next_sent_ms(network.clock.now_ms())
+        new = self._seal(account, payload, sent_ms, "recipient", _STAYS, ttl_ms)
+        (outcome,) = self._deliver([_row(0, None, new)], deadline, dated_ms=sent_ms)
+        if isinstance(outcome, SessionError):
+            raise outcome
+
+    def accept_request(self, account: AccountId, deadline: Deadline) -> None:
+        """Tell somebody who wrote to us that we want to talk. Raises NetworkError, ServiceRefused."""
+        self.transmit(RequestAccepted(), [account], deadline, apply=lambda _: self._settle_request(account))
+
+    def _settle_request(self, account: AccountId) -> None:
+        self._store.people.approve(account, by_us=True)
+        self._store.messages.settle_request(account)
+
+    def _send_out(self, prepared: _Prepared, deadline: Deadline) -> NetworkError | None:
         """Bring what is left of a message to the swarms. What keeps it in the outbox is returned; else as `send`."""
+        message_id, deliveries = prepared.message_id, prepared.deliveries
         row = self._stored(message_id)
-        outcomes = self._deliver(deliveries, deadline, dated_ms=row.sent_ms)
+        outcomes = self._deliver([*deliveries, *prepared.besides], deadline, dated_ms=row.sent_ms)
+        self._settle(prepared.besides, outcomes[len(deliveries) :])
+        outcomes = outcomes[: len(deliveries)]
         now_ms = self._network().clock.now_ms()
         if row.sent_ms > now_ms + CLOCK_AHEAD_MS and isinstance(outcomes[0], ClockOutOfSync):
             # No swarm takes it, and our clock has been put right meanwhile.
             self._take_back(deliveries[1:], outcomes[1:], deadline)
-            deliveries = self._redate(message_id, AccountId(row.conversation), message, deliveries)
+            deliveries = self._redate(row, deliveries)
             if not deliveries:
                 return None
             outcomes = self._deliver(deliveries, deadline)
         return self._conclude(message_id, deliveries, outcomes, deadline)
+
+    def _settle(self, deliveries: list[DeliveryRow], outcomes: list[StoreResult | SessionError]) -> None:
+        """Note which of the deliveries that belong to no message have arrived; the others are for a later run."""
+        for delivery, outcome in zip(deliveries, outcomes, strict=True):
+            if isinstance(outcome, StoreResult | ServiceRefused):
+                with self._store.transaction():
+                    if isinstance(outcome, StoreResult):
+                        self._note_stored(delivery, outcome)
+                    else:
+                        self._store.deliveries.finish(delivery)
 
     # The outbox.
 
@@ -165,9 +305,8 @@ class Sender:
                 row = self._stored(message_id)
                 if row.status != "queued":
                     continue  # the process that queued it has just sent it
-                message = VisibleMessage(row.body, tuple(map(_pointer, row.attachments)), _quote(row))
                 try:
-                    problem = self._send_out(message_id, message, deliveries, deadline)
+                    problem = self._send_out(_Prepared(message_id, deliveries, []), deadline)
                 except ServiceRefused as error:
                     LOG.error("Message %d from the outbox was refused for good: %s", message_id, error.message)
                     problem = None
@@ -190,17 +329,14 @@ class Sender:
             self._delete_own_copies([MessageHash(row.hash)], deadline)
         return self._stored(message_id)
 
-    def resend_own_copies(self, deadline: Deadline) -> None:
-        """Store the copies for our own devices that an earlier run could not store. Failures wait for the next run."""
+    def resend_left(self, deadline: Deadline) -> None:
+        """Store what an earlier run could not: copies for our own devices, receipts. Failures wait for the next run."""
         before_ms = int(time.time() * 1000) - _ABANDONED_MS
         if self._store.messages.has_pending(before_ms):
             with self._store.transaction():
                 self._store.messages.give_up_pending(before_ms)
-        left = self._store.deliveries.own_copies_left()[:COPIES_AT_ONCE]
-        for delivery, outcome in zip(left, self._deliver(left, deadline), strict=True):
-            if isinstance(outcome, StoreResult):
-                with self._store.transaction():
-                    self._note_stored(delivery, outcome)
+        left = self._store.deliveries.left()[:COPIES_AT_ONCE]
+        self._settle(left, self._deliver(left, deadline))
 
     def _stored(self, message_id: int) -> MessageRow:
         row = self._store.messages.get(message_id)
@@ -208,75 +344,97 @@ class Sender:
             raise LookupError("a message that was just stored is gone")
         return row
 
-    def _prepare(
-        self,
-        recipient: AccountId,
-        message: VisibleMessage,
-        attachments: tuple[AttachmentRow, ...],
-        now_ms: int,
-        status: str,
-    ) -> tuple[int, list[DeliveryRow]]:
+    def _prepare(self, entry: NewMessage, expiration: Expiration | None = None) -> _Prepared:
+        """Store a message, whose time is now, and all that has to reach a swarm for it.
+
+        It disappears as is set for the conversation, unless that is about to change.
+        """
+        recipient = AccountId(entry.conversation)
         own_id = self._profile.identity.account_id
         with self._store.transaction():
-            sent_ms = self._store.next_sent_ms(now_ms)
-            new = self._seal_all(recipient, message, sent_ms)
-            message_id = self._store.messages.add(
-                NewMessage(
-                    conversation=recipient,
-                    direction="outgoing",
-                    sender=own_id,
-                    sent_ms=sent_ms,
-                    body=message.body,
-                    status=status,
-                    quote_author=message.quote.author if message.quote else None,
-                    quote_ms=message.quote.timestamp_ms if message.quote else None,
-                    attachments=attachments,
-                )
+            person = self._store.people.get(recipient)
+            accepts = recipient != own_id and person is not None and person.approved_me and not person.approved
+            besides = []
+            if accepts:
+                accepted_ms = self._store.next_sent_ms(self._network().clock.now_ms())
+                payload = RequestAccepted(self._own_profile)
+                new = self._seal(recipient, payload, accepted_ms, "recipient", _STAYS, MAX_TTL_MS)
+                besides.append(_row(self._store.deliveries.add(None, new), None, new))
+            sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
+            if expiration is None:
+                expiration = expiration_of(*self._store.conversations.expiration(recipient))
+            entry = replace(
+                entry, sent_ms=sent_ms, expire_mode=expiration.mode.name.lower(), expire_s=expiration.seconds
             )
+            sealed = self._seal_all(recipient, _payload(entry), sent_ms, expiration)
+            message_id = self._store.messages.add(entry)
             if message_id is None:
                 raise LookupError("another message of ours has this sent time")
             if recipient != own_id:
-                self._store.people.approve(recipient, by_us=True)
-            return message_id, [_row(self._store.deliveries.add(message_id, d), message_id, d) for d in new]
+                self._settle_request(recipient)
+            deliveries = [_row(self._store.deliveries.add(message_id, new), message_id, new) for new in sealed]
+        return _Prepared(message_id, deliveries, besides)
 
-    def _redate(
-        self, message_id: int, recipient: AccountId, message: VisibleMessage, deliveries: list[DeliveryRow]
-    ) -> list[DeliveryRow]:
+    def _redate(self, row: MessageRow, deliveries: list[DeliveryRow]) -> list[DeliveryRow]:
         """Seal a message anew, with the time that it is by the network's clock.
 
         Another process at the same message of the outbox may have been faster: then what it has left is returned.
         """
         with self._store.transaction():
-            left = self._store.deliveries.of_message(message_id)
-            if self._stored(message_id).status == "sent":
+            left = self._store.deliveries.of_message(row.id)
+            if self._stored(row.id).status in ("sent", "read"):
                 return []
             if [delivery.hash for delivery in left] != [delivery.hash for delivery in deliveries]:
                 return left
-            sent_ms = self._store.redate(message_id, self._network().clock.now_ms())
-            sealed = {new.role: new for new in self._seal_all(recipient, message, sent_ms)}
+            sent_ms = self._store.redate(row.id, self._network().clock.now_ms())
+            expiration = expiration_of(row.expire_mode, row.expire_s)
+            new_ones = self._seal_all(AccountId(row.conversation), _payload(row), sent_ms, expiration)
+            sealed = {new.role: new for new in new_ones}
             for delivery in deliveries:
                 new = sealed[delivery.role]
                 self._store.deliveries.replace(delivery.id, new.data, new.hash)
-        return [_row(old.id, message_id, sealed[old.role]) for old in deliveries]
+        return [_row(old.id, row.id, sealed[old.role]) for old in deliveries]
 
-    def _seal_all(self, recipient: AccountId, message: VisibleMessage, sent_ms: int) -> list[NewDelivery]:
-        """What has to be stored: for the recipient, if that is somebody else, and for our own devices."""
+    def _seal_all(
+        self, recipient: AccountId, payload: Payload, sent_ms: int, expiration: Expiration
+    ) -> list[NewDelivery]:
+        """What has to be stored: for the recipient, if that is somebody else, and for our own devices.
+
+        The swarm keeps what disappears for no longer than it has to. Of our own messages the copy counts as read; when
+        the recipient reads, nobody knows.
+        """
         own_id = self._profile.identity.account_id
-        new = [self._seal(own_id, replace(message, sync_target=recipient), sent_ms, "own")]
+        timer_ms = max(MIN_TTL_MS, min(1000 * expiration.seconds, MAX_TTL_MS))
+        fades = expiration.mode is not ExpirationMode.OFF
+        profile = self._own_profile
+
+        def sealed(account: AccountId, role: str, ttl_ms: int) -> NewDelivery:
+            own = _for_account(payload, account, recipient, own_id, profile)
+            return self._seal(account, own, sent_ms, role, expiration, ttl_ms)
+
+        new = [sealed(own_id, "own", timer_ms if fades else MAX_TTL_MS)]
         if recipient != own_id:
-            name = self._store.settings.get("display_name")
-            to_recipient = replace(message, profile=Profile(name) if name else None)
-            new.insert(0, self._seal(recipient, to_recipient, sent_ms, "recipient"))
+            after_send = expiration.mode is ExpirationMode.AFTER_SEND
+            new.insert(0, sealed(recipient, "recipient", timer_ms if after_send else MAX_TTL_MS))
         return new
 
-    def _seal(self, account: AccountId, message: VisibleMessage, sent_ms: int, role: str) -> NewDelivery:
-        serialized = contents.serialize(Content(message, sent_ms))
+    @property
+    def _own_profile(self) -> Profile | None:
+        """What we tell others of ourselves."""
+        get = self._store.settings.get
+        name, url, key = get("display_name"), get("picture_url"), get("picture_key")
+        return Profile(name, url, key, get("profile_updated_s") or 0) if name or url else None
+
+    def _seal(
+        self, account: AccountId, payload: Payload, sent_ms: int, role: str, expiration: Expiration, ttl_ms: int
+    ) -> NewDelivery:
+        serialized = contents.serialize(Content(payload, sent_ms, expiration))
         if len(serialized) > session_v1.MAX_CONTENT_BYTES:
             raise MessageTooLong(
                 f"The message takes {len(serialized):,} bytes; a swarm stores up to {session_v1.MAX_CONTENT_BYTES:,}."
             )
         data = session_v1.encode_message(self._profile.identity, account, serialized, sent_ms)
-        return NewDelivery(role, account, MAX_TTL_MS, data, storage_rpc.message_hash(account, 0, data))
+        return NewDelivery(role, account, ttl_ms, data, storage_rpc.message_hash(account, 0, data))
 
     def _deliver(
         self, deliveries: list[DeliveryRow], deadline: Deadline, *, dated_ms: int | None = None
@@ -310,6 +468,7 @@ class Sender:
                     self._store.deliveries.finish(delivery)
             if not isinstance(first, SessionError):
                 self._store.messages.set_status(message_id, "sent")
+                self._store.timers.start(message_id, self._network().clock.now_ms())
             elif not stays:
                 self._store.messages.set_status(message_id, "failed")
         if isinstance(first, SessionError) and stays:
@@ -352,17 +511,39 @@ class Sender:
             expires_ms = outcome.expiration_ms or self._network().clock.now_ms() + delivery.ttl_ms
             message_id = delivery.message_id
             swarm = self._store.swarm
-            if not swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id):
+            new = swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id)
+            if not new and message_id is not None:
                 # A poll of another process has met our copy before we came to note it.
                 swarm.name_message(delivery.account, 0, delivery.hash, message_id)
 
 
-def _row(delivery_id: int, message_id: int, new: NewDelivery) -> DeliveryRow:
+def _row(delivery_id: int, message_id: int | None, new: NewDelivery) -> DeliveryRow:
     return DeliveryRow(delivery_id, message_id, new.role, new.account, new.ttl_ms, new.data, new.hash)
 
 
-def _quote(row: MessageRow) -> Quote | None:
-    return Quote(row.quote_author, row.quote_ms) if row.quote_author and row.quote_ms else None
+def expiration_of(mode: str, seconds: int) -> Expiration:
+    """An expiration as the store has it, as a value of the protocol."""
+    return Expiration(ExpirationMode[mode.upper()], seconds)
+
+
+def _payload(entry: NewMessage | MessageRow) -> Payload:
+    """What is sent for a message of ours as it is in the store."""
+    if entry.kind == "expiration_update":
+        return TimerUpdate()
+    quote = Quote(entry.quote_author, entry.quote_ms) if entry.quote_author and entry.quote_ms else None
+    return VisibleMessage(entry.body, tuple(map(_pointer, entry.attachments)), quote)
+
+
+def _for_account(
+    payload: Payload, account: AccountId, recipient: AccountId, own_id: AccountId, profile: Profile | None
+) -> Payload:
+    """A payload as one account gets it: others with our profile, our own devices with the name of who it was for."""
+    match payload:
+        case VisibleMessage() | TimerUpdate() | Reaction():
+            return replace(payload, sync_target=recipient) if account == own_id else replace(payload, profile=profile)
+        case RequestAccepted():
+            return replace(payload, profile=profile)
+    return payload
 
 
 def _pointer(attachment: AttachmentRow) -> payloads.AttachmentPointer:
@@ -376,5 +557,8 @@ def _pointer(attachment: AttachmentRow) -> payloads.AttachmentPointer:
         content_type=attachment.content_type,
         file_name=attachment.name,
         voice=attachment.voice,
+        width=attachment.width,
+        height=attachment.height,
+        caption=attachment.caption,
         server_id=parse_download_url(attachment.url).numeric_id,
     )

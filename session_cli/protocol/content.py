@@ -32,6 +32,7 @@ from .payload import (
     RequestAccepted,
     TimerUpdate,
     Typing,
+    Unknown,
     Unsend,
     VisibleMessage,
 )
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 MAX_BODY_CODE_POINTS = 2_000
 """Longest body sent without a subscription; receivers that enforce it cut the rest."""
 MAX_ATTACHMENTS = 32
+MAX_EMOJI_CODE_POINTS = 32
+"""Of a reaction. The longest emoji, a family in skin tones, has eleven."""
 EXPIRATION_TIMER_UPDATE = 2
 VOICE_MESSAGE = 1
 MAX_TIME_MS = 253_402_300_799_999
@@ -51,7 +54,7 @@ _ID = re.compile(r"(?:0[0357]|15|25)[0-9a-f]{64}\Z")
 
 
 def serialize(content: Content) -> bytes:
-    """Content → protobuf. Raises ValueError for payloads that no client sends (`Ignored`)."""
+    """Content → protobuf. Raises ValueError for payloads that can't be sent (`Ignored`, `Unknown`)."""
     from .proto import session_pb2
 
     message = session_pb2.Content()
@@ -87,7 +90,7 @@ def serialize(content: Content) -> bytes:
             message.callMessage.CopyFrom(session_pb2.CallMessage(type=kind.name, uuid=uuid, sdps=sdps))
         case GroupUpdate(serialized):
             message.dataMessage.groupUpdateMessage.ParseFromString(serialized)
-        case Ignored(what):
+        case Ignored(what) | Unknown(what):
             raise ValueError(f"{what} is never sent.")
     if content.timestamp_ms is not None:
         message.sigTimestamp = content.timestamp_ms
@@ -160,18 +163,27 @@ def _fill_pointer(message: pb.AttachmentPointer, pointer: AttachmentPointer) -> 
 
 
 def parse(serialized: bytes) -> Content:
-    """Protobuf → content. Raises MalformedMessage; a payload we have no use for becomes `Ignored`."""
+    """Protobuf → content. Raises MalformedMessage; what means nothing becomes `Ignored`, what is too new `Unknown`."""
     from .proto import session_pb2
     from .wire import parse_message
 
     message = parse_message(session_pb2.Content, serialized)
-    payload: Payload = Ignored("a content without a payload")
     for name, read in _PAYLOADS:
         if message.HasField(name):
             payload = read(message)
             break
+    else:
+        payload = _without_sense(message, "a content without a payload")
     timestamp_ms = check_time(message.sigTimestamp) if message.sigTimestamp else None
     return Content(payload, timestamp_ms, _read_expiration(message))
+
+
+def _without_sense(message: pb.Content | pb.DataMessage, what: str) -> Ignored | Unknown:
+    """What to call something that says nothing in the fields that we know."""
+    from google.protobuf.unknown_fields import UnknownFieldSet
+
+    fields = UnknownFieldSet(message)
+    return Unknown("a kind of message that this version does not know") if len(fields) else Ignored(what)
 
 
 def check_time(milliseconds: int) -> int:
@@ -197,13 +209,15 @@ def _read_data(content: pb.Content) -> Payload:
     if data.flags == EXPIRATION_TIMER_UPDATE:
         return TimerUpdate(profile, sync_target)
     if data.flags:
-        return Ignored("a message with unknown flags")
+        return Unknown("a message with flags that this version does not know")
     if data.HasField("groupUpdateMessage"):
         return GroupUpdate(data.groupUpdateMessage.SerializeToString())
     if data.HasField("reaction"):
         reaction = data.reaction
         if not reaction.emoji:
             raise MalformedMessage("A reaction names no emoji.")
+        if len(reaction.emoji) > MAX_EMOJI_CODE_POINTS:
+            raise MalformedMessage("A reaction is much longer than any emoji.")
         return Reaction(
             reaction.author,
             check_time(reaction.id),
@@ -228,7 +242,7 @@ def _read_data(content: pb.Content) -> Payload:
         sync_target=sync_target,
     )
     if not (visible.body.strip() or visible.attachments or visible.quote or visible.preview or visible.invitation):
-        return Ignored("an empty message")
+        return _without_sense(data, "an empty message")
     return visible
 
 

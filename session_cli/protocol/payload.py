@@ -178,6 +178,13 @@ class Ignored:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Something that only a later version can understand; `what` says what it is, as far as that can be seen."""
+
+    what: str
+
+
 Payload = (
     VisibleMessage
     | TimerUpdate
@@ -190,6 +197,7 @@ Payload = (
     | Call
     | GroupUpdate
     | Ignored
+    | Unknown
 )
 
 

@@ -14,8 +14,8 @@ class Deliveries:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def add(self, message_id: int, delivery: NewDelivery) -> int:
-        """Note what has to be stored for a message. Returns the delivery's id."""
+    def add(self, message_id: int | None, delivery: NewDelivery) -> int:
+        """Note what has to be stored, for a message or (None) by itself. Returns the delivery's id."""
         added = self._connection.execute(
             """
             INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash)
@@ -37,16 +37,17 @@ class Deliveries:
         """
         self._connection.execute("DELETE FROM deliveries WHERE id = ? AND hash = ?", (delivery.id, delivery.hash))
 
-    def own_copies_left(self) -> list[DeliveryRow]:
-        """Copies for our own devices that are still to be stored, of messages that did reach their recipient."""
+    def left(self) -> list[DeliveryRow]:
+        """What is still to be stored: copies for our own devices of messages that did reach their recipient, and what
+        belongs to no message."""
         return [
             DeliveryRow(*row)
             for row in fetch_all(
                 self._connection,
                 """
                 SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash
-                FROM deliveries d JOIN messages m ON m.id = d.message_id
-                WHERE d.role = 'own' AND m.status = 1 ORDER BY d.id
+                FROM deliveries d LEFT JOIN messages m ON m.id = d.message_id
+                WHERE d.message_id IS NULL OR (d.role = 'own' AND m.status = 1) ORDER BY d.id
                 """,
             )
         ]
@@ -57,9 +58,10 @@ class Deliveries:
             fetch_all(
                 self._connection,
                 """
-                SELECT CASE WHEN m.status = 4 THEN 'queued' WHEN m.status = 1 THEN 'own' ELSE 'unfinished' END, count(*)
-                FROM deliveries d JOIN messages m ON m.id = d.message_id
-                WHERE d.role = 'recipient' OR m.status = 1 GROUP BY 1
+                SELECT CASE WHEN m.status = 4 THEN 'queued' WHEN coalesce(m.status, 1) = 1 THEN 'own'
+                            ELSE 'unfinished' END, count(*)
+                FROM deliveries d LEFT JOIN messages m ON m.id = d.message_id
+                WHERE d.role = 'recipient' OR coalesce(m.status, 1) = 1 GROUP BY 1
                 """,
             )
         )

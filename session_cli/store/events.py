@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import apsw
 
+from .people import person_id
 from .queries import fetch_all, fetch_one
 
 if TYPE_CHECKING:
     from .messages import Messages
-    from .records import EventRow
+    from .records import EventDetail, EventRow
 
-TYPES = ("message",)
+KINDS = ("message", "expiration_update", "call", "media_saved", "unknown")
+"""The kinds of rows of `messages`, as the numbers in the tables mean them."""
+TYPES = (
+    *KINDS,
+    *("reaction", "unsend", "receipt", "typing", "contact_request", "profile"),
+)
 """What the numbers in the table mean."""
 
 UNREAD = """
@@ -47,8 +54,52 @@ class Events:
         self._messages = messages
 
     def add(self, type: str, message_id: int) -> None:
-        """Append an event about a message."""
+        """Append the event that a message, or a notice of another type, is here."""
         self._connection.execute("INSERT INTO events (type, message_id) VALUES (?, ?)", (TYPES.index(type), message_id))
+
+    def add_detail(
+        self,
+        type: str,
+        *,
+        message_id: int | None = None,
+        conversation: str | None,
+        sender: str | None,
+        sent_ms: int,
+        content: Mapping[str, Any],
+        ends_ms: int | None = None,
+    ) -> None:
+        """Append the event that something happened, perhaps to a message. `conversation` and `sender` are addresses.
+
+        `ends_ms`: when it is no news any more.
+        """
+        seq = self._connection.execute(
+            "INSERT INTO events (type, message_id) VALUES (?, ?) RETURNING seq", (TYPES.index(type), message_id)
+        ).get
+        self._connection.execute(
+            """
+            INSERT INTO event_details (seq, conversation, sender_id, sent_ms, content, ends_ms)
+            VALUES (?, ?, ?, ?, ?, ?)
+            """,
+            (
+                seq,
+                conversation,
+                person_id(self._connection, sender) if sender is not None else None,
+                sent_ms,
+                json.dumps(content, ensure_ascii=False, separators=(",", ":")),
+                ends_ms,
+            ),
+        )
+
+    def has_stale(self, now_ms: int) -> bool:
+        """Whether there are events that are no news any more."""
+        query = "SELECT 1 FROM event_details WHERE ends_ms <= ? LIMIT 1"
+        return fetch_one(self._connection, query, (now_ms,)) is not None
+
+    def forget_stale(self, now_ms: int) -> None:
+        """Delete the events that are no news any more."""
+        self._connection.execute(
+            "DELETE FROM events WHERE seq IN (SELECT seq FROM event_details WHERE ends_ms <= ?)", (now_ms,)
+        )
 
     def unread(self, reader: str, selection: Selection, limit: int, after: int = 0) -> list[EventRow]:
         """The first events, at most `limit`, that a reader has not taken yet, oldest first, and beyond seq `after`."""
@@ -70,9 +121,32 @@ class Events:
             message.id: message
             for message in self._messages().rows(f"WHERE m.id IN ({marks})", tuple(row[2] for row in rows))
         }
+        details = self._details([seq for seq, type, _ in rows if type >= len(KINDS) or type == KINDS.index("unknown")])
         return [
-            EventRow(seq, TYPES[type], messages[message_id]) for seq, type, message_id in rows if message_id in messages
+            EventRow(seq, TYPES[type], messages.get(message_id), details.get(seq))
+            for seq, type, message_id in rows
+            if message_id in messages or seq in details
         ]
+
+    def _details(self, seqs: list[int]) -> dict[int, EventDetail]:
+        if not seqs:
+            return {}
+        from .records import EventDetail
+
+        rows = fetch_all(
+            self._connection,
+            f"""
+            SELECT d.seq, d.content, d.conversation, coalesce(c.nickname, c.name), s.address,
+                   coalesce(s.nickname, s.name), d.sent_ms
+            FROM event_details d LEFT JOIN people c ON c.address = d.conversation
+            LEFT JOIN people s ON s.id = d.sender_id WHERE d.seq IN ({", ".join("?" * len(seqs))})
+            """,  # noqa: S608 - only question marks are put in
+            tuple(seqs),
+        )
+        return {
+            seq: EventDetail(place, place_name, sender, sender_name, sent_ms, json.loads(content))
+            for seq, content, place, place_name, sender, sender_name, sent_ms in rows
+        }
 
     def count_unread(self, reader: str) -> int:
         """How many events a reader has waiting."""
@@ -84,11 +158,14 @@ def _condition(selection: Selection) -> tuple[str, tuple[Any, ...]]:
     """Joins and conditions for a selection; ?1 is the reader, ?2 and ?3 are the caller's."""
     joins, conditions, parameters = "", [UNREAD], list[Any]()
     if selection.sender is not None or selection.since_ms is not None:
-        joins = "JOIN messages m ON m.id = e.message_id JOIN people s ON s.id = m.sender_id"
-    for column, value in (("s.address =", selection.sender), ("m.sent_ms >=", selection.since_ms)):
+        joins = "LEFT JOIN messages m ON m.id = e.message_id LEFT JOIN event_details d ON d.seq = e.seq"
+    for condition, value in (
+        ("coalesce(d.sender_id, m.sender_id) = (SELECT id FROM people WHERE address = ?{})", selection.sender),
+        ("coalesce(d.sent_ms, m.sent_ms) >= ?{}", selection.since_ms),
+    ):
         if value is not None:
             parameters.append(value)
-            conditions.append(f"{column} ?{len(parameters) + 3}")
+            conditions.append(condition.format(len(parameters) + 3))
     if selection.types:
         numbers = ", ".join(str(TYPES.index(type)) for type in selection.types)
         conditions.append(f"e.type IN ({numbers})")

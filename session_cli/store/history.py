@@ -164,6 +164,7 @@ class History:
                    (SELECT m.id FROM messages m WHERE m.conversation_id = c.id
                     ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1)
             FROM conversations c LEFT JOIN people p ON p.address = c.address
+            WHERE c.hidden = 0
             """,
         )
         unread = dict(

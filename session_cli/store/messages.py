@@ -1,42 +1,66 @@
-"""Messages, their attachments, and the people in them."""
+"""Messages, and notices of other kinds between them, with their attachments."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import apsw
 
-from .queries import fetch_all, fetch_one
-from .records import AttachmentRow, MessageRow, NewMessage, PersonRow
+from .events import KINDS
+from .people import person_id
+from .queries import fetch_all
+from .records import AttachmentRow, MessageRow, NewMessage, ReactionRow
 
 STATUSES = ("received", "sent", "failed", "pending", "queued")
 EXPIRE_MODES = ("off", "after_send", "after_read")
-"""What the numbers in the table mean."""
-_ATTACHMENT = "message_id, url, key, digest, size, content_type, name, voice, width, height, caption, saved, id"
+"""What the numbers in the tables mean.
+
+Of the kinds, a message's `content` has `preview` (url, title) and `invitation` (url, name) where it has one; an
+expiration_update's the new `mode` and `seconds`; a call's `call_id` and `state` (ringing, answered, declined, missed);
+a media_saved's `timestamp_ms`, that of the message whose file was saved (0: unknown); an unknown's `reason`.
+"""
+_ATTACHMENT = (
+    "message_id, url, key, digest, size, content_type, name, voice, width, height, caption, saved, duration_ms, id"
+)
 _MESSAGE = """
     SELECT m.id, c.address, coalesce(correspondent.nickname, correspondent.name), m.outgoing,
            s.address, coalesce(s.nickname, s.name), m.sent_ms, m.body, m.status,
-           q.author, q.sent_ms, coalesce(x.mode, 0), coalesce(x.seconds, 0), m.request,
-           (SELECT h.hash FROM seen_hashes h WHERE h.message_id = m.id LIMIT 1)
+           q.author, q.sent_ms, coalesce(x.mode, 0), coalesce(x.seconds, 0), x.ends_ms, m.request,
+           (SELECT h.hash FROM seen_hashes h WHERE h.message_id = m.id LIMIT 1),
+           coalesce(d.kind, 0), d.content, t.message_id IS NOT NULL,
+           CASE WHEN m.outgoing THEN r.message_id IS NOT NULL ELSE m.sent_ms <= c.read_ms END,
+           coalesce(quoted.nickname, quoted.name), qm.id, qm.body
     FROM messages m
     JOIN conversations c ON c.id = m.conversation_id
     JOIN people s ON s.id = m.sender_id
     LEFT JOIN people correspondent ON correspondent.address = c.address
     LEFT JOIN quotes q ON q.message_id = m.id
+    LEFT JOIN people quoted ON quoted.address = q.author
+    LEFT JOIN messages qm
+        ON qm.conversation_id = m.conversation_id AND qm.sent_ms = q.sent_ms AND qm.sender_id = quoted.id
     LEFT JOIN expirations x ON x.message_id = m.id
+    LEFT JOIN details d ON d.message_id = m.id
+    LEFT JOIN tombstones t ON t.message_id = m.id
+    LEFT JOIN receipts r ON r.message_id = m.id
 """
-_MESSAGE_FIELDS = tuple(field.name for field in dataclasses.fields(MessageRow))[:-1]
-"""The columns above, in their order; attachments are read apart."""
+_MESSAGE_FIELDS = tuple(field.name for field in dataclasses.fields(MessageRow))[:-2]
+"""The columns above, in their order; attachments and reactions are read apart."""
 _MANY = 500
 """Bound parameters in one statement at most."""
 
 
 class Messages:
-    """Reads and writes messages. Writing happens inside the caller's transaction."""
+    """Reads and writes messages. Writing happens inside the caller's transaction.
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    What has disappeared by the time that `now_ms` tells is not found, even before it is deleted.
+    """
+
+    def __init__(self, connection: apsw.Connection, now_ms: Callable[[], int]) -> None:
         self._connection = connection
+        self._now_ms = now_ms
 
     def add(self, message: NewMessage) -> int | None:
         """Store a message with its attachments. Returns its id, or None if it is there already.
@@ -74,15 +98,20 @@ class Messages:
             )
         if (message.expire_mode, message.expire_s) != ("off", 0):
             self._connection.execute(
-                "INSERT INTO expirations (message_id, mode, seconds) VALUES (?, ?, ?)",
-                (message_id, EXPIRE_MODES.index(message.expire_mode), message.expire_s),
+                "INSERT INTO expirations (message_id, mode, seconds, ends_ms) VALUES (?, ?, ?, ?)",
+                (message_id, EXPIRE_MODES.index(message.expire_mode), message.expire_s, message.expires_ms),
+            )
+        if message.kind != "message" or message.content:
+            self._connection.execute(
+                "INSERT INTO details (message_id, kind, content) VALUES (?, ?, ?)",
+                (message_id, KINDS.index(message.kind), _json(message.content)),
             )
         for position, attachment in enumerate(message.attachments):
             self._connection.execute(
                 """
                 INSERT INTO attachments (message_id, position, url, key, digest, size, content_type, name, voice,
-                                         width, height, caption)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                         width, height, caption, duration_ms)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 """,
                 (
                     message_id,
@@ -97,15 +126,32 @@ class Messages:
                     attachment.width,
                     attachment.height,
                     attachment.caption,
+                    attachment.duration_ms,
                 ),
             )
 
     def _conversation(self, address: str) -> int:
         self._connection.execute(
-            "INSERT INTO conversations (kind, address) VALUES ('contact', ?) ON CONFLICT (address) DO NOTHING",
+            "INSERT INTO conversations (kind, address) VALUES ('contact', ?) "
+            "ON CONFLICT (address) DO UPDATE SET hidden = 0 WHERE hidden <> 0",
             (address,),
         )
         return int(self._connection.execute("SELECT id FROM conversations WHERE address = ?", (address,)).get)
+
+    def call(self, call_id: str, conversation: str | None, since_ms: int) -> MessageRow | None:
+        """The notice of a call with an id, since a time; in one conversation (an address) or (None) wherever it is."""
+        found = self.rows(
+            """
+            WHERE m.conversation_id IN (SELECT id FROM conversations WHERE ?1 IS NULL OR address = ?1)
+            AND m.sent_ms >= ?2 AND d.kind = ?3 AND json_extract(d.content, '$.call_id') = ?4
+            """,
+            (conversation, since_ms, KINDS.index("call"), call_id),
+        )
+        return found[0] if found else None
+
+    def set_content(self, message_id: int, content: Mapping[str, Any]) -> None:
+        """Change what a notice says."""
+        self._connection.execute("UPDATE details SET content = ? WHERE message_id = ?", (_json(content), message_id))
 
     def set_status(self, message_id: int, status: str) -> None:
         """Change a message's status."""
@@ -114,6 +160,40 @@ class Messages:
     def set_time(self, message_id: int, sent_ms: int) -> None:
         """Change when a message was sent, in ms."""
         self._connection.execute("UPDATE messages SET sent_ms = ? WHERE id = ?", (sent_ms, message_id))
+
+    def settle_request(self, conversation: str) -> None:
+        """Note that what a person wrote is no request any more."""
+        self._connection.execute(
+            """
+            UPDATE messages SET request = 0
+            WHERE conversation_id = (SELECT id FROM conversations WHERE address = ?) AND request = 1
+            """,
+            (conversation,),
+        )
+
+    def bury(self, message_id: int, deleted_ms: int) -> None:
+        """Delete what a message says, its files, and all that was said about it. Its place remains."""
+        self._connection.execute(
+            "INSERT INTO tombstones (message_id, deleted_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (message_id, deleted_ms),
+        )
+        self._connection.execute("UPDATE messages SET body = '' WHERE id = ?", (message_id,))
+        for table in ("attachments", "quotes", "details", "reactions", "deliveries"):
+            self._connection.execute(f"DELETE FROM {table} WHERE message_id = ?", (message_id,))  # noqa: S608 - a constant
+
+    def delete(self, message_ids: Iterable[int]) -> int:
+        """Delete messages with all that belongs to them, their events too; returns how many there were."""
+        doomed = [(message_id,) for message_id in message_ids]
+        before = self._connection.total_changes()
+        self._connection.executemany("DELETE FROM messages WHERE id = ?", doomed)
+        if self._connection.total_changes() == before:
+            return 0
+        # All at once: the events have no index by message.
+        self._connection.execute(
+            "DELETE FROM events WHERE message_id IN (SELECT value FROM json_each(?))",
+            (json.dumps([message_id for (message_id,) in doomed]),),
+        )
+        return len(doomed)
 
     def last_sent_ms(self, sender: str, *, before_id: int) -> int:
         """The latest time of a sender's messages older than the given one; 0 if there are none."""
@@ -183,12 +263,22 @@ class Messages:
         )
 
     def rows(self, condition: str, parameters: tuple[Any, ...]) -> list[MessageRow]:
-        """Messages by a condition on `m` (messages), `c` (conversations) and `s` (senders), with their attachments."""
-        messages = [_message(row) for row in fetch_all(self._connection, _MESSAGE + condition, parameters)]
-        attachments = self._attachments([message.id for message in messages])
+        """Messages by a condition on `m` (messages), `c` (conversations) and `s` (senders), with all that they have."""
+        now_ms = self._now_ms()
+        messages = [
+            message
+            for message in map(_message, fetch_all(self._connection, _MESSAGE + condition, parameters))
+            if message.expires_ms is None or message.expires_ms > now_ms
+        ]
+        ids = [message.id for message in messages]
+        attachments, reactions = self._attachments(ids), self._reactions(ids)
         return [
-            dataclasses.replace(message, attachments=tuple(attachments[message.id]))
-            if message.id in attachments
+            dataclasses.replace(
+                message,
+                attachments=tuple(attachments.get(message.id, ())),
+                reactions=tuple(reactions.get(message.id, ())),
+            )
+            if message.id in attachments or message.id in reactions
             else message
             for message in messages
         ]
@@ -205,6 +295,20 @@ class Messages:
                 found.setdefault(row[0], []).append(_attachment(row[1:]))
         return found
 
+    def _reactions(self, message_ids: list[int]) -> dict[int, list[ReactionRow]]:
+        found: dict[int, list[ReactionRow]] = {}
+        for start in range(0, len(message_ids), _MANY):
+            some = message_ids[start : start + _MANY]
+            statement = f"""
+                SELECT r.message_id, r.emoji, p.address, coalesce(p.nickname, p.name)
+                FROM reactions r JOIN people p ON p.id = r.sender_id
+                WHERE r.message_id IN ({", ".join("?" * len(some))}) AND r.removed = 0
+                ORDER BY r.message_id, r.sent_ms, r.emoji
+                """  # noqa: S608 - only question marks are put in
+            for message_id, *reaction in fetch_all(self._connection, statement, tuple(some)):
+                found.setdefault(message_id, []).append(ReactionRow(*reaction))
+        return found
+
     def set_saved(self, attachment_id: int, path: str) -> None:
         """Remember where an attachment was saved."""
         self._connection.execute("UPDATE attachments SET saved = ? WHERE id = ?", (path, attachment_id))
@@ -215,93 +319,15 @@ def _message(row: tuple[Any, ...]) -> MessageRow:
     values["direction"] = "outgoing" if values["direction"] else "incoming"
     values["status"] = STATUSES[values["status"]]
     values["expire_mode"] = EXPIRE_MODES[values["expire_mode"]]
-    return MessageRow(**values | {"request": bool(values["request"])})
+    values["kind"] = KINDS[values["kind"]]
+    values["content"] = json.loads(values["content"]) if values["content"] is not None else {}
+    return MessageRow(**values | {name: bool(values[name]) for name in ("request", "deleted", "read")})
 
 
-def person_id(connection: apsw.Connection, address: str) -> int:
-    """The number of a person, who is noted if new. To be called inside a transaction."""
-    found = connection.execute("SELECT id FROM people WHERE address = ?", (address,)).get
-    if found is None:
-        found = connection.execute("INSERT INTO people (address) VALUES (?) RETURNING id", (address,)).get
-    return int(found)
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
 def _attachment(row: tuple[Any, ...]) -> AttachmentRow:
     url, key, digest, size, content_type, name, voice, *rest = row
     return AttachmentRow(url, key, digest, size, content_type, name, bool(voice), *rest)
-
-
-class People:
-    """Who is known, by address, and how far they and we have accepted each other."""
-
-    def __init__(self, connection: apsw.Connection) -> None:
-        self._connection = connection
-
-    def set_name(self, address: str, name: str, updated_s: int) -> None:
-        """Take over the name that a person gave with a message, unless a later one is known."""
-        self._connection.execute(
-            """
-            INSERT INTO people (address, name, profile_updated_s) VALUES (?, ?, ?)
-            ON CONFLICT (address) DO UPDATE SET name = excluded.name, profile_updated_s = excluded.profile_updated_s
-            WHERE excluded.profile_updated_s > profile_updated_s OR profile_updated_s = 0
-            """,
-            (address, name, updated_s),
-        )
-
-    def approve(self, address: str, *, by_us: bool) -> None:
-        """Remember that we wrote to a person, or that the person wrote to us."""
-        column = "approved" if by_us else "approved_me"
-        self._connection.execute(
-            f"INSERT INTO people (address, {column}) VALUES (?, 1) ON CONFLICT (address) DO UPDATE SET {column} = 1",  # noqa: S608 - one of two constants
-            (address,),
-        )
-
-    def is_approved(self, address: str) -> bool:
-        """Whether we have written to this person, so that their messages are no requests."""
-        row = fetch_one(self._connection, "SELECT approved FROM people WHERE address = ?", (address,))
-        return bool(row and row[0])
-
-    def set_nickname(self, address: str, nickname: str | None) -> None:
-        """Give a person a name of our own, which nobody else may have, or take it away."""
-        self._connection.execute(
-            """
-            INSERT INTO people (address, nickname) VALUES (?, ?)
-            ON CONFLICT (address) DO UPDATE SET nickname = excluded.nickname
-            """,
-            (address, nickname),
-        )
-
-    def by_nickname(self, nickname: str) -> str | None:
-        """The address of the person whom we call so."""
-        row = fetch_one(self._connection, "SELECT address FROM people WHERE nickname = ?", (nickname,))
-        return row[0] if row else None
-
-    def known(self) -> list[PersonRow]:
-        """Everybody who is known or has a conversation, by the name to be shown, then by address."""
-        return self._find("true", ())
-
-    def called(self, name: str) -> list[PersonRow]:
-        """People who call themselves so, whether we wrote to them or not."""
-        return self._find("name = ?", (name,))
-
-    def beginning(self, digits: str) -> list[PersonRow]:
-        """People whose addresses begin with these digits, in lower case."""
-        return self._find("substr(address, 1, length(?1)) = ?1", (digits,))
-
-    def _find(self, condition: str, parameters: tuple[Any, ...]) -> list[PersonRow]:
-        rows = fetch_all(
-            self._connection,
-            f"""
-            SELECT address, name, nickname, approved, approved_me FROM (
-                SELECT address, name, nickname, approved, approved_me FROM people
-                UNION ALL
-                SELECT address, NULL, NULL, 0, 0 FROM conversations WHERE address NOT IN (SELECT address FROM people)
-            )
-            WHERE {condition} ORDER BY coalesce(nickname, name) IS NULL, coalesce(nickname, name), address
-            """,  # noqa: S608 - one of three constants
-            parameters,
-        )
-        return [
-            PersonRow(address, name, nickname, bool(approved), bool(approved_me))
-            for address, name, nickname, approved, approved_me in rows
-        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
@@ -26,13 +27,18 @@ from .sharing import share_store
 
 if TYPE_CHECKING:
     from ..file_lock import SharedLock
+    from .conversations import Conversations
     from .deliveries import Deliveries
     from .events import Events
     from .history import History
-    from .messages import Messages, People
+    from .marks import Marks
+    from .messages import Messages
+    from .people import People
     from .readers import Readers
     from .search import Search
     from .swarm_state import SwarmState
+    from .timers import Chores, Timers
+    from .unknowns import Unknowns
     from .upkeep import Upkeep
 
 DATABASE_NAME = "messages.db"
@@ -64,18 +70,53 @@ class Store:
         self._connection = connection
         self._lock = lock
         self.settings = Settings(connection)
+        self.now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+        """What time it is, as far as disappearing messages are concerned."""
+
+    def _time_ms(self) -> int:
+        return self.now_ms()
 
     @cached_property
     def messages(self) -> Messages:
         from .messages import Messages
 
-        return Messages(self._connection)
+        return Messages(self._connection, self._time_ms)
 
     @cached_property
     def people(self) -> People:
-        from .messages import People
+        from .people import People
 
         return People(self._connection)
+
+    @cached_property
+    def conversations(self) -> Conversations:
+        from .conversations import Conversations
+
+        return Conversations(self._connection)
+
+    @cached_property
+    def marks(self) -> Marks:
+        from .marks import Marks
+
+        return Marks(self._connection, self.messages)
+
+    @cached_property
+    def timers(self) -> Timers:
+        from .timers import Timers
+
+        return Timers(self._connection)
+
+    @cached_property
+    def chores(self) -> Chores:
+        from .timers import Chores
+
+        return Chores(self._connection)
+
+    @cached_property
+    def unknowns(self) -> Unknowns:
+        from .unknowns import Unknowns
+
+        return Unknowns(self._connection)
 
     @cached_property
     def deliveries(self) -> Deliveries:

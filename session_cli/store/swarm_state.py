@@ -79,6 +79,15 @@ class SwarmState:
             (message_id, account, namespace, hash),
         )
 
+    def message_of(self, account: str, namespace: int, hash: str) -> int | None:
+        """The message of ours that a hash names."""
+        rows = fetch_all(
+            self._connection,
+            "SELECT message_id FROM seen_hashes WHERE account = ? AND namespace = ? AND hash = ?",
+            (account, namespace, hash),
+        )
+        return rows[0][0] if rows else None
+
     def unseen(self, account: str, namespace: int, hashes: Iterable[str]) -> set[str]:
         """Those of the hashes that were not seen yet."""
         return {

@@ -13,6 +13,7 @@ from session_cli.network.clock import Deadline, NetworkClock
 from session_cli.network.definition import load_definition
 from session_cli.network.network import Network
 from session_cli.protocol.account import Identity
+from tests.support.events import message_of
 from tests.support.rough import Correspondence, opened, state_of
 from tests.support.strangers import now_ms
 
@@ -113,7 +114,7 @@ def test_ours_is_wrong(ahead_ms: int, alice: Client, pair: Correspondence) -> No
         sent = alice.send(pair.bob.id, f"message {number}")
         assert sent.status == "sent"
         pair.sent.append(sent.body)
-    assert [event.message.body for event in alice.receive()] == []
+    assert [message_of(event).body for event in alice.receive()] == []
     assert abs(network.clock.offset_ms + ahead_ms) < SOON_MS
     pair.receive()
     assert abs(last_sent_ms(pair) - now_ms()) < SOON_MS

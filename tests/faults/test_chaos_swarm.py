@@ -9,6 +9,7 @@ import pytest
 from session_cli.devnet.faults import Delay, Fault, Forgets, InnerStatus, NoReplication
 from session_cli.devnet.network import NodeHandle
 from session_cli.protocol.payload import VisibleMessage
+from tests.support.events import message_of
 from tests.support.outcomes import bodies
 from tests.support.rough import Correspondence, label, opened, state_of
 from tests.support.strangers import Stranger
@@ -54,7 +55,7 @@ def test_members_have_different_orders(pair: Correspondence) -> None:
             other.start()
     with opened(pair.bob) as bob:
         for _ in range(30):
-            pair.shown += [event.message.body for event in bob.receive()]
+            pair.shown += [message_of(event).body for event in bob.receive()]
     assert len(set(pair.retrieved_from(logged))) > 1
     assert sorted(pair.shown) == sorted(texts)
 
@@ -129,7 +130,7 @@ def test_a_member_goes_away_between_two_pages(how: str, pair: Correspondence, mo
             return result
 
         monkeypatch.setattr(receiver, "_take_page", take_and_leave)
-        shown = [event.message.body.partition(" ")[0] for event in bob.receive()]
+        shown = [message_of(event).body.partition(" ")[0] for event in bob.receive()]
     asked = pair.retrieved_from(logged)
     assert gone[0].index == asked[0]
     assert set(asked) > {gone[0].index}

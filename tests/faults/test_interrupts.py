@@ -18,6 +18,7 @@ from session_cli import Client
 from session_cli.devnet.network import Devnet
 from tests.support.contract import json_object
 from tests.support.devnet import SESSION, Person
+from tests.support.events import message_of
 from tests.support.outcomes import assert_absent, bodies, left_for_good, objects
 from tests.support.strangers import Stranger
 
@@ -180,7 +181,7 @@ def test_head_loses_nothing(person: People, shared_net: Devnet) -> None:
     assert shown[0] == sent[0]
     assert [text for text in sent if text in shown] == list(dict.fromkeys(shown)), "in order"
     with Client.open(environ=bob.environment) as client:
-        assert [event.message.body for event in client.receive(reader="audit")] == sent
+        assert [message_of(event).body for event in client.receive(reader="audit")] == sent
 
 
 def test_a_reader_that_leaves_is_a_broken_pipe(person: People, shared_net: Devnet) -> None:

@@ -31,6 +31,7 @@ from session_cli.protocol import session_v1
 from session_cli.protocol.account import AccountId, Identity
 from session_cli.protocol.payload import Content, VisibleMessage
 from session_cli.protocol.swarm import swarm_for
+from tests.support.events import message_of
 from tests.support.swarm import put_messages
 from tests.support.waiting import wait_until
 
@@ -55,7 +56,7 @@ def make(shared_definition: Path, tmp_path: Path) -> Iterator[Maker]:
 
 
 def _bodies(client: Client, **options: object) -> list[str]:
-    return [event.message.body for event in client.receive(**options)]  # type: ignore[arg-type]
+    return [message_of(event).body for event in client.receive(**options)]  # type: ignore[arg-type]
 
 
 # Profiles.
@@ -219,10 +220,10 @@ def test_an_event_whose_reader_died_is_shown_again(make: Maker) -> None:
     for body in ("one", "two"):
         bob.send(alice.account_id, body)
     events = alice.receive()
-    assert next(events).message.body == "one"
+    assert message_of(next(events)).body == "one"
     events.close()  # as if the process had died while it was handling the first
     events = alice.receive()
-    assert [next(events).message.body, next(events).message.body] == ["one", "two"]
+    assert [message_of(next(events)).body, message_of(next(events)).body] == ["one", "two"]
     events.close()
     assert _bodies(alice) == ["two"]
 
@@ -239,7 +240,7 @@ def test_a_backlog_of_several_pages(make: Maker, shared_net: Devnet) -> None:
     assert sum(map(len, stored)) > 0
     result = alice.poll()
     assert (result.new, result.skipped) == (60, 0)
-    times = [event.message.timestamp_ms for event in alice.receive()]
+    times = [message_of(event).timestamp_ms for event in alice.receive()]
     assert times == sorted(times)
     assert len(times) == 60
 
@@ -260,7 +261,7 @@ def test_names_are_taken_from_messages_but_never_go_back(make: Maker, shared_net
     for name, updated in (("New", 200), ("Old", 100)):
         _put(shared_net, alice, sender, VisibleMessage(name, profile=payloads.Profile(name, updated_s=updated)))
         time.sleep(0.002)
-    assert {event.message.sender.name for event in alice.receive()} == {"New"}
+    assert {message_of(event).sender.name for event in alice.receive()} == {"New"}
 
 
 # Files.
@@ -297,10 +298,10 @@ def test_several_files_in_one_message(make: Maker, tmp_path: Path) -> None:
     steps = set()
     alice.send(bob.account_id, "three", attachments=paths, progress=lambda step, done, total: steps.add(step))
     (event,) = bob.receive()
-    assert [attachment.size for attachment in event.message.attachments] == [1000, 2000, 3000]
+    assert [attachment.size for attachment in message_of(event).attachments] == [1000, 2000, 3000]
     for number in range(3):
         parts: list[bytes] = []
-        assert bob.fetch_attachment(event.message.id, number, parts.append) == 1000 * (number + 1)
+        assert bob.fetch_attachment(message_of(event).id, number, parts.append) == 1000 * (number + 1)
         assert b"".join(parts) == paths[number].read_bytes()
     assert steps == {"encrypting", "uploading"}
 
@@ -320,12 +321,12 @@ def test_a_message_from_a_clock_that_is_ahead_is_dated_anew(make: Maker) -> None
         first.timestamp_ms,
         second.timestamp_ms,
     ]
-    received = [event.message for event in bob.receive()]
+    received = [message_of(event) for event in bob.receive()]
     assert [(message.body, message.timestamp_ms) for message in received] == [
         ("first", first.timestamp_ms),
         ("second", second.timestamp_ms),
     ]
-    assert not alice._store.deliveries.own_copies_left()
+    assert not alice._store.deliveries.left()
 
 
 def test_a_message_from_a_clock_that_is_behind_goes_out(make: Maker) -> None:

@@ -18,6 +18,7 @@ from session_cli.devnet.faults import Fault
 from session_cli.devnet.injections import Injection
 from session_cli.devnet.network import Devnet, NodeHandle
 from tests.support.devnet import Done, Person
+from tests.support.events import message_of
 from tests.support.outcomes import bodies, check_message, check_refusal, objects
 
 SLACK_S = 3.0
@@ -120,7 +121,7 @@ class Correspondence:
             return
         with opened(self.bob) as bob, patch.object(receiving, "SECOND_OPINION_MS", -1):
             for _ in range(MOST_POLLS):
-                self.shown += [event.message.body for event in bob.receive()]
+                self.shown += [message_of(event).body for event in bob.receive()]
                 if set(self.shown) >= set(self.sent):
                     return
         raise AssertionError(f"{set(self.sent) - set(self.shown)} did not come; {self.said}")
@@ -147,10 +148,10 @@ class Correspondence:
         self.net.chaos.clear()
         with opened(self.alice) as alice:
             self.sent.append(alice.send(self.bob.id, "after all").body)
-            assert [event.message.body for event in alice.receive()] == [], "what we said ourselves is no news"
+            assert [message_of(event).body for event in alice.receive()] == [], "what we said ourselves is no news"
         self.receive_until_shown()
         with opened(self.bob) as bob:
-            self.shown += [event.message.body for event in bob.receive()]
+            self.shown += [message_of(event).body for event in bob.receive()]
         counts = Counter(self.shown)
         assert {body: counts[body] for body in self.sent} == dict.fromkeys(self.sent, 1), self.said
         others = counts - Counter(self.sent)

@@ -141,7 +141,7 @@ def test_strangers_write_text_only(body: str, name: str, file: str, kind: str, a
         for ending in (".png", ".pdf", ".html", ".mp4", ".ogg", "")
     ]
     files += [ExportedFile(attachment), ExportedFile(attachment, problem=kind)]
-    answer = message(body, name, quote=Quote(author, 5), sender=party)
+    answer = message(body, name, quote=Quote(Party(author, None), 5), sender=party)
     made = chapter(party, message(author, kind) if there else None)
     html = made.begin() + made.message(answer, files) + made.end()
     seen = parsed(html)
@@ -231,7 +231,7 @@ def test_days_senders_and_states() -> None:
 
 def test_a_quote_leads_to_its_message() -> None:
     original = message("the question", id=7, timestamp_ms=77)
-    answer = message("yes", quote=Quote("05aa", 77))
+    answer = message("yes", quote=Quote(Party("05aa", None), 77))
     made = chapter(Party("05aa", "Alice"), original)
     html = made.message(original, []) + made.message(answer, [])
     assert 'id="m-7"' in html

@@ -18,7 +18,7 @@ def test_only_what_was_meant_is_finished(tmp_path: Path) -> None:
     """A process that is late must not finish another delivery that has got the number, or that was sealed anew."""
     connection = open_database(tmp_path / "store.db", KEY, create=True)
     migrate(connection)
-    messages, deliveries = Messages(connection), Deliveries(connection)
+    messages, deliveries = Messages(connection, lambda: 0), Deliveries(connection)
 
     def queue(number: int) -> int:
         message = NewMessage(ALICE, "outgoing", ALICE, number, "text", "queued")

@@ -44,7 +44,7 @@ class Log(RuleBasedStateMachine):
     def use(self, connection: apsw.Connection) -> None:
         migrate(connection)
         self.connection = connection
-        messages = Messages(connection)
+        messages = Messages(connection, lambda: 0)
         self.messages, self.events, self.readers = messages, Events(connection, lambda: messages), Readers(connection)
 
     def teardown(self) -> None:

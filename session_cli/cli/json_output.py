@@ -1,0 +1,173 @@
+"""What `--json` prints: objects by the contract of json_schema.json and session-json(5)."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..core.model import Attachment, Conversation, Event, Message, Party
+
+JSON_VERSION = 1
+EXCERPT = 200
+"""Characters of a quoted message."""
+
+
+def iso_time(milliseconds: int) -> str:
+    """RFC 3339 in UTC with milliseconds."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:03d}Z"
+
+
+def json_object(type: str, **fields: Any) -> dict[str, Any]:
+    """An object of the contract."""
+    return {"v": JSON_VERSION, "type": type, **fields}
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """An object as text, without the end of its line."""
+    import json
+
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    # Control characters and line ends to some readers, though not to JSON.
+    return re.sub("[\x7f-\x9f\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """A message, or a notice between messages, as `--json` shows it."""
+    common: dict[str, Any] = {
+        "id": message.id,
+        "hash": message.hash,
+        "direction": message.direction,
+        "conversation": _place_json(message.conversation),
+        "sender": party_json(message.sender),
+        "timestamp": iso_time(message.timestamp_ms),
+        "timestamp_ms": message.timestamp_ms,
+    }
+    state = {"expires": _expires_json(message), "request": message.request}
+    content = message.content
+    match message.kind:
+        case "message":
+            return json_object("message", **common, **_written_json(message), **state, status=message.status)
+        case "expiration_update":
+            rule = {"mode": content["mode"], "seconds": content["seconds"]}
+            return json_object("expiration_update", **common, **rule, **state, status=message.status)
+        case "media_saved":
+            return json_object("media_saved", **common, target=_saved_json(message), **state)
+        case "unknown":
+            return json_object("unknown", **common, reason=content["reason"], **state)
+        case _:
+            call = {"call_id": content["call_id"], "state": content["state"]}
+            return json_object("call", **common, **call, **state)
+
+
+def _written_json(message: Message) -> dict[str, Any]:
+    quote, preview, invitation = message.quote, message.preview, message.invitation
+    return {
+        "body": message.body,
+        "attachments": [attachment_json(attachment) for attachment in message.attachments],
+        "quote": (
+            {
+                "sender": party_json(quote.author),
+                "timestamp_ms": quote.timestamp_ms,
+                "id": quote.id,
+                "excerpt": quote.body[:EXCERPT] if quote.body is not None else None,
+            }
+            if quote
+            else None
+        ),
+        "preview": {"url": preview.url, "title": preview.title} if preview else None,
+        "invitation": {"url": invitation.url, "name": invitation.name} if invitation else None,
+        "reactions": [
+            {"emoji": reaction.emoji, "senders": [party_json(sender) for sender in reaction.senders]}
+            for reaction in message.reactions
+        ],
+        "read": message.read,
+        "deleted": message.deleted,
+    }
+
+
+def _expires_json(message: Message) -> dict[str, Any] | None:
+    if not message.expire_s:
+        return None
+    at = iso_time(message.expires_ms) if message.expires_ms is not None else None
+    return {"mode": message.expire_mode, "seconds": message.expire_s, "at": at}
+
+
+def _saved_json(message: Message) -> dict[str, Any] | None:
+    """The message whose file was saved, if the notice names one."""
+    timestamp_ms = message.content["timestamp_ms"]
+    return {"timestamp_ms": timestamp_ms} if timestamp_ms else None
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """An event of the log as `--json` shows it."""
+    if event.is_entry and event.message is not None:
+        return message_json(event.message)
+    if event.type == "unknown":
+        # It can't even be known from whom it is.
+        return json_object(
+            "unknown",
+            id=None,
+            hash=event.content["hash"],
+            direction="incoming",
+            conversation=None,
+            sender=None,
+            timestamp=iso_time(event.timestamp_ms),
+            timestamp_ms=event.timestamp_ms,
+            reason=event.content["reason"],
+            expires=None,
+            request=False,
+        )
+    return json_object(
+        event.type,
+        conversation=_place_json(event.conversation) if event.conversation else None,
+        sender=party_json(event.sender) if event.sender else None,
+        timestamp=iso_time(event.timestamp_ms),
+        timestamp_ms=event.timestamp_ms,
+        **({"target": target_json(event.message)} if event.message is not None else {}),
+        **event.content,
+    )
+
+
+def target_json(message: Message) -> dict[str, Any]:
+    """A message to which something happened."""
+    return {"id": message.id, "sender": party_json(message.sender), "timestamp_ms": message.timestamp_ms}
+
+
+def conversation_json(conversation: Conversation) -> dict[str, Any]:
+    """A conversation as `list --json` shows it."""
+    last = conversation.last_message
+    return json_object(
+        "conversation",
+        conversation=_place_json(conversation.party),
+        last_message=message_json(last) if last else None,
+        unread=conversation.unread,
+        request=conversation.request,
+    )
+
+
+def party_json(party: Party) -> dict[str, Any]:
+    """A person inside another object."""
+    return {"id": party.id, "name": party.name}
+
+
+def _place_json(party: Party) -> dict[str, Any]:
+    return {"type": party.type, **party_json(party)}
+
+
+def attachment_json(attachment: Attachment) -> dict[str, Any]:
+    """An attachment inside a message."""
+    duration_ms = attachment.duration_ms
+    return {
+        "id": attachment.id,
+        "name": attachment.name,
+        "content_type": attachment.content_type,
+        "size": attachment.size,
+        "voice": attachment.voice,
+        "width": attachment.width,
+        "height": attachment.height,
+        "duration": duration_ms / 1000 if duration_ms is not None else None,
+        "saved": attachment.saved,
+    }

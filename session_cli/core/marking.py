@@ -1,0 +1,122 @@
+"""What is done to messages by those who may: reactions, receipts, deletion.
+
+In a conversation of two, a message is named by its author and its time. What is said about one that is not here is kept
+until it comes.
+"""
+
+from __future__ import annotations
+
+from ..protocol.account import AccountId
+from ..protocol.payload import Reaction, ReadReceipt, Unsend
+from ..store.marks import Early, Target
+from ..store.records import MessageRow
+from ..store.store import Store
+
+
+class Marking:
+    """Marks the messages of one account. To be called inside a transaction."""
+
+    def __init__(self, store: Store, own_id: AccountId) -> None:
+        self._store = store
+        self._own_id = own_id
+
+    def react(self, conversation: AccountId, sender: AccountId, reaction: Reaction, sent_ms: int) -> bool:
+        """Put an emoji on a message of the conversation, or take it off; whether anything changed."""
+        if reaction.author not in (self._own_id, conversation):
+            return False
+        target = Target(conversation, reaction.author, reaction.timestamp_ms)
+        row = self._store.marks.find(target)
+        early = Early("reaction", sender, sent_ms, reaction.emoji, reaction.remove)
+        if row is None:
+            self._store.marks.add_early(target, early)
+            return False
+        return self._react(row, early)
+
+    def _react(self, row: MessageRow, said: Early) -> bool:
+        if row.deleted or row.kind != "message":
+            return False
+        if not self._store.marks.react(row.id, said.sender, said.emoji, said.sent_ms, removed=said.removed):
+            return False
+        self._note("reaction", row, said, {"emoji": said.emoji, "removed": said.removed})
+        return True
+
+    def unsend(self, sender: AccountId, request: Unsend, sent_ms: int) -> bool:
+        """Delete a message because its author, or another device of ours, asks for it; whether one was deleted.
+
+        We may delete what we like, on our own devices. Nobody else may delete what he did not write.
+        """
+        early = Early("unsend", sender, sent_ms)
+        if sender == self._own_id:
+            found = self._store.marks.find_anywhere(request.author, request.timestamp_ms)
+            if not found:
+                self._store.marks.add_early(Target("", request.author, request.timestamp_ms), early)
+            # Of several it can't be known which one is meant.
+            return len(found) == 1 and self.bury(found[0], early)
+        if request.author != sender:
+            return False
+        target = Target(sender, sender, request.timestamp_ms)
+        row = self._store.marks.find(target)
+        if row is None:
+            self._store.marks.add_early(target, early)
+            return False
+        return self.bury(row, early)
+
+    def bury(self, row: MessageRow, said: Early) -> bool:
+        """Delete a message for good, here and in our swarm; False if that was done before.
+
+        Its place stays, but for a note to self, of which nobody else has seen anything.
+        """
+        if row.deleted or row.kind not in ("message", "unknown"):
+            return False
+        self._store.chores.add_deletions([row.id])
+        if row.conversation == self._own_id:
+            self._store.messages.delete([row.id])
+            return True
+        self._store.messages.bury(row.id, said.sent_ms)
+        self._note("unsend", row, said, {})
+        return True
+
+    def note_read(self, reader: AccountId, receipt: ReadReceipt, sent_ms: int) -> int:
+        """Note which of our messages somebody has read; how many of them that was not known of."""
+        count = 0
+        for timestamp_ms in receipt.timestamps_ms:
+            target = Target(reader, self._own_id, timestamp_ms)
+            row = self._store.marks.find(target)
+            early = Early("receipt", reader, sent_ms)
+            if row is None:
+                self._store.marks.add_early(target, early)
+            else:
+                count += self._note_read(row, early)
+        return count
+
+    def _note_read(self, row: MessageRow, said: Early) -> bool:
+        if not self._store.marks.note_read(row.id, said.sent_ms):
+            return False
+        self._note("receipt", row, said, {})
+        return True
+
+    def apply_early(self, message_id: int, conversation: AccountId, author: AccountId, sent_ms: int) -> None:
+        """Do to a message that is here now what was said about it before."""
+        for said in self._store.marks.take_early(Target(conversation, author, sent_ms)):
+            row = self._store.messages.get(message_id)
+            if row is None:
+                return
+            match said.kind:
+                case "reaction":
+                    self._react(row, said)
+                case "unsend":
+                    if said.sender in (author, self._own_id):
+                        self.bury(row, said)
+                case "receipt":
+                    self._note_read(row, said)
+
+    def _note(self, type: str, row: MessageRow, said: Early, content: dict[str, object]) -> None:
+        """Append the event that something was done to a message."""
+        self._store.events.add_detail(
+            type,
+            message_id=row.id,
+            conversation=row.conversation,
+            sender=said.sender,
+            sent_ms=said.sent_ms,
+            content=content,
+        )

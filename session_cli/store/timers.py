@@ -1,0 +1,110 @@
+"""When messages disappear, and what our swarm has still to be told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import apsw
+
+from .messages import EXPIRE_MODES
+from .queries import fetch_all, fetch_one
+
+
+class Timers:
+    """The clocks of disappearing messages. Writing happens inside the caller's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def due(self, now_ms: int) -> list[int]:
+        """The messages whose time has come: those that are to end now, or before."""
+        rows = fetch_all(
+            self._connection, "SELECT message_id FROM expirations WHERE ends_ms <= ? ORDER BY ends_ms", (now_ms,)
+        )
+        return [row[0] for row in rows]
+
+    def next_ms(self) -> int | None:
+        """When the next message disappears, if any clock runs."""
+        row = fetch_one(self._connection, "SELECT min(ends_ms) FROM expirations WHERE ends_ms IS NOT NULL")
+        return row[0] if row else None
+
+    def start(self, message_id: int, started_ms: int) -> int | None:
+        """Start a message's clock, if it has one that does not run; returns when it ends."""
+        ends_ms: int | None = self._connection.execute(
+            """
+            UPDATE expirations SET ends_ms = ?2 + 1000 * seconds
+            WHERE message_id = ?1 AND ends_ms IS NULL AND mode <> 0 AND seconds > 0 RETURNING ends_ms
+            """,
+            (message_id, started_ms),
+        ).get
+        return ends_ms
+
+    def end_earlier(self, message_id: int, ends_ms: int) -> bool:
+        """Let a message disappear at a time, unless it does so before; returns whether that changes anything."""
+        self._connection.execute(
+            "UPDATE expirations SET ends_ms = ?2 WHERE message_id = ?1 AND (ends_ms IS NULL OR ends_ms > ?2)",
+            (message_id, ends_ms),
+        )
+        return self._connection.changes() == 1
+
+    def waiting_for_reader(self, conversation: str, until_ms: int) -> list[int]:
+        """The messages that came to a conversation up to a time and whose clocks start when they are read."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT x.message_id FROM expirations x JOIN messages m ON m.id = x.message_id
+            JOIN conversations c ON c.id = m.conversation_id
+            WHERE x.ends_ms IS NULL AND x.mode = ? AND c.address = ? AND m.outgoing = 0 AND m.sent_ms <= ?
+            ORDER BY m.sent_ms
+            """,
+            (EXPIRE_MODES.index("after_read"), conversation, until_ms),
+        )
+        return [row[0] for row in rows]
+
+
+class Chores:
+    """What our own swarm has still to be told of messages, by hash. Writing happens inside the caller's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def add_deletions(self, message_ids: Iterable[int]) -> None:
+        """Have those messages deleted which the swarm still holds, as far as we know."""
+        self._connection.executemany(
+            """
+            INSERT INTO chores (hash, expires_ms) SELECT hash, NULL FROM seen_hashes WHERE message_id = ?
+            ON CONFLICT (hash) DO UPDATE SET expires_ms = NULL
+            """,
+            [(message_id,) for message_id in message_ids],
+        )
+
+    def add_shortening(self, message_id: int, expires_ms: int) -> None:
+        """Have a message kept until a time and no longer."""
+        self._connection.execute(
+            """
+            INSERT INTO chores (hash, expires_ms) SELECT hash, ?2 FROM seen_hashes WHERE message_id = ?1
+            ON CONFLICT (hash) DO UPDATE SET expires_ms = min(expires_ms, excluded.expires_ms)
+            """,
+            (message_id, expires_ms),
+        )
+
+    def deletions(self) -> list[str]:
+        """The hashes to be deleted."""
+        return [row[0] for row in fetch_all(self._connection, "SELECT hash FROM chores WHERE expires_ms IS NULL")]
+
+    def shortenings(self) -> dict[int, list[str]]:
+        """The hashes to be kept no longer than to a time, by that time (ms)."""
+        found: dict[int, list[str]] = {}
+        for hash, expires_ms in fetch_all(
+            self._connection, "SELECT hash, expires_ms FROM chores WHERE expires_ms IS NOT NULL ORDER BY expires_ms"
+        ):
+            found.setdefault(expires_ms, []).append(hash)
+        return found
+
+    def any(self) -> bool:
+        """Whether there is anything to be told."""
+        return fetch_one(self._connection, "SELECT 1 FROM chores LIMIT 1") is not None
+
+    def done(self, hashes: Iterable[str]) -> None:
+        """Forget what the swarm has been told."""
+        self._connection.executemany("DELETE FROM chores WHERE hash = ?", [(hash,) for hash in hashes])
