@@ -26,7 +26,7 @@ IN_PASSING_S = 20.0
 """How long another command takes at the most for it."""
 REST_S = 60.0
 """How long nothing is tried after a failure."""
-LEARN_EVERY_MS = 5 * 60_000
+LEARN_EVERY_MS = 2 * 60_000
 MOST_HASHES = 500
 """In one call."""
 _ASKED = "expiries_asked_ms"

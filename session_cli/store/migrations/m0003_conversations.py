@@ -96,7 +96,7 @@ CREATE TABLE unknowns (
     expiration_ms INTEGER NOT NULL,
     data BLOB NOT NULL,
     reason TEXT NOT NULL,
-    message_id INTEGER REFERENCES messages (id) ON DELETE CASCADE
+    message_id INTEGER REFERENCES messages (id) ON DELETE SET NULL
 ) STRICT;
 
 CREATE INDEX unknowns_by_message ON unknowns (message_id);
