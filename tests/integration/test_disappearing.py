@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import apsw
 import pytest
 
 from session_cli import Client
@@ -277,8 +276,8 @@ class Killed(BaseException):
 
 
 def test_receipts_survive_a_kill(home: Homes, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = home("bob")
-    alice, bob = home("alice").make("Alice"), place.make("Bob")
+    place, hers = home("bob"), home("alice")
+    alice, bob = hers.make("Alice"), place.make("Bob")
     befriend(alice, bob)
     sent = alice.send("Bob", "read me")
     bob = place.again(read_receipts=True)
@@ -293,7 +292,7 @@ def test_receipts_survive_a_kill(home: Homes, monkeypatch: pytest.MonkeyPatch) -
     bob = place.again()
     assert bob.reads.read(["Alice"])[0].messages == 0
     bob.poll()
-    alice._receiver._preferences = Preferences(read_receipts=True)
+    alice = hers.again(read_receipts=True)
     alice.poll()
     assert alice.message(sent.id).status == "read"
 
@@ -357,14 +356,10 @@ def _whole_content(client: Client, environ: dict[str, str]) -> bytes:
     folder = client._profile.folder
     key = open_key(folder, secrets=key_sources(environ, "default", None))
     connection = open_database(folder / DATABASE_NAME, key, create=False)
-    plain = apsw.Connection(":memory:")
     try:
-        with plain.backup("main", connection, "main") as copy:
-            copy.step()
-        return plain.serialize("main")
+        return connection.serialize("main")
     finally:
         connection.close()
-        plain.close()
 
 
 # Our swarm.
