@@ -143,7 +143,7 @@ class Chores:
         """Whether there is anything to be told."""
         return fetch_one(self._connection, "SELECT 1 FROM chores LIMIT 1") is not None
 
-    def done(self, hashes: Iterable[str], expires_ms: int | None) -> None:
+    def done(self, hashes: Iterable[str], expires_ms: int | None = None) -> None:
         """Forget what the swarm has been told: to delete (None), or to keep until a time. What is new since stays."""
         self._connection.executemany(
             "DELETE FROM chores WHERE hash = ? AND expires_ms IS ?", [(hash, expires_ms) for hash in hashes]
