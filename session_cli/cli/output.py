@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .notices import event_line, excerpt, notice_text
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ..core.model import Attachment, Event, Message, Party, Quote, Reactions
 
 _INDENT = "    "
+Line = tuple[str, str]
+"""The mark in front of a line (none: a text that somebody wrote), and what it says."""
 _TAB = 4
 _LEAST_ROOM = 20
 UNSENT = {"pending": "being sent", "queued": "waits to be sent", "failed": "not sent"}
@@ -73,21 +75,21 @@ def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, i
     head = _head(message.timestamp_ms, who, painter, marks, f"#{message.id}{_fate(message)}")
     notice = notice_text(message)
     if notice is not None:
-        return _laid_out(head, [painter.dim(f"[{harmless(notice)}]")], painter)
-    below = []
+        return _laid_out(head, [("*", painter.dim(harmless(notice)))], painter)
+    below: list[Line] = []
     if message.quote:
-        below.append(painter.dim(_quoted(message.quote)))
+        below.append((">", painter.dim(_quoted(message.quote))))
     if message.body:
-        below += _marked(message.body, hits, painter).split("\n")
+        below += [("", line) for line in _marked(message.body, hits, painter).split("\n")]
     if message.preview:
         title = f"{harmless(message.preview.title)}, " if message.preview.title else ""
-        below.append(painter.dim(f"[preview: {title}{harmless(message.preview.url)}]"))
+        below.append(("+", painter.dim(f"preview: {title}{harmless(message.preview.url)}")))
     if message.invitation:
         name, url = harmless(message.invitation.name), harmless(message.invitation.url)
-        below.append(painter.dim(f"[invitation to the community {name}: {url}]"))
-    below += [painter.dim(attachment_text(attachment)) for attachment in message.attachments]
+        below.append(("+", painter.dim(f"invitation to the community {name}: {url}")))
+    below += [("+", painter.dim(attachment_text(attachment)[1:-1])) for attachment in message.attachments]
     if message.reactions:
-        below.append("   ".join(map(_reaction, message.reactions)))
+        below.append(("~", "   ".join(map(_reaction, message.reactions))))
     return _laid_out(head, below, painter)
 
 
@@ -96,7 +98,7 @@ def event_text(event: Event, painter: Painter) -> str:
     if event.is_entry and event.message is not None:
         return message_text(event.message, painter)
     head = _head(event.timestamp_ms, party_text(event.sender) if event.sender else "somebody", painter)
-    return _laid_out(head, [painter.dim(f"[{harmless(event_line(event))}]")], painter)
+    return _laid_out(head, [("*", painter.dim(harmless(event_line(event))))], painter)
 
 
 def _head(timestamp_ms: int, who: str, painter: Painter, marks: str = "", behind: str = "") -> str:
@@ -105,9 +107,15 @@ def _head(timestamp_ms: int, who: str, painter: Painter, marks: str = "", behind
     return f"{painter.dim(when)}  {painter.name(who)}{marks}" + (f"  {painter.dim(behind)}" if behind else "")
 
 
-def _laid_out(head: str, below: Iterable[str], painter: Painter) -> str:
+def _laid_out(head: str, below: Iterable[Line], painter: Painter) -> str:
+    """A head, and lines below it. What is no text of the sender's has a mark in front, where no text can begin."""
     first, *rest = _cut(head, painter.columns)
-    return "\n".join([first, *(_INDENT + line for line in [*rest, *_cut_all(below, painter.columns)])])
+    lines = [first, *(_INDENT + line for line in rest)]
+    for mark, text in below:
+        begin, *more = _cut(text, painter.columns)
+        lines.append((f"  {painter.dim(mark)} " if mark else _INDENT) + begin)
+        lines += [_INDENT + line for line in more]
+    return "\n".join(lines)
 
 
 def _fate(message: Message) -> str:
@@ -124,9 +132,9 @@ def _fate(message: Message) -> str:
 def _quoted(quote: Quote) -> str:
     name = harmless(quote.author.name) if quote.author.name else short_id(harmless(quote.author.id))
     if quote.id is None:
-        return f"> {name}: [a message that is not here]"
+        return f"{name}: [a message that is not here]"
     text = excerpt(harmless(" ".join((quote.body or "").split())))
-    return f"> {name}: {text or '[a message without text]'}  #{quote.id}"
+    return f"{name}: {text or '[a message without text]'}  #{quote.id}"
 
 
 def _reaction(reaction: Reactions) -> str:
@@ -139,11 +147,6 @@ def _reaction(reaction: Reactions) -> str:
 def _cut(line: str, columns: int | None) -> list[str]:
     """A line in parts that fit on a terminal of so many columns, indented."""
     return [line] if columns is None else wrapped(line.expandtabs(_TAB), max(_LEAST_ROOM, columns - len(_INDENT)))
-
-
-def _cut_all(lines: Iterable[str], columns: int | None) -> Iterator[str]:
-    for line in lines:
-        yield from _cut(line, columns)
 
 
 def _marked(text: str, hits: Iterable[tuple[int, int]], painter: Painter) -> str:

@@ -59,6 +59,8 @@ def test_the_name_given_is_shown_everywhere(alice: Person) -> None:
             "profile_name": "Bob",
             "approved": True,
             "approved_me": False,
+            "blocked": False,
+            "picture": False,
         }
     ]
     for command in (("log", "Robert"), ("search", "hi"), ("export",)):
