@@ -155,13 +155,14 @@ class Event:
 
     `message` is what came (type `message`, or the notice that the type names), or to which something happened; None
     where that is no message, or none that is here. `sender` did it, at `timestamp_ms`, in `conversation`; None where
-    that can't be known. What else there is to say is in `content`: of a reaction `emoji` and `removed`; of typing
+    that can't be known. `direction` is `outgoing` for what was done on another device of ours, else `incoming`. What else there is to say is in `content`: of a reaction `emoji` and `removed`; of typing
     `started`; of a profile `name`, `previous_name` and `picture`; of an unknown `reason`.
     """
 
     seq: int
     type: str
     message: Message | None
+    direction: str
     conversation: Party | None
     sender: Party | None
     timestamp_ms: int
@@ -226,11 +227,12 @@ class Viewer:
             if message is None:
                 raise LookupError("an event says nothing")
             place, sender, when_ms = message.conversation, message.sender, message.timestamp_ms
-            return Event(row.seq, row.type, message, place, sender, when_ms, message.content)
+            return Event(row.seq, row.type, message, message.direction, place, sender, when_ms, message.content)
         return Event(
             row.seq,
             row.type,
             message,
+            "outgoing" if detail.sender == self.own_id else "incoming",
             self.place(detail.conversation, detail.conversation_name) if detail.conversation is not None else None,
             self.party(detail.sender, detail.sender_name) if detail.sender is not None else None,
             detail.sent_ms,
