@@ -155,8 +155,9 @@ class Event:
 
     `message` is what came (type `message`, or the notice that the type names), or to which something happened; None
     where that is no message, or none that is here. `sender` did it, at `timestamp_ms`, in `conversation`; None where
-    that can't be known. `direction` is `outgoing` for what was done on another device of ours, else `incoming`. What else there is to say is in `content`: of a reaction `emoji` and `removed`; of typing
-    `started`; of a profile `name`, `previous_name` and `picture`; of an unknown `reason`.
+    that can't be known. `direction` is `outgoing` for what was done on another device of ours, else `incoming`. What
+    else there is to say is in `content`: of a reaction `emoji` and `removed`; of typing `started`; of a profile `name`,
+    `previous_name` and `picture`; of an unknown `reason`.
     """
 
     seq: int
