@@ -394,7 +394,8 @@ class Client:
         whoever dies while handling an event is given it again. With `wait`, keeps polling for that many seconds until
         there is something; with `follow`, for ever, every `interval` seconds, getting over a network that is down.
         `most` limits how many come; `sender` (named as in `send`) wants those of one person only, `types` those of some
-        types (`message`, `reaction` …: see session-json(5)); the others stay unread. `polled` is told what each poll brought. Other processes that read as the same reader wait meanwhile.
+        types (`message`, `reaction` …: see session-json(5)); the others stay unread. `polled` is told what each poll
+        brought. Other processes that read as the same reader wait meanwhile.
         """
         from .inbox import Reading, select
 
