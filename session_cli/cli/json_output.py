@@ -111,7 +111,7 @@ def event_json(event: Event) -> dict[str, Any]:
             "unknown",
             id=None,
             hash=event.content["hash"],
-            direction="incoming",
+            direction=event.direction,
             conversation=None,
             sender=None,
             timestamp=iso_time(event.timestamp_ms),
@@ -122,6 +122,7 @@ def event_json(event: Event) -> dict[str, Any]:
         )
     return json_object(
         event.type,
+        direction=event.direction,
         conversation=place_json(event.conversation) if event.conversation else None,
         sender=party_json(event.sender) if event.sender else None,
         timestamp=iso_time(event.timestamp_ms),

@@ -95,7 +95,7 @@ def recv(
     ] = None,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", help="Only events of this type: message. May be repeated.", metavar="TYPE"),
+        typer.Option("--type", help="Only events of this type: message, reaction …; may be repeated.", metavar="TYPE"),
     ] = None,
     since: Since = None,
     fail_empty: Annotated[bool, typer.Option("--fail-empty", help="Exit with 1 if nothing came.")] = False,

@@ -396,6 +396,7 @@ class Client:
         interval: float = 5.0,
         most: int | None = None,
         sender: str | None = None,
+        types: Sequence[str] = (),
         peek: bool = False,
         polled: Callable[[PollResult], None] | None = None,
     ) -> Generator[Event, None, None]:
@@ -404,14 +405,15 @@ class Client:
         Each event counts as taken once the caller asks for the next one (or the iteration ends), unless `peek` is set:
         whoever dies while handling an event is given it again. With `wait`, keeps polling for that many seconds until
         there is something; with `follow`, for ever, every `interval` seconds, getting over a network that is down.
-        `most` limits how many come; `sender` (named as in `send`) wants those of one person only, the others stay
-        unread. `polled` is told what each poll brought. Other processes that read as the same reader wait meanwhile.
+        `most` limits how many come; `sender` (named as in `send`) wants those of one person only, `types` those of some
+        types (`message`, `reaction` …: see session-json(5)); the others stay unread. `polled` is told what each poll
+        brought. Other processes that read as the same reader wait meanwhile.
         """
         from .inbox import Reading, select
 
         reading = Reading(
             reader,
-            select(sender=self.resolve(sender) if sender is not None else None),
+            select(sender=self.resolve(sender) if sender is not None else None, types=types),
             most=most,
             wait=wait,
             follow=follow,

@@ -37,7 +37,7 @@ from ..protocol.payload import (
 )
 from ..protocol.session_v1 import OpenedMessage
 from ..protocol.storage_rpc import MAX_TTL_MS, Namespace, StoredMessage
-from ..store.records import AttachmentRow, NewMessage
+from ..store.records import AttachmentRow, NewMessage, PersonRow
 from ..store.unknowns import UnknownRow
 from .marking import Marking
 from .people import learn_profile
@@ -71,6 +71,8 @@ class _Arrival:
     conversation: AccountId
     outgoing: bool
     now_ms: int
+    person: PersonRow | None
+    """The sender, as he is known before."""
 
     @property
     def sender(self) -> AccountId:
@@ -143,11 +145,12 @@ class Intake:
         opened, content = outcome
         payload = content.payload
         outgoing = opened.sender_id == self._account
-        reason = self._reason_to_ignore(opened.sender_id, payload, outgoing=outgoing)
+        person = self._store.people.get(opened.sender_id)
+        reason = self._reason_to_ignore(person, payload, outgoing=outgoing)
         if reason is not None:
             return self._ignore(stored, reason, now_ms)
         conversation = AccountId(contents.conversation_of(self._account, opened.sender_id, payload))
-        return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms), payload)
+        return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, person), payload)
 
     def _take(self, arrival: _Arrival, payload: Payload) -> PollResult:
         match payload:
@@ -178,7 +181,7 @@ class Intake:
             case Ignored(what):
                 return self._ignore(arrival.stored, what, arrival.now_ms)
 
-    def _reason_to_ignore(self, sender: AccountId, payload: Payload, *, outgoing: bool) -> str | None:
+    def _reason_to_ignore(self, person: PersonRow | None, payload: Payload, *, outgoing: bool) -> str | None:
         """Why a message does not count, if it doesn't."""
         name = type(payload).__name__
         if outgoing:
@@ -186,7 +189,6 @@ class Intake:
             if isinstance(payload, Call):
                 from_other_device = payload.kind in (CallKind.ANSWER, CallKind.END_CALL)
             return None if from_other_device else f"{name} from ourselves"
-        person = self._store.people.get(sender)
         if person is not None and person.blocked:
             return "from somebody who is blocked"
         wanted = True
@@ -215,7 +217,7 @@ class Intake:
                 people.approve(arrival.conversation, by_us=True)
                 self._store.messages.settle_request(arrival.conversation)
         else:
-            people.approve(arrival.sender, by_us=False)
+            self._note_acceptance(arrival)
             learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
         content = _content(payload)
         entry = self._entry(
@@ -239,7 +241,7 @@ class Intake:
             expire_mode=expiration.mode.name.lower(),
             expire_s=expiration.seconds,
             expires_ms=arrival.expires_ms,
-            request=not arrival.outgoing and not self._store.people.is_approved(arrival.sender),
+            request=not arrival.outgoing and not (arrival.person and arrival.person.approved),
             **fields,
         )
 
@@ -335,13 +337,24 @@ class Intake:
         return PollResult(new=1)
 
     def _take_acceptance(self, arrival: _Arrival, payload: RequestAccepted) -> PollResult:
-        person = self._store.people.get(arrival.sender)
         learn_profile(
             self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing, keep_picture=True
         )
+        if self._note_acceptance(arrival):
+            return PollResult(new=1)
+        return self._ignore(arrival.stored, "the acceptance of no request", arrival.now_ms)
+
+    def _note_acceptance(self, arrival: _Arrival) -> bool:
+        """Note that somebody wants to talk with us, and the event, if we had asked for it; whether we had.
+
+        Who answers accepts by that, too, and the answer may be here first.
+        """
+        person = arrival.person
+        if person is not None and person.approved_me:
+            return False
         self._store.people.approve(arrival.sender, by_us=False)
-        if person is None or not person.approved or person.approved_me:
-            return self._ignore(arrival.stored, "the acceptance of no request", arrival.now_ms)
+        if person is None or not person.approved:
+            return False
         self._store.events.add_detail(
             "contact_request",
             conversation=arrival.conversation,
@@ -349,7 +362,7 @@ class Intake:
             sent_ms=arrival.sent_ms,
             content={"state": "accepted"},
         )
-        return PollResult(new=1)
+        return True
 
 
 def _content(payload: VisibleMessage) -> dict[str, Any]:
