@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from ..store.records import AttachmentRow, EventRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
+    from .chores import SwarmChores
     from .contacts import Contacts
+    from .disappearing import Disappearing
     from .history import History
     from .inbox import Batch, Inbox, Reading
     from .model import Event, Message, Viewer
     from .outbox import Outbox
     from .outgoing import Outgoing
+    from .reading import ReadState
     from .receiving import PollResult, Receiver
     from .sending import Sender
     from .upkeep import StoreInfo
@@ -281,7 +284,13 @@ class Client:
     def _outgoing(self) -> Outgoing:
         from .outgoing import Outgoing
 
-        return Outgoing(self._sender, self.outbox, lambda: self._attachments, self._timeout)
+        return Outgoing(self._sender, self.outbox, self.reads, lambda: self._attachments, self._timeout)
+
+    @cached_property
+    def _chores(self) -> SwarmChores:
+        from .chores import SwarmChores
+
+        return SwarmChores(self._profile, lambda: self.network)
 
     # Sending.
 
@@ -362,6 +371,9 @@ class Client:
         if self._store.has_deliveries():
             self.outbox.flush_in_passing(deadline)
             self._sender.resend_left(deadline)
+        if self._store.chores.any() or self._store.timers.any_waiting():
+            self._chores.learn(deadline)
+            self._chores.run(deadline)
         return result
 
     @cached_property
@@ -414,6 +426,24 @@ class Client:
                 for event in batch.events:
                     yield event
                     batch.take([event])
+
+    # Reading, and what disappears.
+
+    @cached_property
+    def reads(self) -> ReadState:
+        """What we have read, and what others are told of it."""
+        from .reading import ReadState
+
+        return ReadState(
+            self._profile, lambda: self._sender, self._chores, self.history, self._preferences, self._timeout
+        )
+
+    @cached_property
+    def disappearing(self) -> Disappearing:
+        """How what we write to people disappears."""
+        from .disappearing import Disappearing
+
+        return Disappearing(self._profile, lambda: self._sender, self.history, self._timeout)
 
     # History.
 

@@ -82,6 +82,12 @@ class Person:
         self.id = self.run("init", "--quiet", *arguments).text.strip()
         return self
 
+    def second_device(self, name: str = "laptop") -> Person:
+        """The same account in a home of its own, with nothing fetched yet."""
+        other = Person(self.home.with_name(f"{self.home.name}-{name}"), self.network, self.id, self.extra)
+        other.run("restore", "--quiet", "--expect", self.id, stdin=self.run("phrase", "--yes").stdout)
+        return other
+
     def receive(self, *arguments: str) -> list[dict[str, Any]]:
         """What `recv --json` shows."""
         return self.run("recv", "--json", *arguments).objects
