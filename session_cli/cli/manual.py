@@ -105,11 +105,11 @@ TOLD_AND_FETCHED = {
     "name and picture": "Go with every message to somebody else, once there are any: profile set.",
     "requests": "Who wrote to you is told that you accept when you answer, or with request accept. Decline and block "
     "tell nothing. No file of a stranger is saved by recv, and no receipt or call of one counts.",
-    "what was read": "Told, and shown of others, with the setting read_receipts, when you mark it: read, recv --mark-read.",
+    "what was read": "Told when you mark it (read, recv --mark-read), and shown of others, with the setting read_receipts.",
     "typing": "Told with send --typing only; shown with the setting typing.",
     "saved files": "Told with the setting saved_notices.",
     "deletion": "A message is deleted here when its author asks for it, or another device of yours, and nobody else.",
-    "disappearing messages": "Disappear here when their time has come, whatever you think of it, as they do for others.",
+    "disappearing messages": "Disappear here when their time has come, as they do for others.",
     "files and pictures": "Fetched when you ask for them: attach save, recv --download, profile show --avatar-out.",
     "links": "Never fetched; what is shown of one is what the sender says.",
     "calls": "Never answered.",

@@ -30,6 +30,7 @@ def arrival(
         PEER.account_id,
         outgoing,
         NOW,
+        None,
     )
 
 
