@@ -18,6 +18,7 @@ from .json_output import json_object, message_json
 from .output import message_text
 from .people import More, To, With
 from .text import harmless
+from .times import Since, moment
 from .typer_app import PlainTyper, message_id
 
 if TYPE_CHECKING:
@@ -124,11 +125,12 @@ def save(
         str | None,
         typer.Option(
             "--from",
-            help="With --all and no MESSAGE: only from this person.",
+            help="Of --all, only from this person.",
             metavar="WHO",
             autocompletion=completing.recipients,
         ),
     ] = None,
+    since: Since = None,
     parts: Annotated[bool, typer.Option("--parts", help="Save the parts of a file as they are.")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
 ) -> int:
@@ -139,16 +141,17 @@ def save(
 
     With --all and no MESSAGE, everything is saved that others have sent and that was not saved yet, but for message
     requests. With --all or several messages, a file that can't be had does not stop the others; the exit code is 1
-    then.
+    then. The network keeps files for 14 days: --since 14d leaves out what is gone.
     """
     context: App = ctx.obj
     wanted = list(dict.fromkeys(message_ids or []))
     if not wanted and not all_:
         raise UsageError("Which files? Name a message, or use --all.")
-    if sender is not None and (wanted or not all_):
-        raise UsageError("--from goes with --all, and without a message.")
+    if (sender is not None or since is not None) and wanted:
+        raise UsageError("--from and --since go with --all, and without a message.")
     if number is not None and (all_ or len(wanted) > 1):
         raise UsageError("--number is for one message, and excludes --all.")
+    since_ms = moment(context, since)
     target = Path(output)
     if (all_ or len(wanted) > 1) and not target.is_dir():
         raise UsageError("Several files are saved into a folder; name one that is there with --output.")
@@ -159,7 +162,9 @@ def save(
     with context.open_client() as client:
         saving = _Saving(context, client, target, force=force, goes_on=all_ or len(wanted) > 1)
         if not wanted:
-            wanted = client.files.unsaved(context.text_argument(sender) if sender is not None else None)
+            wanted = client.files.unsaved(
+                sender=context.text_argument(sender) if sender is not None else None, since_ms=since_ms
+            )
             for each in wanted:
                 saving.save_all(each, parts=parts, again=False)
             if not wanted:

@@ -125,10 +125,10 @@ class Files:
         files = [*joined, *(ReceivedFile((row,)) for row in rows if row.id not in taken)]
         return sorted(files, key=lambda file: min(map(rows.index, file.attachments)))
 
-    def unsaved(self, sender: str | None = None) -> list[int]:
-        """The messages that came, perhaps from one person (named as in `send`), with files that were never saved.
+    def unsaved(self, *, sender: str | None = None, since_ms: int | None = None) -> list[int]:
+        """The messages that came with files that were never saved, oldest first; message requests don't count.
 
-        Oldest first. Message requests don't count.
+        Perhaps only those of one person (named as in `send`), or sent since a time.
         """
         address = self._resolve(sender) if sender is not None else None
         return [
@@ -137,6 +137,7 @@ class Files:
             if message.direction == "incoming"
             and not message.request
             and address in (None, message.sender)
+            and message.sent_ms >= (since_ms or 0)
             and any(row.saved is None for row in message.attachments)
         ]
 

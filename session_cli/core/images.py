@@ -34,7 +34,10 @@ def image_size(file: BinaryIO) -> tuple[int, int] | None:
     try:
         with _opened(file, _KNOWN) as image:
             width, height = image.size
-            return (height, width) if image.getexif().get(_ORIENTATION) in _SIDEWAYS else (width, height)
+            # Of a PNG without them, Pillow would read all of it to be sure.
+            has_exif = image.format != "PNG" or "exif" in image.info
+            sideways = has_exif and image.getexif().get(_ORIENTATION) in _SIDEWAYS
+            return (height, width) if sideways else (width, height)
     except (*_BROKEN, DecompressionBombError, Warning):
         return None
 
@@ -109,7 +112,7 @@ def _in_srgb(image: Image) -> Image:
     try:
         source, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, source, srgb, outputMode=mode)
-    except ImageCms.PyCMSError:
+    except (ImageCms.PyCMSError, OSError):
         # A profile that is broken, or of another kind of picture, changes nothing in other programs, either.
         return image.copy()
     return image.copy() if converted is None else converted
