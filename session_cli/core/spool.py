@@ -127,7 +127,10 @@ def check_plain_size(size: int, name: str, limit: int) -> None:
 
 
 def _too_large(name: str, most: int) -> AttachmentTooLarge:
-    return AttachmentTooLarge(f"{name} is too large: the network's file server takes files of up to {most:,} bytes.")
+    return AttachmentTooLarge(
+        f"{name} is too large: the network's file server takes files of up to {most:,} bytes. "
+        "To send it in parts: session attach send --split"
+    )
 
 
 def _empty(name: str) -> EmptyMessage:
