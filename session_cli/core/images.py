@@ -20,7 +20,9 @@ _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 _HEAD = 64
 """In so many bytes a WebP image says whether it was saved without loss."""
-_BROKEN = (OSError, EOFError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, struct.error)
+_BROKEN = (
+    OSError, EOFError, ValueError, SyntaxError, TypeError, LookupError, ArithmeticError, MemoryError, struct.error,
+)  # fmt: skip
 """What reading a damaged image raises."""
 
 

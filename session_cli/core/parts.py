@@ -11,7 +11,7 @@ from ..network.clock import Deadline
 from ..protocol.content import MAX_ATTACHMENTS
 from ..store.records import AttachmentRow
 from .attachments import DEFAULT_TYPE, Attachments, OutgoingFile, ProgressReport
-from .file_names import safe_file_name
+from .file_names import numbered, safe_file_name
 from .manifest import CONTENT_TYPE, ENDING, MOST_PARTS, Manifest, Part, hint, part_name, whole_name
 from .sending import check_body
 from .slices import Slicer
@@ -51,7 +51,11 @@ class Splitter:
                 f"The files would take more than the {MAX_ATTACHMENTS} attachments of a message; send them one by one."
             )
         # Of what comes through a pipe nobody knows yet in how many parts it goes.
-        hints = [hint(_name(file), MOST_PARTS) for file in files if file.size is None or self._least(file) > 1]
+        hints = [
+            hint(name, MOST_PARTS)
+            for file, name in zip(files, _names(files), strict=True)
+            if file.size is None or self._least(file) > 1
+        ]
         check_body(with_hints(body, hints))
 
     def upload(
@@ -63,10 +67,10 @@ class Splitter:
         """
         done: list[Uploaded] = []
         room = MAX_ATTACHMENTS - sum(map(self._least, files))
-        for file in files:
+        for file, name in zip(files, _names(files), strict=True):
             least = self._least(file)
             with file.source:
-                uploaded = self._upload(file, least + room, deadline, progress)
+                uploaded = self._upload(file, name, least + room, deadline, progress)
             room -= len(uploaded.attachments) - least
             done.append(uploaded)
         return done
@@ -76,7 +80,9 @@ class Splitter:
         parts = -(-(file.size or 1) // self._part)
         return parts if parts == 1 else parts + 1
 
-    def _upload(self, file: OutgoingFile, room: int, deadline: Deadline, progress: ProgressReport | None) -> Uploaded:
+    def _upload(
+        self, file: OutgoingFile, name: str, room: int, deadline: Deadline, progress: ProgressReport | None
+    ) -> Uploaded:
         if file.size is not None and file.size <= self._part:
             return Uploaded((self._attachments.upload(file, deadline, progress),))
         slicer = Slicer(file.source, self._part)
@@ -98,12 +104,17 @@ class Splitter:
                 raise self._too_large(file, room - 1)
         if len(rows) == 1:
             return Uploaded((replace(rows[0], content_type=file.content_type),))
-        return self._with_manifest(file, rows, hashes, slicer.sha256.hexdigest(), deadline)
+        return self._with_manifest(file, name, rows, hashes, slicer.sha256.hexdigest(), deadline)
 
     def _with_manifest(
-        self, file: OutgoingFile, rows: Sequence[AttachmentRow], hashes: Sequence[str], sha256: str, deadline: Deadline
+        self,
+        file: OutgoingFile,
+        name: str,
+        rows: Sequence[AttachmentRow],
+        hashes: Sequence[str],
+        sha256: str,
+        deadline: Deadline,
     ) -> Uploaded:
-        name = _name(file)
         parts = [
             replace(row, name=part_name(name, number), content_type=DEFAULT_TYPE, width=None, height=None)
             for number, row in enumerate(rows, start=1)
@@ -133,5 +144,20 @@ def with_hints(body: str, hints: Sequence[str]) -> str:
     return "\n\n".join(filter(None, [body, "\n".join(hints)]))
 
 
-def _name(file: OutgoingFile) -> str:
-    return whole_name(safe_file_name(file.name, file.content_type, "file"))
+def _names(files: Sequence[OutgoingFile]) -> list[str]:
+    """What files are called if they go in parts: each so that no part of it can be taken for something else."""
+    taken = {file.name for file in files}
+    names: list[str] = []
+    for file in files:
+        first = name = whole_name(safe_file_name(file.name, file.content_type, "file"))
+        number = 2
+        while name in names or not taken.isdisjoint(_all_names(name)):
+            name = numbered(first, number)
+            number += 1
+        names.append(name)
+    return names
+
+
+def _all_names(name: str) -> list[str]:
+    """All that attachments of a file in parts can be called."""
+    return [name + ENDING, *(part_name(name, number) for number in range(1, MOST_PARTS + 1))]

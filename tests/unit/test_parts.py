@@ -185,6 +185,18 @@ def test_what_has_no_name_gets_one() -> None:
     assert names[0].endswith(".bin.001")
 
 
+def test_files_of_the_same_name_are_kept_apart() -> None:
+    """Also from a file that is called like a part."""
+    shelf = Shelf()
+    blobs = [bytes([number]) * (LARGEST + 1) for number in range(3)]
+    files = [outgoing(blobs[0]), outgoing(blobs[1]), outgoing(b"x", name="b.bin.001"), outgoing(blobs[2], name="b.bin")]
+    rows = [row for sent in send(shelf, *files) for row in sent.attachments]
+    access = received(shelf, rows)
+    found = access.of(1)
+    assert [file.name for file in found] == ["a.bin", "a (2).bin", "b.bin.001", "b (2).bin"]
+    assert [contents(access, file) for file in found] == [blobs[0], blobs[1], b"x", blobs[2]]
+
+
 def test_too_large_is_known_before_anything_is_sent() -> None:
     shelf = Shelf()
     most = MOST_PARTS * LARGEST
