@@ -364,7 +364,7 @@ class _Delivery:
         if self.folder is None or message is None or event.type != "message":
             return event
         # Nothing is fetched for strangers.
-        if message.direction == "outgoing" or message.request:
+        if message.direction == "outgoing" or message.request or not message.attachments:
             return event
         prefix = {
             FileNames.NAME: "",
