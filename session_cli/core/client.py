@@ -22,12 +22,13 @@ from .profile import DEFAULT_PROFILE, Profile, choose_network, create_profile, k
 if TYPE_CHECKING:
     from ..network.clock import Deadline
     from ..network.network import Network
-    from ..store.records import AttachmentRow, EventRow, MessageRow
+    from ..store.records import EventRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
     from .chores import SwarmChores
     from .contacts import Contacts
     from .disappearing import Disappearing
+    from .files import Files
     from .history import History
     from .inbox import Batch, Inbox, Reading
     from .model import Event, Message, Viewer
@@ -312,16 +313,29 @@ class Client:
         attachments: Sequence[Path | OutgoingFile] = (),
         quote: int | None = None,
         queue: bool = False,
+        split: bool = False,
+        strip_metadata: bool = False,
         progress: ProgressReport | None = None,
     ) -> Message:
         """Send a message; returns once the recipient's swarm has proved that it holds it.
 
-        `attachments` are uploaded first. `quote` is the local id of the message that this one answers. With `queue`,
-        where the network can't be reached, the message waits in the outbox, and its status is `queued`; the next `send`
-        or `receive` sends it. Raises EmptyMessage, MessageTooLong, InvalidAccountId, ServiceRefused; NetworkError,
-        without `queue`; and for attachments UnreadableInput, AttachmentTooLarge and, with `queue` too, NetworkError.
+        `attachments` are uploaded first: with `split`, those that are too large in parts, and with `strip_metadata`,
+        images without what is in their files beside the picture. `quote` is the local id of the message that this one
+        answers. With `queue`, where the network can't be reached, the message waits in the outbox, and its status is
+        `queued`; the next `send` or `receive` sends it. Raises EmptyMessage, MessageTooLong, InvalidAccountId,
+        ServiceRefused; NetworkError, without `queue`; and for attachments InvalidInput, UnreadableInput,
+        AttachmentTooLarge and, with `queue` too, NetworkError.
         """
-        (sent,) = self.send_to_all([to], body, attachments=attachments, quote=quote, queue=queue, progress=progress)
+        (sent,) = self.send_to_all(
+            [to],
+            body,
+            attachments=attachments,
+            quote=quote,
+            queue=queue,
+            split=split,
+            strip_metadata=strip_metadata,
+            progress=progress,
+        )
         if isinstance(sent, SessionError):
             raise sent
         return sent
@@ -334,6 +348,8 @@ class Client:
         attachments: Sequence[Path | OutgoingFile] = (),
         quote: int | None = None,
         queue: bool = False,
+        split: bool = False,
+        strip_metadata: bool = False,
         progress: ProgressReport | None = None,
     ) -> Iterator[Message | SessionError]:
         """Send one message to each of several people; yields what became of it, in their order, as it becomes known.
@@ -345,7 +361,14 @@ class Client:
         recipients = list(dict.fromkeys(self.resolve(name) for name in to))
         quoted = self._row(quote) if quote is not None else None
         for sent in self._outgoing.send(
-            recipients, body, files=attachments, quoted=quoted, queue=queue, progress=progress
+            recipients,
+            body,
+            files=attachments,
+            quoted=quoted,
+            queue=queue,
+            split=split,
+            strip_metadata=strip_metadata,
+            progress=progress,
         ):
             yield sent if isinstance(sent, SessionError) else self._message(sent)
 
@@ -463,6 +486,14 @@ class Client:
 
     # Messages and their files.
 
+    @cached_property
+    def files(self) -> Files:
+        """The files of messages, those in parts as one; and recordings, to be sent as voice messages."""
+        from ..network.clock import Deadline
+        from .files import Files
+
+        return Files(self._profile, lambda: self._attachments, lambda: Deadline(self._timeout), self.resolve)
+
     def message(self, message_id: int) -> Message:
         """A message by its local id. Raises InvalidInput if there is none."""
         return self._message(self._row(message_id))
@@ -488,32 +519,14 @@ class Client:
         that exists is refused unless `overwrite` is set. Nothing appears under the name before the whole file is there
         and genuine.
         """
-        from ..network.clock import Deadline
-
-        row = self._attachment_row(message_id, index)
-        return self._attachments.save(
-            row, target, Deadline(self._timeout), overwrite=overwrite, prefix=prefix, progress=progress
-        )
+        file = self.files.attachment(message_id, index)
+        return self.files.save(file, target, overwrite=overwrite, prefix=prefix, progress=progress)
 
     def fetch_attachment(
         self, message_id: int, index: int, write: Callable[[bytes], object], *, progress: ProgressReport | None = None
     ) -> int:
         """Download and check one attachment, then hand its plaintext to `write` in pieces. Returns its size."""
-        from ..network.clock import Deadline
-
-        row = self._attachment_row(message_id, index)
-        with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
-            for part in fetched.plaintext():
-                write(part)
-            return fetched.size
-
-    def _attachment_row(self, message_id: int, index: int) -> AttachmentRow:
-        attachments = self._row(message_id).attachments
-        if not attachments:
-            raise InvalidInput(f"Message {message_id} has no attachments.")
-        if not 0 <= index < len(attachments):
-            raise InvalidInput(f"Message {message_id} has no attachment {index + 1}; it has {len(attachments)}.")
-        return attachments[index]
+        return self.files.write(self.files.attachment(message_id, index), write, progress=progress)
 
     def _row(self, message_id: int) -> MessageRow:
         row = self._store.messages.get(message_id)

@@ -318,6 +318,10 @@ class Messages:
         """Remember where an attachment was saved."""
         self._connection.execute("UPDATE attachments SET saved = ? WHERE id = ?", (path, attachment_id))
 
+    def set_duration(self, attachment_id: int, duration_ms: int) -> None:
+        """Remember how long a voice message is."""
+        self._connection.execute("UPDATE attachments SET duration_ms = ? WHERE id = ?", (duration_ms, attachment_id))
+
 
 def _message(row: tuple[Any, ...]) -> MessageRow:
     values = dict(zip(_MESSAGE_FIELDS, row, strict=True))
