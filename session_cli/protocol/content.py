@@ -50,6 +50,8 @@ VOICE_MESSAGE = 1
 MAX_TIME_MS = 253_402_300_799_999
 """The end of the year 9999, and of what RFC 3339 can say. No message is from later."""
 MAX_NAME_BYTES = 100
+MAX_PICTURE_URL_BYTES = 223
+"""Of a profile picture's address; the configuration that devices share has room for no more."""
 _ID = re.compile(r"(?:0[0357]|15|25)[0-9a-f]{64}\Z")
 
 
@@ -277,8 +279,9 @@ def _read_preview(preview: pb.Preview) -> LinkPreview:
 def _read_profile(message: pb.DataMessage | pb.MessageRequestResponse) -> Profile | None:
     if not message.HasField("profile"):
         return None
-    key = message.profileKey
-    url = message.profile.profilePicture if len(key) == 32 else ""
+    key, url = message.profileKey, message.profile.profilePicture
+    if len(key) != 32 or len(url.encode()) > MAX_PICTURE_URL_BYTES:
+        url = ""
     return Profile(
         name=truncate_name(message.profile.displayName) or None,
         picture_url=url or None,
