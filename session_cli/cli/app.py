@@ -52,6 +52,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "recv": ("recv", "Receive what is new."),
     "cursor": ("cursor", "List, reset and delete the readers of recv."),
     "outbox": ("outbox", "List, send and drop what waits to be sent."),
+    "profile": ("profile", "Show and change names and pictures."),
     "contact": ("contact", "List people, and give them names of your own."),
     "log": ("history", "Show what was written."),
     "list": ("history", "List conversations."),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .model import Event, Message, Viewer
     from .outbox import Outbox
     from .outgoing import Outgoing
+    from .profiles import Profiles
     from .receiving import PollResult, Receiver
     from .sending import Sender
     from .upkeep import StoreInfo
@@ -428,6 +429,13 @@ class Client:
         from .contacts import Contacts
 
         return Contacts(self._profile)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """What people show of themselves: names and pictures, our own among them."""
+        from .profiles import Profiles
+
+        return Profiles(self._profile, lambda: self.network, self._timeout)
 
     # Messages and their files.
 

@@ -82,6 +82,12 @@ class Person:
         self.id = self.run("init", "--quiet", *arguments).text.strip()
         return self
 
+    def second_device(self, home: Path) -> Person:
+        """Another device of the same account, with a home folder of its own."""
+        device = Person(home, self.network, self.id, self.extra)
+        device.run("restore", "--quiet", "--expect", self.id, stdin=self.run("phrase", "--yes").stdout)
+        return device
+
     def receive(self, *arguments: str) -> list[dict[str, Any]]:
         """What `recv --json` shows."""
         return self.run("recv", "--json", *arguments).objects

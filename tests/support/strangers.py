@@ -82,10 +82,15 @@ def upload(
 ) -> AttachmentPointer:
     """Put a file on the file server, and return a truthful pointer to it; `change` what lies there, if it is to lie."""
     encryptor = LegacyEncryptor()
-    encrypted = change(encryptor.update(data) + encryptor.finish())
+    url = upload_as_it_is(definition, folder, change(encryptor.update(data) + encryptor.finish()))
+    return AttachmentPointer(url, encryptor.key, len(data), encryptor.digest, file_name="file.bin")
+
+
+def upload_as_it_is(definition: Path, folder: Path, file: bytes) -> str:
+    """Put bytes on the file server; returns their URL."""
     network = Network(load_definition(str(definition)), folder)
     try:
-        uploaded = network.files.upload(lambda: [encrypted], len(encrypted), Deadline(30), lambda done: None)
+        uploaded = network.files.upload(lambda: [file], len(file), Deadline(30), lambda done: None)
     finally:
         network.close()
-    return AttachmentPointer(uploaded.url.text(), encryptor.key, len(data), encryptor.digest, file_name="file.bin")
+    return uploaded.url.text()
