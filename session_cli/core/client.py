@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .outgoing import Outgoing
     from .profiles import Profiles
     from .receiving import PollResult, Receiver
+    from .reparse import Reparsed
     from .sending import Sender
     from .upkeep import StoreInfo
 
@@ -216,6 +217,12 @@ class Client:
         from .upkeep import store_info
 
         return store_info(self._profile)
+
+    def reparse(self) -> Reparsed:
+        """Read anew what earlier versions could not understand; see `reparse.reparse`. Offline."""
+        from .reparse import reparse
+
+        return reparse(self._profile, self._preferences)
 
     def backup(
         self,

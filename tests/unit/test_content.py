@@ -93,7 +93,6 @@ def _parse(message: pb.Content) -> Payload:
         pb.Content(),
         pb.Content(dataMessage=pb.DataMessage()),
         pb.Content(dataMessage=pb.DataMessage(body=" \n ")),
-        pb.Content(dataMessage=pb.DataMessage(body="x", flags=1)),
         pb.Content(receiptMessage=pb.ReceiptMessage(type="DELIVERY", timestamp=[1])),
         pb.Content(messageRequestResponse=pb.MessageRequestResponse(isApproved=False)),
         pb.Content(dataExtractionNotification=pb.DataExtractionNotification(type="SCREENSHOT")),
