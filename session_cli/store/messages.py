@@ -112,7 +112,10 @@ class Messages:
         if not self._connection.changes():
             self.delete([message_id])
             return None
-        for table in ("details", "expirations", "quotes", "attachments"):
+        outdated = ["details", "expirations", "quotes", "attachments"]
+        if message.kind != "message":
+            outdated.append("reactions")  # which only messages have
+        for table in outdated:
             self._connection.execute(f"DELETE FROM {table} WHERE message_id = ?", (message_id,))  # noqa: S608 - a constant
         self._add_extras(message_id, message)
         return message_id
@@ -206,6 +209,11 @@ class Messages:
             (message_id, deleted_ms),
         )
         self._connection.execute("UPDATE messages SET body = '' WHERE id = ?", (message_id,))
+        # Nobody will ever know what else than a message it could have been.
+        self._connection.execute(
+            "UPDATE events SET type = ? WHERE seq = (SELECT event_seq FROM unknowns WHERE message_id = ?)",
+            (KINDS.index("message"), message_id),
+        )
         for table in ("attachments", "quotes", "details", "reactions", "deliveries", "unknowns"):
             self._connection.execute(f"DELETE FROM {table} WHERE message_id = ?", (message_id,))  # noqa: S608 - a constant
 

@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 import pytest
 
+from session_cli.cli.json_output import event_json
 from session_cli.core.intake import Intake, Outcome
 from session_cli.core.preferences import Preferences
 from session_cli.core.reparse import Reparsed, reparse
@@ -138,6 +139,8 @@ def test_deleting_it_for_everyone_deletes_what_was_kept(me: Recipient) -> None:
     assert kept(me) == 0
     assert reparse(me.profile, NOTHING) == Reparsed(0, 0)
     assert [(message.body, message.deleted) for message in me.log(BOB.account_id)] == [("", True)]
+    # Who had not received it is told of a message that is gone.
+    assert [event_json(event)["type"] for event in me.events()] == ["message", "unsend"]
     me.check()
 
 
