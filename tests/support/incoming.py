@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +18,7 @@ from session_cli.protocol import content as contents
 from session_cli.protocol import session_v1
 from session_cli.protocol.account import AccountId, Identity
 from session_cli.protocol.payload import Content, Expiration, Payload, Unknown
-from session_cli.protocol.storage_rpc import MessageHash, StoredMessage
+from session_cli.protocol.storage_rpc import Namespace, StoredMessage, message_hash
 from session_cli.store.events import EVERYTHING
 from tests.support.stores import check_store, profile_in_memory
 
@@ -81,7 +79,7 @@ class Recipient:
 
     def stored(self, data: bytes, *, expiration_ms: int | None = None) -> StoredMessage:
         """The bytes as a swarm gives them."""
-        name = MessageHash(b64encode(hashlib.blake2b(data, digest_size=32).digest()).decode().rstrip("="))
+        name = message_hash(self.identity.account_id, Namespace.MESSAGES, data)
         return StoredMessage(name, self.now_ms, expiration_ms or self.now_ms + DAYS_14_MS, data)
 
     def take(self, data: bytes, *, expiration_ms: int | None = None) -> PollResult:
