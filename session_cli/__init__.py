@@ -10,7 +10,7 @@ The Python API is the class `Client`, and the errors that it raises, in `session
     with Client.open("default") as client:
         message = client.send("Bob", "The backup is done.", attachments=[Path("backup.log")])
         try:
-            for event in client.receive(wait=60):
+            for event in client.receive(types=["message"], wait=60):
                 print(event.message.sender.name, event.message.body)
         except NetworkError as error:
             print("later, perhaps:", error.message)

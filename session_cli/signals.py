@@ -75,11 +75,14 @@ def _handlers(handler: Callable[[int, FrameType | None], object]) -> Iterator[No
 
 @contextmanager
 def interrupts_ignored() -> Iterator[None]:
-    """In the block Ctrl-C is somebody else's: of a program that has the terminal now and gets the signal, too."""
+    """In the block Ctrl-C is somebody else's: of a program that has the terminal now and gets the signal, too.
+
+    That program may be started in the block: what ignores the signal here is not inherited.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
         yield
     finally:

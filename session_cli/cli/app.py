@@ -51,6 +51,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "send": ("send", "Send a message."),
     "recv": ("recv", "Receive what is new."),
     "cursor": ("cursor", "List, reset and delete the readers of recv."),
+    "read": ("read", "Mark messages as read."),
+    "expire": ("expire", "Let messages disappear."),
     "outbox": ("outbox", "List, send and drop what waits to be sent."),
     "profile": ("profile", "Show and change names and pictures."),
     "contact": ("contact", "List people, and give them names of your own."),

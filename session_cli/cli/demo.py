@@ -161,8 +161,8 @@ class _Demo:
     def _talk(self, sender: _Person, recipient: _Person, text: str) -> None:
         self._shell(sender, f'echo "{text}" | session send {recipient.id[:8]}… -')
         sender.run("send", recipient.id, "-", stdin=text.encode() + b"\n")
-        self._shell(recipient, "session recv --json | jq -r .body")
-        received = [event for event in recipient.receive() if event["direction"] == "incoming"]
+        self._shell(recipient, "session recv --type message --json | jq -r .body")
+        received = [event for event in recipient.receive() if event["type"] == "message"]
         for event in received:
             self._line(f"  {event['body']}")
         self._check(
@@ -176,7 +176,7 @@ class _Demo:
         digest = hashlib.sha256(data).hexdigest()
         self._shell(self._bob, f"head -c {FILE_BYTES} /dev/urandom | session attach send {self._alice.id[:8]}… -")
         self._bob.run("attach", "send", self._alice.id, "-", "--name", "plan.bin", stdin=data)
-        (event,) = self._alice.receive()
+        (event,) = [event for event in self._alice.receive() if event["type"] == "message"]
         (attachment,) = event["attachments"]
         self._line(f"  sha256 {digest[:32]}…  {human_size(FILE_BYTES)}")
         self._shell(self._alice, f"session attach save {event['id']} -o - | sha256sum")

@@ -40,7 +40,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "id": message.id,
         "hash": message.hash,
         "direction": message.direction,
-        "conversation": _place_json(message.conversation),
+        "conversation": place_json(message.conversation),
         "sender": party_json(message.sender),
         "timestamp": iso_time(message.timestamp_ms),
         "timestamp_ms": message.timestamp_ms,
@@ -111,7 +111,7 @@ def event_json(event: Event) -> dict[str, Any]:
             "unknown",
             id=None,
             hash=event.content["hash"],
-            direction="incoming",
+            direction=event.direction,
             conversation=None,
             sender=None,
             timestamp=iso_time(event.timestamp_ms),
@@ -122,7 +122,8 @@ def event_json(event: Event) -> dict[str, Any]:
         )
     return json_object(
         event.type,
-        conversation=_place_json(event.conversation) if event.conversation else None,
+        direction=event.direction,
+        conversation=place_json(event.conversation) if event.conversation else None,
         sender=party_json(event.sender) if event.sender else None,
         timestamp=iso_time(event.timestamp_ms),
         timestamp_ms=event.timestamp_ms,
@@ -141,7 +142,7 @@ def conversation_json(conversation: Conversation) -> dict[str, Any]:
     last = conversation.last_message
     return json_object(
         "conversation",
-        conversation=_place_json(conversation.party),
+        conversation=place_json(conversation.party),
         last_message=message_json(last) if last else None,
         unread=conversation.unread,
         request=conversation.request,
@@ -153,7 +154,8 @@ def party_json(party: Party) -> dict[str, Any]:
     return {"id": party.id, "name": party.name}
 
 
-def _place_json(party: Party) -> dict[str, Any]:
+def place_json(party: Party) -> dict[str, Any]:
+    """A conversation inside another object."""
     return {"type": party.type, **party_json(party)}
 
 

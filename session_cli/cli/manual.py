@@ -97,6 +97,25 @@ def generated_files() -> dict[str, str]:
     return files
 
 
+NOTHING_BY_ITSELF = """
+Nothing is told, answered or fetched but what stands here. Where a setting is named, it is off by default; see
+session-config(5).
+"""
+TOLD_AND_FETCHED = {
+    "name and picture": "Go with every message to somebody else, once there are any: profile set.",
+    "requests": "Who wrote to you is told that you accept when you answer, or with request accept. Decline and block "
+    "tell nothing. No file of a stranger is saved by recv, and no receipt or call of one counts.",
+    "what was read": "Told when you mark it (read, recv --mark-read), and shown of others, with the setting read_receipts.",
+    "typing": "Told with send --typing only; shown with the setting typing.",
+    "saved files": "Told with the setting saved_notices.",
+    "deletion": "A message is deleted here when its author asks for it, or another device of yours, and nobody else.",
+    "disappearing messages": "Disappear here when their time has come, as they do for others.",
+    "files and pictures": "Fetched when you ask for them: attach save, recv --download, profile show --avatar-out.",
+    "links": "Never fetched; what is shown of one is what the sender says.",
+    "calls": "Never answered.",
+}
+
+
 def _all_commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     root = root_command()
     context = click.Context(root, info_name="session")
@@ -160,6 +179,8 @@ def _man_page(path: tuple[str, ...], command: click.Command) -> str:
         lines += [".SH GLOBAL OPTIONS", "Every command takes these, before or after its name."]
     lines += _definitions(shared) if path else []
     if not path:
+        lines += [".SH WHAT OTHERS ARE TOLD, AND WHAT IS FETCHED", *_paragraphs(NOTHING_BY_ITSELF)]
+        lines += _definitions(TOLD_AND_FETCHED)
         codes = {str(int(code)): meaning for code, meaning in EXIT_CODES.items()}
         lines += [".SH EXIT STATUS", *_definitions(codes), ".PP", "Every other number means failure."]
         lines += [".SH ENVIRONMENT", *_definitions(ENVIRONMENT)]

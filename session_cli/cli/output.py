@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .notices import event_line, excerpt, notice_text
-from .text import counted, harmless, human_size, human_time, short_id, wrapped
+from .text import COLOUR_END, counted, harmless, human_size, human_time, short_id, wrapped
 
 if TYPE_CHECKING:
     from ..core.model import Attachment, Event, Message, Party, Quote, Reactions
 
 _INDENT = "    "
+Line = tuple[str, str]
+"""The mark in front of a line (none: a text that somebody wrote), and what it says."""
 _TAB = 4
 _LEAST_ROOM = 20
 UNSENT = {"pending": "being sent", "queued": "waits to be sent", "failed": "not sent"}
@@ -31,7 +33,7 @@ class Painter:
         self.columns = columns
 
     def _paint(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._enabled else text
+        return f"\x1b[{code}m{text}{COLOUR_END}" if self._enabled else text
 
     def dim(self, text: str) -> str:
         return self._paint("2", text)
@@ -70,33 +72,34 @@ def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, i
     marks = " [message request]" if message.request else ""
     if message.status in STATES:
         marks += f" [{STATES[message.status]}]"
-    head = _head(message.timestamp_ms, who, painter, marks, f"#{message.id}{_fate(message)}")
+    head = _head(message.timestamp_ms, who, painter, marks, f"#{message.id}")
     notice = notice_text(message)
     if notice is not None:
-        return _laid_out(head, [painter.dim(f"[{harmless(notice)}]")], painter)
-    below = []
+        return _laid_out(head, [("*", harmless(notice)), *_fate(message)], painter)
+    below: list[Line] = []
     if message.quote:
-        below.append(painter.dim(_quoted(message.quote)))
+        below.append((">", _quoted(message.quote)))
     if message.body:
-        below += _marked(message.body, hits, painter).split("\n")
+        below += [("", line) for line in _marked(message.body, hits, painter).split("\n")]
     if message.preview:
         title = f"{harmless(message.preview.title)}, " if message.preview.title else ""
-        below.append(painter.dim(f"[preview: {title}{harmless(message.preview.url)}]"))
+        below.append(("+", f"preview: {title}{harmless(message.preview.url)}"))
     if message.invitation:
         name, url = harmless(message.invitation.name), harmless(message.invitation.url)
-        below.append(painter.dim(f"[invitation to the community {name}: {url}]"))
-    below += [painter.dim(attachment_text(attachment)) for attachment in message.attachments]
+        below.append(("+", f"invitation to the community {name}: {url}"))
+    below += [("+", attachment_text(attachment)[1:-1]) for attachment in message.attachments]
     if message.reactions:
-        below.append("   ".join(map(_reaction, message.reactions)))
-    return _laid_out(head, below, painter)
+        below.append(("~", "   ".join(map(_reaction, message.reactions))))
+    return _laid_out(head, [*below, *_fate(message)], painter)
 
 
 def event_text(event: Event, painter: Painter) -> str:
     """An event of the log for people."""
     if event.is_entry and event.message is not None:
         return message_text(event.message, painter)
-    head = _head(event.timestamp_ms, party_text(event.sender) if event.sender else "somebody", painter)
-    return _laid_out(head, [painter.dim(f"[{harmless(event_line(event))}]")], painter)
+    who = "somebody" if event.sender is None else "me" if event.direction == "outgoing" else party_text(event.sender)
+    head = _head(event.timestamp_ms, who, painter)
+    return _laid_out(head, [("*", harmless(event_line(event)))], painter)
 
 
 def _head(timestamp_ms: int, who: str, painter: Painter, marks: str = "", behind: str = "") -> str:
@@ -105,33 +108,49 @@ def _head(timestamp_ms: int, who: str, painter: Painter, marks: str = "", behind
     return f"{painter.dim(when)}  {painter.name(who)}{marks}" + (f"  {painter.dim(behind)}" if behind else "")
 
 
-def _laid_out(head: str, below: Iterable[str], painter: Painter) -> str:
+def _laid_out(head: str, below: Iterable[Line], painter: Painter) -> str:
+    """A head, and lines below it. What is no text of the sender's has a mark in front, where no text can begin."""
     first, *rest = _cut(head, painter.columns)
-    return "\n".join([first, *(_INDENT + line for line in [*rest, *_cut_all(below, painter.columns)])])
+    lines = [first, *(_INDENT + line for line in rest)]
+    for mark, text in below:
+        parts = _cut(text, painter.columns)
+        if mark:
+            begin, *more = map(painter.dim, parts)
+            lines += [f"  {painter.dim(mark)} {begin}", *(_INDENT + line for line in more)]
+        else:
+            lines += [_INDENT + line for line in parts]
+    return "\n".join(lines)
 
 
-def _fate(message: Message) -> str:
-    """When a message will be gone."""
+def _fate(message: Message) -> list[Line]:
+    """A line about when a message will be gone, if it will."""
     if not message.expire_s or message.deleted:
-        return ""
+        return []
     if message.expires_ms is not None:
         left_s = max(0.0, message.expires_ms / 1000 - time.time())
-        return f"  disappears in {human_time(left_s)}"
+        return [("*", f"disappears in {human_time(left_s)}")]
     begin = "read" if message.expire_mode == "after_read" else "sent"
-    return f"  disappears {human_time(message.expire_s)} after it is {begin}"
+    return [("*", f"disappears {human_time(message.expire_s)} after it is {begin}")]
 
 
 def _quoted(quote: Quote) -> str:
-    name = harmless(quote.author.name) if quote.author.name else short_id(harmless(quote.author.id))
+    name = _name(quote.author)
     if quote.id is None:
-        return f"> {name}: [a message that is not here]"
+        return f"{name}: [a message that is not here]"
     text = excerpt(harmless(" ".join((quote.body or "").split())))
-    return f"> {name}: {text or '[a message without text]'}  #{quote.id}"
+    return f"{name}: {text or '[a message without text]'}  #{quote.id}"
+
+
+def _name(party: Party) -> str:
+    """What to call somebody where only those can be meant who are in the conversation."""
+    if party.type == "self":
+        return "me"
+    return harmless(party.name) if party.name else short_id(harmless(party.id))
 
 
 def _reaction(reaction: Reactions) -> str:
     """An emoji, and by whom it is."""
-    names = [harmless(sender.name) if sender.name else short_id(sender.id) for sender in reaction.senders]
+    names = [_name(sender) for sender in reaction.senders]
     more = f" and {counted(len(names) - _NAMES, 'other')}" if len(names) > _NAMES else ""
     return f"{harmless(reaction.emoji)} {', '.join(names[:_NAMES])}{more}"
 
@@ -139,11 +158,6 @@ def _reaction(reaction: Reactions) -> str:
 def _cut(line: str, columns: int | None) -> list[str]:
     """A line in parts that fit on a terminal of so many columns, indented."""
     return [line] if columns is None else wrapped(line.expandtabs(_TAB), max(_LEAST_ROOM, columns - len(_INDENT)))
-
-
-def _cut_all(lines: Iterable[str], columns: int | None) -> Iterator[str]:
-    for line in lines:
-        yield from _cut(line, columns)
 
 
 def _marked(text: str, hits: Iterable[tuple[int, int]], painter: Painter) -> str:

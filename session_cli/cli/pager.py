@@ -57,14 +57,16 @@ def _page(app: App, command: list[str], texts: Iterable[str]) -> str | None:
     """Feed a pager until it or the texts end. Returns what was wrong with it, None if nothing was."""
     # What less needs to pass colours on, and to leave short texts on the screen, for those who only say `less`.
     environment = {"LESS": "FRX", **_without_secrets(app.environ)}
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
-    except OSError as error:
-        return error.strerror or "it can't be started"
-    # Whoever has seen enough leaves the pager, and breaks the pipe.
-    with signals.interrupts_ignored(), suppress(BrokenPipeError), process:
-        if process.stdin is None:
-            raise RuntimeError("the pager has no standard input")
-        for text in texts:
-            process.stdin.write(text.encode("utf-8", "surrogateescape") + b"\n")
+    # From before it runs: who sees it may press Ctrl-C at once.
+    with signals.interrupts_ignored():
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+        except OSError as error:
+            return error.strerror or "it can't be started"
+        # Whoever has seen enough leaves the pager, and breaks the pipe.
+        with suppress(BrokenPipeError), process:
+            if process.stdin is None:
+                raise RuntimeError("the pager has no standard input")
+            for text in texts:
+                process.stdin.write(text.encode("utf-8", "surrogateescape") + b"\n")
     return f"it ended with {process.returncode}" if process.returncode > 0 else None

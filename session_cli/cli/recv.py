@@ -27,7 +27,7 @@ from .exit_codes import ExitCode
 from .json_output import event_json, json_line
 from .notify import Notifier, Shown
 from .output import event_text
-from .settings import DOWNLOAD, DOWNLOAD_NAME, INTERVAL, NOTIFY_SHOW
+from .settings import DOWNLOAD, DOWNLOAD_NAME, INTERVAL, MARK_READ, NOTIFY_SHOW
 from .text import counted
 from .times import Since, moment
 from .typer_app import Seconds, single_command
@@ -79,6 +79,7 @@ def recv(
         int | None, typer.Option("--max", help="End after so many; the others stay unread.", metavar="N", min=1)
     ] = None,
     peek: Annotated[bool, typer.Option("--peek", help="Show without marking as received.")] = False,
+    mark_read: Annotated[bool, typer.Option("--mark-read", help="Mark what has been shown as read.")] = False,
     cursor: Annotated[
         str | None,
         typer.Option("--cursor", help="Read as a reader of this name, with a place of its own.", metavar="NAME"),
@@ -94,7 +95,7 @@ def recv(
     ] = None,
     types: Annotated[
         list[str] | None,
-        typer.Option("--type", help="Only events of this type: message. May be repeated.", metavar="TYPE"),
+        typer.Option("--type", help="Only events of this type: message, reaction …; may be repeated.", metavar="TYPE"),
     ] = None,
     since: Since = None,
     fail_empty: Annotated[bool, typer.Option("--fail-empty", help="Exit with 1 if nothing came.")] = False,
@@ -143,6 +144,9 @@ def recv(
     for it has succeeded. If that fails half way, the next recv begins with the event that was not shown. Each --cursor
     is a reader of its own and sees everything; without one, all recv share a reader, and the events.
 
+    With --mark-read what has been shown counts as read, too: the clocks of messages that disappear after they are read
+    start, and, with the setting read_receipts, whoever wrote is told. --peek marks nothing.
+
     What --from, --type, --since and --max leave out stays unread, for another recv.
 
     With --exec, CMD is cut into words and run without a shell; the fields are in its environment too (SESSION_BODY,
@@ -155,12 +159,15 @@ def recv(
         raise UsageError("--exec-shell and --exec-retry go with --exec.")
     if also_print and command is None and not notify:
         raise UsageError("--print goes with --exec or --notify.")
+    if mark_read and peek:
+        raise UsageError("--peek only looks; it excludes --mark-read.")
     since_ms = moment(app, since)
     folder = None if no_attachments else app.setting(DOWNLOAD, given=download)
     if folder is not None:
         _ensure_folder(folder)
     with app.open_client() as client:
         delivery = _Delivery(app, client, folder=folder, retries=exec_retry)
+        delivery.marks = not peek and app.setting(MARK_READ, given=mark_read or None)
         delivery.file_names = FileNames(app.setting(DOWNLOAD_NAME, given=download_name))
         if command is not None:
             delivery.hook = _hook(app, client, command, shell=shell, timeout_s=exec_timeout)
@@ -179,6 +186,8 @@ def recv(
         with closing(client.batches(reading)) as batches:
             for batch in batches:
                 delivery.handle(batch)
+        if delivery.marks:
+            client.reads.tell()
     if not delivery.handled and sys.stdout.isatty():
         app.note("Nothing new.")
     if delivery.incomplete or (fail_empty and not delivery.handled):
@@ -297,6 +306,7 @@ class _Delivery:
     hook: Hook | None = None
     notifier: Notifier | None = None
     writer: EventWriter | None = None
+    marks: bool = False
     handled: int = field(default=0, init=False)
     incomplete: bool = field(default=False, init=False)
 
@@ -318,6 +328,8 @@ class _Delivery:
                 self.writer.write(batch, ready)
             else:
                 batch.take(ready)
+            if self.marks:
+                self.client.reads.note_shown(event.message for event in ready if event.message and event.is_entry)
         self.handled += batch.taken
 
     def _portions(self, events: Sequence[Event]) -> list[list[Event]]:

@@ -293,6 +293,9 @@ READ_RECEIPTS: Setting[bool] = Setting(
     "read_receipts", _Switch(), False, "Tell people which of their messages were read, and show what they tell."
 )
 TYPING: Setting[bool] = Setting("typing", _Switch(), False, "Show with recv who is typing.")
+MARK_READ: Setting[bool] = Setting(
+    "mark_read", _Switch(), False, "Mark what recv has shown as read.", option="--mark-read"
+)
 SAVED_NOTICES: Setting[bool] = Setting(
     "saved_notices", _Switch(), False, "Tell people that a file of theirs was saved."
 )
@@ -314,6 +317,7 @@ SETTINGS: dict[str, Setting[Any]] = {
         NOTIFY_SHOW,
         READ_RECEIPTS,
         TYPING,
+        MARK_READ,
         SAVED_NOTICES,
     )
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator
 
 from ..core.names import JOINERS, is_harmful
 
@@ -31,6 +32,7 @@ def _shown(char: str, multiline: bool) -> str:
     return "␡" if code == 0x7F else f"<U+{code:04X}>"
 
 
+COLOUR_END = "\x1b[0m"
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CHARACTER = re.compile(r"\x1b\[[0-9;]*m|.", re.DOTALL)
 _WORD = re.compile(r"([^ ]*)( *)", re.DOTALL)
@@ -64,7 +66,8 @@ def fitted(text: str, columns: int) -> str:
 def wrapped(text: str, columns: int) -> list[str]:
     """A line in lines of at most so many columns: cut between words, and in words that are longer than a line.
 
-    The text is harmless, but for colours of ours. The spaces that it is cut at are left out.
+    The text is harmless, but for colours of ours, which end with each line and begin again in the next. The spaces that
+    it is cut at are left out.
     """
     if columns <= 0 or cell_width(text) <= columns:
         return [text]
@@ -81,7 +84,16 @@ def wrapped(text: str, columns: int) -> list[str]:
                 line, width = "", 0
             line, width = line + char, width + char_size
         line, width = line + spaces, width + len(spaces)
-    return [*lines, line.rstrip(" ")]
+    return list(_coloured_apart([*lines, line.rstrip(" ")]))
+
+
+def _coloured_apart(lines: Iterable[str]) -> Iterator[str]:
+    going_on = ""
+    for line in lines:
+        begun = going_on + line
+        codes = _COLOUR.findall(begun)
+        going_on = codes[-1] if codes and codes[-1] != COLOUR_END else ""
+        yield begun + (COLOUR_END if going_on else "")
 
 
 def human_size(size: int) -> str:

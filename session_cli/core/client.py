@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from ..store.records import AttachmentRow, EventRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
+    from .chores import SwarmChores
     from .contacts import Contacts
+    from .disappearing import Disappearing
     from .history import History
     from .inbox import Batch, Inbox, Reading
     from .model import Event, Message, Viewer
     from .outbox import Outbox
     from .outgoing import Outgoing
     from .profiles import Profiles
+    from .reading import ReadState
     from .receiving import PollResult, Receiver
     from .reparse import Reparsed
     from .sending import Sender
@@ -289,7 +292,13 @@ class Client:
     def _outgoing(self) -> Outgoing:
         from .outgoing import Outgoing
 
-        return Outgoing(self._sender, self.outbox, lambda: self._attachments, self._timeout)
+        return Outgoing(self._sender, self.outbox, self.reads, lambda: self._attachments, self._timeout)
+
+    @cached_property
+    def _chores(self) -> SwarmChores:
+        from .chores import SwarmChores
+
+        return SwarmChores(self._profile, lambda: self.network)
 
     # Sending.
 
@@ -370,6 +379,9 @@ class Client:
         if self._store.has_deliveries():
             self.outbox.flush_in_passing(deadline)
             self._sender.resend_left(deadline)
+        if self._store.chores.any() or self._store.timers.any_waiting():
+            self._chores.learn(deadline)
+            self._chores.run(deadline)
         return result
 
     @cached_property
@@ -392,6 +404,7 @@ class Client:
         interval: float = 5.0,
         most: int | None = None,
         sender: str | None = None,
+        types: Sequence[str] = (),
         peek: bool = False,
         polled: Callable[[PollResult], None] | None = None,
     ) -> Generator[Event, None, None]:
@@ -400,14 +413,15 @@ class Client:
         Each event counts as taken once the caller asks for the next one (or the iteration ends), unless `peek` is set:
         whoever dies while handling an event is given it again. With `wait`, keeps polling for that many seconds until
         there is something; with `follow`, for ever, every `interval` seconds, getting over a network that is down.
-        `most` limits how many come; `sender` (named as in `send`) wants those of one person only, the others stay
-        unread. `polled` is told what each poll brought. Other processes that read as the same reader wait meanwhile.
+        `most` limits how many come; `sender` (named as in `send`) wants those of one person only, `types` those of some
+        types (`message`, `reaction` …: see session-json(5)); the others stay unread. `polled` is told what each poll
+        brought. Other processes that read as the same reader wait meanwhile.
         """
         from .inbox import Reading, select
 
         reading = Reading(
             reader,
-            select(sender=self.resolve(sender) if sender is not None else None),
+            select(sender=self.resolve(sender) if sender is not None else None, types=types),
             most=most,
             wait=wait,
             follow=follow,
@@ -420,6 +434,24 @@ class Client:
                 for event in batch.events:
                     yield event
                     batch.take([event])
+
+    # Reading, and what disappears.
+
+    @cached_property
+    def reads(self) -> ReadState:
+        """What we have read, and what others are told of it."""
+        from .reading import ReadState
+
+        return ReadState(
+            self._profile, lambda: self._sender, self._chores, self.history, self._preferences, self._timeout
+        )
+
+    @cached_property
+    def disappearing(self) -> Disappearing:
+        """How what we write to people disappears."""
+        from .disappearing import Disappearing
+
+        return Disappearing(self._profile, lambda: self._sender, self.history, self._timeout)
 
     # History.
 

@@ -100,7 +100,8 @@ class History:
             until_ms=until_ms,
             has_attachment=has_attachment,
         )
-        found = self._store.search.find(self._store.search.parse(query), wanted, limit)
+        gone = self._store.messages.overdue()
+        found = self._store.search.find(self._store.search.parse(query), wanted, limit, without=gone)
         return [self._message_of(row) for row in self._store.history.by_ids(found)]
 
     def spans(self, query: str, text: str) -> list[tuple[int, int]]:
@@ -118,6 +119,12 @@ class History:
             )
             for row in self._store.history.conversations(reader)
         ]
+
+    def place(self, conversation: str) -> Party:
+        """A conversation, with the name to show. Raises what `Client.resolve` raises."""
+        address = self._resolve(conversation)
+        person = self._store.people.get(address)
+        return self._party(address, person.shown_name if person else None)
 
     def _party(self, address: str, name: str | None) -> Party:
         if address == self._own_id:

@@ -36,8 +36,8 @@ from ..protocol.payload import (
     VisibleMessage,
 )
 from ..protocol.session_v1 import OpenedMessage
-from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, Namespace, StoredMessage
-from ..store.records import AttachmentRow, NewMessage
+from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, MAX_TTL_MS, Namespace, StoredMessage
+from ..store.records import AttachmentRow, NewMessage, PersonRow
 from ..store.unknowns import UnknownRow
 from .marking import Marking
 from .people import learn_profile
@@ -52,6 +52,8 @@ TYPING_MS = 20_000
 """How long it is news that somebody is typing."""
 SAME_CALL_MS = 3_600_000
 """How far apart the messages of one call are at the most."""
+_SHORTENED_MS = 1_000
+"""A message that the swarm keeps for so much less than the longest time has been shortened."""
 _OWN = (VisibleMessage, TimerUpdate, Reaction, Unsend, Call, GroupUpdate, Unknown)
 """What our other devices send to us."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -72,6 +74,8 @@ class _Arrival:
     conversation: AccountId
     outgoing: bool
     now_ms: int
+    person: PersonRow | None
+    """The sender, as he is known before."""
     notice_id: int | None = None
 
     @property
@@ -87,26 +91,30 @@ class _Arrival:
         """When it disappears, or None where that does not begin before somebody reads it.
 
         The swarm keeps what disappears after sending for just as long, and what was read on another device is cut down
-        to that; our own messages count as read. Nobody's word makes a clock run longer than from now on.
+        to that; our own messages count as read. Nobody's word makes a clock run longer than from now on, and that of
+        a member of the swarm makes none shorter than from when it was sent.
         """
-        expiration = self.content.expiration
-        timer_ms = 1000 * expiration.seconds
+        expiration, timer_ms = self.content.expiration, self._timer_ms
         if expiration.mode is ExpirationMode.OFF:
             return None
-        if expiration.mode is ExpirationMode.AFTER_READ and not self.outgoing and not self.read_elsewhere:
-            return None
-        return min(self.stored.expiration_ms or self.sent_ms + timer_ms, self.now_ms + timer_ms)
+        if expiration.mode is ExpirationMode.AFTER_READ and not self.outgoing:
+            return min(self.stored.expiration_ms, self.now_ms + timer_ms) if self.read_elsewhere else None
+        return min(max(self.stored.expiration_ms, self.sent_ms + timer_ms), self.now_ms + timer_ms)
 
     @property
     def read_elsewhere(self) -> bool:
-        """Whether another device has read it, and so started its clock."""
-        expiration = self.content.expiration
+        """Whether another device has read it, and so started its clock and had the swarm keep it for less time."""
         ends_ms = self.stored.expiration_ms
         return (
-            expiration.mode is ExpirationMode.AFTER_READ
+            self.content.expiration.mode is ExpirationMode.AFTER_READ
             and not self.outgoing
-            and 0 < ends_ms <= self.now_ms + 1000 * expiration.seconds
+            and 0 < ends_ms <= self.now_ms + self._timer_ms
+            and ends_ms < self.stored.timestamp_ms + MAX_TTL_MS - _SHORTENED_MS
         )
+
+    @property
+    def _timer_ms(self) -> int:
+        return 1000 * self.content.expiration.seconds
 
 
 class Intake:
@@ -146,15 +154,18 @@ class Intake:
         opened, content = outcome
         payload = content.payload
         outgoing = opened.sender_id == self._account
-        reason = self._reason_to_ignore(opened.sender_id, payload, outgoing=outgoing)
+        person = self._store.people.get(opened.sender_id)
+        reason = self._reason_to_ignore(person, payload, outgoing=outgoing)
         if reason is not None:
             return self._ignore(stored, reason, now_ms)
-        try:
-            # The sender is somebody; for whom our other devices say that a copy is need not be.
-            conversation = parse_account_id(contents.conversation_of(self._account, opened.sender_id, payload))
-        except InvalidAccountId:
-            return self._ignore(stored, "a copy of a message to nobody", now_ms)
-        return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, notice_id), payload)
+        conversation = AccountId(contents.conversation_of(self._account, opened.sender_id, payload))
+        if outgoing:
+            # A sender is somebody. For whom another device of ours says that a copy is need not be.
+            try:
+                conversation = parse_account_id(conversation)
+            except InvalidAccountId:
+                return self._ignore(stored, "a copy of a message to nobody", now_ms)
+        return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, person, notice_id), payload)
 
     def _take(self, arrival: _Arrival, payload: Payload) -> PollResult:
         match payload:
@@ -185,7 +196,7 @@ class Intake:
             case Ignored(what):
                 return self._ignore(arrival.stored, what, arrival.now_ms)
 
-    def _reason_to_ignore(self, sender: AccountId, payload: Payload, *, outgoing: bool) -> str | None:
+    def _reason_to_ignore(self, person: PersonRow | None, payload: Payload, *, outgoing: bool) -> str | None:
         """Why a message does not count, if it doesn't."""
         name = type(payload).__name__
         if outgoing:
@@ -193,7 +204,6 @@ class Intake:
             if isinstance(payload, Call):
                 from_other_device = payload.kind in (CallKind.ANSWER, CallKind.END_CALL)
             return None if from_other_device else f"{name} from ourselves"
-        person = self._store.people.get(sender)
         if person is not None and person.blocked:
             return "from somebody who is blocked"
         wanted = True
@@ -222,7 +232,7 @@ class Intake:
                 people.approve(arrival.conversation, by_us=True)
                 self._store.messages.settle_request(arrival.conversation)
         else:
-            people.approve(arrival.sender, by_us=False)
+            self._note_acceptance(arrival)
             learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
         content = _content(payload)
         entry = self._entry(
@@ -246,7 +256,7 @@ class Intake:
             expire_mode=expiration.mode.name.lower(),
             expire_s=expiration.seconds,
             expires_ms=arrival.expires_ms,
-            request=not arrival.outgoing and not self._store.people.is_approved(arrival.sender),
+            request=not arrival.outgoing and not (arrival.person and arrival.person.approved),
             **fields,
         )
 
@@ -263,7 +273,8 @@ class Intake:
         if entry.kind == "unknown":
             self._keep(arrival.stored, entry.content["reason"], arrival.now_ms, seq, message_id)
         if arrival.read_elsewhere:
-            self._store.conversations.mark_read(arrival.conversation, arrival.sent_ms)
+            # Not up to a time far off that its sender made up: what comes later would be read, too.
+            self._store.conversations.mark_read(arrival.conversation, min(arrival.sent_ms, arrival.now_ms))
         self._marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
         return PollResult(new=1)
 
@@ -329,13 +340,24 @@ class Intake:
         return PollResult(new=1)
 
     def _take_acceptance(self, arrival: _Arrival, payload: RequestAccepted) -> PollResult:
-        person = self._store.people.get(arrival.sender)
         learn_profile(
             self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing, keep_picture=True
         )
+        if self._note_acceptance(arrival):
+            return PollResult(new=1)
+        return self._ignore(arrival.stored, "the acceptance of no request", arrival.now_ms)
+
+    def _note_acceptance(self, arrival: _Arrival) -> bool:
+        """Note that somebody wants to talk with us, and the event, if we had asked for it; whether we had.
+
+        Who answers accepts by that, too, and the answer may be here first.
+        """
+        person = arrival.person
+        if person is not None and person.approved_me:
+            return False
         self._store.people.approve(arrival.sender, by_us=False)
-        if person is None or not person.approved or person.approved_me:
-            return self._ignore(arrival.stored, "the acceptance of no request", arrival.now_ms)
+        if person is None or not person.approved:
+            return False
         self._store.events.add_detail(
             "contact_request",
             conversation=arrival.conversation,
@@ -343,7 +365,7 @@ class Intake:
             sent_ms=arrival.sent_ms,
             content={"state": "accepted"},
         )
-        return PollResult(new=1)
+        return True
 
 
 def _content(payload: VisibleMessage) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..protocol.payload import CommunityInvitation
@@ -15,7 +15,7 @@ RINGING_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A person or conversation: its id, and the best name we have for it."""
+    """A person or conversation: its id, and the best name we have for it. `type` is `contact`, or `self`: us."""
 
     id: str
     name: str | None
@@ -155,13 +155,15 @@ class Event:
 
     `message` is what came (type `message`, or the notice that the type names), or to which something happened; None
     where that is no message, or none that is here. `sender` did it, at `timestamp_ms`, in `conversation`; None where
-    that can't be known. What else there is to say is in `content`: of a reaction `emoji` and `removed`; of typing
-    `started`; of a profile `name`, `previous_name` and `picture`; of an unknown `reason`.
+    that can't be known. `direction` is `outgoing` for what was done on another device of ours, else `incoming`. What
+    else there is to say is in `content`: of a reaction `emoji` and `removed`; of typing `started`; of a profile `name`,
+    `previous_name` and `picture`; of an unknown `reason`.
     """
 
     seq: int
     type: str
     message: Message | None
+    direction: str
     conversation: Party | None
     sender: Party | None
     timestamp_ms: int
@@ -206,13 +208,8 @@ class Viewer:
     now_ms: int
 
     def party(self, address: str, name: str | None) -> Party:
-        """A person."""
-        return Party(address, self.own_name if address == self.own_id else name)
-
-    def place(self, address: str, name: str | None) -> Party:
-        """A conversation."""
-        party = self.party(address, name)
-        return replace(party, type="self") if address == self.own_id else party
+        """A person, or the conversation with one."""
+        return Party(address, self.own_name, "self") if address == self.own_id else Party(address, name)
 
     def message(self, row: MessageRow) -> Message:
         """A message or notice."""
@@ -226,12 +223,13 @@ class Viewer:
             if message is None:
                 raise LookupError("an event says nothing")
             place, sender, when_ms = message.conversation, message.sender, message.timestamp_ms
-            return Event(row.seq, row.type, message, place, sender, when_ms, message.content)
+            return Event(row.seq, row.type, message, message.direction, place, sender, when_ms, message.content)
         return Event(
             row.seq,
             row.type,
             message,
-            self.place(detail.conversation, detail.conversation_name) if detail.conversation is not None else None,
+            "outgoing" if detail.sender == self.own_id else "incoming",
+            self.party(detail.conversation, detail.conversation_name) if detail.conversation is not None else None,
             self.party(detail.sender, detail.sender_name) if detail.sender is not None else None,
             detail.sent_ms,
             detail.content,
@@ -251,7 +249,7 @@ def message_of(row: MessageRow, viewer: Viewer) -> Message:
         id=row.id,
         hash=row.hash,
         direction=row.direction,
-        conversation=viewer.place(row.conversation, row.conversation_name),
+        conversation=viewer.party(row.conversation, row.conversation_name),
         sender=viewer.party(row.sender, row.sender_name),
         timestamp_ms=row.sent_ms,
         body=row.body,

@@ -12,6 +12,7 @@ from ..protocol.account import AccountId
 from ..protocol.content import MAX_ATTACHMENTS
 from ..store.records import AttachmentRow, MessageRow
 from .outbox import IN_PASSING_S, Outbox
+from .reading import ReadState
 from .sending import Sender, check_body
 
 if TYPE_CHECKING:
@@ -22,10 +23,16 @@ class Outgoing:
     """What one client sends; `timeout` as `Client` has it. `attachments` is called for messages with files only."""
 
     def __init__(
-        self, sender: Sender, outbox: Outbox, attachments: Callable[[], Attachments], timeout: float | None
+        self,
+        sender: Sender,
+        outbox: Outbox,
+        reads: ReadState,
+        attachments: Callable[[], Attachments],
+        timeout: float | None,
     ) -> None:
         self._sender = sender
         self._outbox = outbox
+        self._reads = reads
         self._attachments = attachments
         self._timeout = timeout
 
@@ -58,10 +65,12 @@ class Outgoing:
                 yield error
             else:
                 hold = hold or sent.status == "queued"
+                # Who answers has read what there is.
+                self._reads.mark(recipient)
                 yield sent
             deadline = Deadline(self._timeout)
         if not hold:
-            self._sender.resend_left(deadline)
+            self._reads.tell(deadline)
 
     def _open(self, files: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
         if not files:

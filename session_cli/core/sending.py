@@ -180,8 +180,6 @@ class Sender:
             with self._store.transaction():
                 self._store.messages.delete([prepared.message_id])
             raise
-        with self._store.transaction():
-            self._store.conversations.set_expiration(recipient, mode, seconds)
         return self._stored(prepared.message_id)
 
     def transmit(
@@ -237,6 +235,11 @@ class Sender:
         if failed and isinstance(first, SessionError):
             self._take_back(deliveries[1:], outcomes[1:], deadline)
             raise first
+
+    def leave(self, payload: Payload, account: AccountId) -> None:
+        """Put down what is no message of its own, to be sent by `resend_left`. To be called inside a transaction."""
+        sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
+        self._store.deliveries.add(None, self._seal(account, payload, sent_ms, "recipient", _STAYS, MAX_TTL_MS))
 
     def signal(self, payload: Payload, account: AccountId, deadline: Deadline, *, ttl_ms: int) -> None:
         """Send what is worth nothing later: that somebody is typing. Raises NetworkError, ServiceRefused."""
@@ -459,7 +462,8 @@ class Sender:
         first = outcomes[0]
         with self._store.transaction():
             # Another process may have been at the same message of the outbox.
-            before = self._stored(message_id).status
+            row = self._stored(message_id)
+            before = row.status
             stays = before == "sent" or (before == "queued" and isinstance(first, NetworkError))
             for delivery, outcome in zip(deliveries, outcomes, strict=True):
                 if isinstance(outcome, StoreResult):
@@ -469,6 +473,9 @@ class Sender:
             if not isinstance(first, SessionError):
                 self._store.messages.set_status(message_id, "sent")
                 self._store.timers.start(message_id, self._network().clock.now_ms())
+                if row.kind == "expiration_update":
+                    # Together: who dies here must not have told others something else than is set.
+                    self._store.conversations.set_expiration(row.conversation, **row.content)
             elif not stays:
                 self._store.messages.set_status(message_id, "failed")
         if isinstance(first, SessionError) and stays:

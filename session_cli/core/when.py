@@ -45,7 +45,7 @@ def _parse(text: str, now: datetime, *, end: bool) -> int | None:
         return _ms(now)
     if unix := _UNIX.fullmatch(text):
         return int(unix[1]) * 1000 + int((unix[2] or "0").ljust(3, "0")[:3])
-    ago = _seconds(text.removesuffix(" ago"))
+    ago = parse_length(text.removesuffix(" ago"))
     if ago is not None:
         return _ms(now) - ago * 1000
     first, _, rest = text.partition(" ")
@@ -65,8 +65,8 @@ def _ms(moment: datetime) -> int:
     return int(moment.replace(microsecond=0).timestamp()) * 1000 + moment.microsecond // 1000
 
 
-def _seconds(text: str) -> int | None:
-    """A length of time, which may be put together of several."""
+def parse_length(text: str) -> int | None:
+    """The seconds of a length of time, which may be put together of several: `12h`, `1h30m`; None if it is none."""
     total, at = 0, 0
     while step := _STEP.match(text, at):
         total += int(step[1]) * _UNITS[step[2][0]]

@@ -17,6 +17,7 @@ from .transport import Transport
 
 if TYPE_CHECKING:
     from .file_server import FileServerClient
+    from .swarm_upkeep import SwarmUpkeep
 
 
 class Network:
@@ -52,6 +53,13 @@ class Network:
         from .transfers import Transfers
 
         return FileServerClient(Transfers(self.onion, self._transport), self.definition.file_server)
+
+    @cached_property
+    def upkeep(self) -> SwarmUpkeep:
+        """Calls on what our own swarm holds; loaded when it is used, since most runs leave that alone."""
+        from .swarm_upkeep import SwarmUpkeep
+
+        return SwarmUpkeep(self.swarm)
 
     def prepare(self, deadline: Deadline) -> None:
         """Have a list of nodes and guards, once and for all threads. Raises NetworkError."""

@@ -172,12 +172,30 @@ class SwarmClient:
 
     def delete(self, identity: Identity, hashes: list[MessageHash], deadline: Deadline) -> None:
         """Take messages back out of our own swarm, as a member proves. Raises NetworkError, ServiceRefused."""
-        members = self._members(identity.account_id, deadline)
 
-        def parse(body: Any, node: ServiceNode) -> frozenset[str]:
-            return storage_rpc.parse_delete(body, identity.account_id, hashes, members.names)
+        def parse(body: Any, members: frozenset[str]) -> frozenset[str]:
+            return storage_rpc.parse_delete(body, identity.account_id, hashes, members)
 
-        members.ask("delete", lambda node: storage_rpc.delete(identity, hashes), parse, deadline)
+        self.ask(identity.account_id, "delete", lambda node: storage_rpc.delete(identity, hashes), parse, deadline)
+
+    def ask(
+        self,
+        account_id: str,
+        what: str,
+        request_for: Callable[[ServiceNode], Request],
+        parse: Callable[[Any, frozenset[str]], T],
+        deadline: Deadline,
+    ) -> T:
+        """The first answer of a member that `parse` accepts, which is also told who the members are (Ed25519 hex).
+
+        Raises NetworkError, ServiceRefused.
+        """
+        members = self._members(account_id, deadline)
+        return members.ask(what, request_for, lambda body, node: parse(body, members.names), deadline)
+
+    def now_ms(self) -> int:
+        """Network time."""
+        return self._onion.clock.now_ms()
 
     def retrieve(
         self,

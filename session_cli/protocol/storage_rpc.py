@@ -127,13 +127,13 @@ def retrieve(
     }
     if max_size is not None:
         params["max_size"] = max_size
-    return Request("retrieve", params | _authentication(identity, signed))
+    return Request("retrieve", params | authentication(identity, signed))
 
 
 def delete(identity: Identity, hashes: Sequence[MessageHash]) -> Request:
     """Take messages out of our own swarm, whatever their namespace."""
     signed = "delete" + "".join(hashes)
-    return Request("delete", {"messages": list(hashes)} | _authentication(identity, signed))
+    return Request("delete", {"messages": list(hashes)} | authentication(identity, signed))
 
 
 def info() -> Request:
@@ -163,7 +163,8 @@ def batch(requests: Sequence[Request]) -> Request:
     return Request("batch", {"requests": [request.to_json() for request in requests]})
 
 
-def _authentication(identity: Identity, signed: str) -> dict[str, Any]:
+def authentication(identity: Identity, signed: str) -> dict[str, Any]:
+    """The parameters that prove a call about our own account to be ours."""
     return {
         "pubkey": identity.account_id,
         "pubkey_ed25519": identity.ed25519_public.hex(),
@@ -295,8 +296,8 @@ def parse_retrieve(body: Any, account_id: str, namespace: int) -> RetrieveResult
         try:
             message = StoredMessage(
                 MessageHash(text(element["hash"])),
-                _time(element["timestamp"]),
-                _time(element["expiration"] if "expiration" in element else element["expiry"]),
+                time_ms(element["timestamp"]),
+                time_ms(element["expiration"] if "expiration" in element else element["expiry"]),
                 base64.b64decode(text(element["data"]), validate=True),
             )
         except (KeyError, TypeError, ValueError):
@@ -325,7 +326,7 @@ def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] |
             continue
         confirmed.add(member)
         with suppress(TypeError, ValueError):
-            expirations.append(_time(result.get("expiry")))
+            expirations.append(time_ms(result.get("expiry")))
     if not confirmed:
         raise RpcError("No member of the swarm proved that it stored the message.")
     size = max(len(swarm), len(members or ()))
@@ -379,8 +380,8 @@ def text(value: Any) -> str:
     return value
 
 
-def _time(value: Any) -> int:
-    """A time in ms that a calendar has."""
+def time_ms(value: Any) -> int:
+    """A time in ms that a calendar has. Raises TypeError, ValueError."""
     if not 0 <= number(value) <= _LATEST_TIME_MS:
         raise ValueError
     return number(value)

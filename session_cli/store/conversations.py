@@ -5,7 +5,7 @@ from __future__ import annotations
 import apsw
 
 from .messages import EXPIRE_MODES
-from .queries import fetch_one
+from .queries import fetch_all, fetch_one
 
 
 class Conversations:
@@ -40,6 +40,36 @@ class Conversations:
         self._connection.execute(
             "UPDATE conversations SET read_ms = max(read_ms, ?) WHERE address = ?", (until_ms, address)
         )
+
+    def last_arrival_ms(self, address: str, until_ms: int) -> int:
+        """The time of the last message that came there up to a time; 0 if there is none."""
+        row = fetch_one(
+            self._connection,
+            """
+            SELECT m.sent_ms FROM messages m WHERE m.conversation_id = (SELECT id FROM conversations WHERE address = ?)
+            AND m.outgoing = 0 AND m.sent_ms <= ? ORDER BY m.sent_ms DESC LIMIT 1
+            """,
+            (address, until_ms),
+        )
+        return int(row[0]) if row else 0
+
+    def unread_times(self, address: str, until_ms: int) -> list[int]:
+        """When the messages were sent that came there up to a time and are not read, oldest first.
+
+        Notices are none of them, nor is what was deleted.
+        """
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT m.sent_ms FROM messages m JOIN conversations c ON c.id = m.conversation_id
+            WHERE c.address = ? AND m.outgoing = 0 AND m.sent_ms > c.read_ms AND m.sent_ms <= ?
+            AND NOT EXISTS (SELECT 1 FROM details d WHERE d.message_id = m.id AND d.kind <> 0)
+            AND NOT EXISTS (SELECT 1 FROM tombstones t WHERE t.message_id = m.id)
+            ORDER BY m.sent_ms
+            """,
+            (address, until_ms),
+        )
+        return [row[0] for row in rows]
 
     def hide(self, address: str) -> None:
         """Show a conversation no more until something new comes."""

@@ -7,6 +7,7 @@ it was given.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from heapq import merge
@@ -80,7 +81,9 @@ class History:
 
     def nth_last(self, wanted: Range, number: int) -> Position | None:
         """The position of a range's last message (number 1), the one before it (2) ...; None if there are fewer."""
-        return next(islice(self._positions(wanted, backwards=True), number - 1, None), None)
+        gone = self._messages.overdue()
+        positions = (found for found in self._positions(wanted, backwards=True) if found[1] not in gone)
+        return next(islice(positions, number - 1, None), None)
 
     def stream(self, wanted: Range, *, start: Position | None = None) -> Iterator[MessageRow]:
         """The messages of a range, oldest first, perhaps from the position of one of them on; in constant memory.
@@ -157,22 +160,25 @@ class History:
 
     def conversations(self, reader: str) -> list[ConversationRow]:
         """All conversations, the one with the latest message first, and how much of each `reader` has before it."""
+        gone = json.dumps(sorted(self._messages.overdue()))
         rows = fetch_all(
             self._connection,
             """
             SELECT c.id, c.address, coalesce(p.nickname, p.name), coalesce(p.approved, 0),
                    (SELECT m.id FROM messages m WHERE m.conversation_id = c.id
+                    AND m.id NOT IN (SELECT value FROM json_each(?1))
                     ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1)
             FROM conversations c LEFT JOIN people p ON p.address = c.address
             WHERE c.hidden = 0
             """,
+            (gone,),
         )
         unread = dict(
             fetch_all(
                 self._connection,
                 f"SELECT m.conversation_id, count(*) FROM events e JOIN messages m ON m.id = e.message_id "  # noqa: S608 - a constant
-                f"WHERE {UNREAD} GROUP BY 1",
-                (reader,),
+                f"WHERE {UNREAD} AND m.id NOT IN (SELECT value FROM json_each(?2)) GROUP BY 1",
+                (reader, gone),
             )
         )
         last = {message.id: message for message in self.by_ids([row[4] for row in rows if row[4] is not None])}

@@ -276,6 +276,11 @@ class Messages:
         )
         return [row[0] for row in rows]
 
+    def overdue(self) -> set[int]:
+        """The messages that have disappeared, and are not deleted yet: on a file system that can't be written."""
+        rows = fetch_all(self._connection, "SELECT message_id FROM expirations WHERE ends_ms <= ?", (self._now_ms(),))
+        return {row[0] for row in rows}
+
     def get(self, message_id: int) -> MessageRow | None:
         """A message with its attachments."""
         found = self.rows("WHERE m.id = ?", (message_id,))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,15 +179,17 @@ class Search:
         """As `parse_query`, with the tokenizer of the index."""
         return parse_query(text, self._tokenize)
 
-    def find(self, query: Query, wanted: Range, limit: int | None) -> list[int]:
+    def find(
+        self, query: Query, wanted: Range, limit: int | None, *, without: Collection[int] = frozenset()
+    ) -> list[int]:
         """The ids of the messages of a range that a query fits, the last stored first, at most `limit`.
 
-        Raises StoreError.
+        Those of `without` are none of them. Raises StoreError.
         """
         found: list[int] = []
         with translate_errors(self._connection.filename):
             for message_id, body in self._candidates(query, wanted):
-                if query.matches(body):
+                if message_id not in without and query.matches(body):
                     found.append(message_id)
                     if len(found) == limit:
                         break

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import apsw
 
 from .messages import EXPIRE_MODES
 from .queries import fetch_all, fetch_one
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRow:
+    """A message whose clock starts when it is read.
+
+    Where it came (an address) and when, for how long it stays then, its hash, and until when (ms) our swarm was to keep
+    it when it came.
+    """
+
+    message_id: int
+    conversation: str
+    sent_ms: int
+    seconds: int
+    hash: str
+    kept_ms: int
 
 
 class Timers:
@@ -61,6 +78,26 @@ class Timers:
         )
         return [row[0] for row in rows]
 
+    def any_waiting(self) -> bool:
+        """Whether there are messages whose clocks start when they are read."""
+        query = "SELECT 1 FROM expirations WHERE ends_ms IS NULL AND mode = ? LIMIT 1"
+        return fetch_one(self._connection, query, (EXPIRE_MODES.index("after_read"),)) is not None
+
+    def waiting(self, now_ms: int, limit: int) -> list[WaitingRow]:
+        """The messages whose clocks start when they are read, and which our swarm holds; those that came last first."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT x.message_id, c.address, m.sent_ms, x.seconds, h.hash, h.expires_ms
+            FROM expirations x JOIN messages m ON m.id = x.message_id JOIN conversations c ON c.id = m.conversation_id
+            JOIN seen_hashes h ON h.message_id = m.id
+            WHERE x.ends_ms IS NULL AND x.mode = ? AND m.outgoing = 0 AND h.expires_ms > ?
+            ORDER BY x.message_id DESC LIMIT ?
+            """,
+            (EXPIRE_MODES.index("after_read"), now_ms, limit),
+        )
+        return [WaitingRow(*row) for row in rows]
+
 
 class Chores:
     """What our own swarm has still to be told of messages, by hash. Writing happens inside the caller's transaction."""
@@ -79,10 +116,11 @@ class Chores:
         )
 
     def add_shortening(self, message_id: int, expires_ms: int) -> None:
-        """Have a message kept until a time and no longer."""
+        """Have a message kept until a time and no longer, where the swarm is to keep it longer than that."""
         self._connection.execute(
             """
-            INSERT INTO chores (hash, expires_ms) SELECT hash, ?2 FROM seen_hashes WHERE message_id = ?1
+            INSERT INTO chores (hash, expires_ms)
+            SELECT hash, ?2 FROM seen_hashes WHERE message_id = ?1 AND expires_ms > ?2
             ON CONFLICT (hash) DO UPDATE SET expires_ms = min(expires_ms, excluded.expires_ms)
             """,
             (message_id, expires_ms),
@@ -105,6 +143,8 @@ class Chores:
         """Whether there is anything to be told."""
         return fetch_one(self._connection, "SELECT 1 FROM chores LIMIT 1") is not None
 
-    def done(self, hashes: Iterable[str]) -> None:
-        """Forget what the swarm has been told."""
-        self._connection.executemany("DELETE FROM chores WHERE hash = ?", [(hash,) for hash in hashes])
+    def done(self, hashes: Iterable[str], expires_ms: int | None = None) -> None:
+        """Forget what the swarm has been told: to delete (None), or to keep until a time. What is new since stays."""
+        self._connection.executemany(
+            "DELETE FROM chores WHERE hash = ? AND expires_ms IS ?", [(hash, expires_ms) for hash in hashes]
+        )

@@ -37,6 +37,9 @@ VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "download": ("/o", "/e", "/p", "/f"),
     "download_name": ("id", "time", "id", "name"),
     "notify_show": ("name", "nothing", "name", "all"),
+    "read_receipts": (True, False, True, False),
+    "typing": (True, False, True, False),
+    "saved_notices": (True, False, True, False),
 }
 SOURCES = ("option", "environment", "profile", "file")
 

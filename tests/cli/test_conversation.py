@@ -32,7 +32,8 @@ def test_answers_are_no_requests(person: People) -> None:
     bob.receive()
     bob.run("send", alice.id[:10], "two")
     bob.run("send", "Alice", "three")
-    first, second = alice.receive()
+    accepted, first, second = alice.receive()
+    assert (accepted["type"], accepted["state"], accepted["sender"]["id"]) == ("contact_request", "accepted", bob.id)
     assert (first["body"], second["body"]) == ("two", "three")
     assert first["request"] is False
     alice.run("send", "Bob", "four")
@@ -80,8 +81,13 @@ def test_a_quote_names_the_message(person: People) -> None:
     alice.run("send", bob.id, "tea?")
     (question,) = bob.receive()
     bob.run("send", alice.id, "yes", "--quote", str(question["id"]))
-    (answer,) = alice.receive()
-    assert answer["quote"] == {"sender": {"id": alice.id}, "timestamp_ms": question["timestamp_ms"]}
+    (answer,) = alice.receive("--type", "message")
+    assert answer["quote"] == {
+        "sender": {"id": alice.id, "name": "Alice"},
+        "timestamp_ms": question["timestamp_ms"],
+        "id": 1,
+        "excerpt": "tea?",
+    }
 
 
 def test_waiting_for_the_first_message(person: People) -> None:

@@ -262,7 +262,7 @@ def test_a_quote_and_a_day_in_another_zone(carol: Person) -> None:
         "    late?",
         "── Tuesday, 24 November 2026 ──",
         f"2026-11-24 01:00:00  me (to {ALICE[:10]}…)  #2",
-        f"    in reply to a message of {ALICE[:10]}…",
+        f"  > {ALICE[:10]}…: late?  #1",
         "    very",
     ]
     assert bodies(tokyo.run("log", "--json", "--since", "2026-11-24").objects) == ["very"]

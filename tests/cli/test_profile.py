@@ -122,7 +122,7 @@ def test_every_picture_has_a_key_of_its_own(person: People, image: Path, shared_
 
 def test_another_device_does_not_learn_our_profile_from_messages(person: People, image: Path, tmp_path: Path) -> None:
     alice, bob = person("Alice"), person("Bob")
-    phone = alice.second_device(tmp_path / "phone")
+    phone = alice.second_device("phone")
     alice.run("profile", "set", "--name", "Alicia", "--avatar", str(image))
     alice.run("send", bob.id, "hi")
     alice.run("send", "me", "note")

@@ -176,6 +176,7 @@ def test_appending_to_a_file_goes_on_where_a_killed_run_ended(bob: Person, tmp_p
 
 def test_downloads(person: People, tmp_path: Path) -> None:
     alice, bob = person("Alice"), person("Bob")
+    bob.run("send", alice.id, "you may send me files")
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     (tmp_path / "report.txt").write_text("figures")
@@ -206,6 +207,7 @@ def test_no_attachments(person: People, tmp_path: Path) -> None:
 
 def test_a_file_that_is_gone_stops_nothing(person: People, shared_net: Devnet, tmp_path: Path) -> None:
     alice, bob = person("Alice"), person("Bob")
+    bob.run("send", alice.id, "you may send me files")
     assert shared_net.options.data_dir is not None
     shelves = shared_net.options.data_dir / "files"
     before = set(shelves.iterdir())
@@ -218,7 +220,7 @@ def test_a_file_that_is_gone_stops_nothing(person: People, shared_net: Devnet, t
     error, first, second = done.objects
     assert (error["type"], error["error"], error["message_id"]) == ("error", "file_gone", first["id"])
     assert (first["body"], second["body"]) == ("", "behind it")
-    assert "session attach save 1 --number 1" in done.stderr
+    assert f"session attach save {first['id']} --number 1" in done.stderr
     assert bob.receive() == []
 
 

@@ -97,8 +97,11 @@ def test_no_body_passes_for_another_message(person: People, shared_net: Devnet) 
         ],
     )
     done = bob.run("recv", "--color", "never")
-    headers = [line for line in done.text.split("\n") if line and not line.startswith("    ")]
+    headers = [line for line in done.text.split("\n") if line and not line.startswith("  ")]
     assert len(headers) == 12
+    # What is no text of the sender's has a mark where no text can begin.
+    marked = [line[:4] for line in done.text.split("\n") if line.startswith("  ") and not line.startswith("    ")]
+    assert sorted(marked) == ["  + "]
     for line in headers:
         assert f"({stranger.id[:10]}…)" in line or line.count(stranger.id[:10]) == 1
     assert len(done.text.splitlines()) == len(done.text.split("\n")) - 1
@@ -115,5 +118,5 @@ def test_no_text_reaches_the_edge_where_messages_begin(person: People, shared_ne
     assert code == 0
     lines = shown.replace("\r", "").split("\n")
     assert all(cell_width(line) <= 80 for line in lines)
-    assert [line[:4] for line in lines if line and not line.startswith("    ")] == ["2026"] * 3
+    assert [line[:4] for line in lines if line and not line.startswith("    ")] == ["2026"] * 3 + ["  + "]
     assert len([line for line in lines if stranger.id[:10] in line]) == 3

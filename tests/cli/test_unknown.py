@@ -72,7 +72,7 @@ def test_what_is_too_new_is_shown_and_kept(person: People, carol: Stranger) -> N
 def test_a_newer_version_reads_what_an_older_one_kept(person: People, carol: Stranger, tmp_path: Path) -> None:
     alice = person("Alice")
     bob = person("Bob")
-    laptop = alice.second_device(tmp_path / "laptop")
+    laptop = alice.second_device()
     with much_older_version():
         carol.say(alice.id, "sealed in a newer way")
         poll(alice)

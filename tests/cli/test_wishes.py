@@ -116,7 +116,12 @@ def test_wish_9_the_identifier_of_what_was_sent(person: People) -> None:
     (sent,) = alice.run("send", bob.id, "--quote", number, "more", "--json").objects
     first, second = bob.receive()
     assert second["timestamp_ms"] == sent["timestamp_ms"]
-    assert second["quote"] == {"sender": {"id": alice.id}, "timestamp_ms": first["timestamp_ms"]}
+    assert second["quote"] == {
+        "sender": {"id": alice.id, "name": "Alice"},
+        "timestamp_ms": first["timestamp_ms"],
+        "id": first["id"],
+        "excerpt": "question",
+    }
     assert [item["id"] for item in alice.run("log", bob.id, "--json").objects] == [int(number), sent["id"]]
 
 
@@ -218,8 +223,9 @@ def test_wish_17_a_pipe_becomes_an_attachment(person: People) -> None:
 
 
 def test_wish_18_where_attachments_go(person: People, tmp_path: Path) -> None:
-    """Nowhere, unless they are asked for; then where they are wanted."""
+    """Nowhere, unless they are asked for; then where they are wanted. Nothing comes from strangers."""
     alice, bob = person("Alice"), person("Bob")
+    bob.run("send", alice.id, "you may send me files")
     alice.run("attach", "send", bob.id, "-", "--name", "a.txt", stdin=b"secret text")
     before = files_below(bob.home)
     (message,) = bob.receive("--peek")

@@ -82,11 +82,11 @@ class Person:
         self.id = self.run("init", "--quiet", *arguments).text.strip()
         return self
 
-    def second_device(self, home: Path) -> Person:
-        """Another device of the same account, with a home folder of its own."""
-        device = Person(home, self.network, self.id, self.extra)
-        device.run("restore", "--quiet", "--expect", self.id, stdin=self.run("phrase", "--yes").stdout)
-        return device
+    def second_device(self, name: str = "laptop") -> Person:
+        """The same account in a home of its own, with nothing fetched yet."""
+        other = Person(self.home.with_name(f"{self.home.name}-{name}"), self.network, self.id, self.extra)
+        other.run("restore", "--quiet", "--expect", self.id, stdin=self.run("phrase", "--yes").stdout)
+        return other
 
     def receive(self, *arguments: str) -> list[dict[str, Any]]:
         """What `recv --json` shows."""

@@ -23,6 +23,9 @@ ALTER TABLE conversations ADD COLUMN read_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN expire_mode INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN expire_s INTEGER NOT NULL DEFAULT 0;
+-- What was here before there was a read state counts as read: nobody is to be told of years of it.
+UPDATE conversations SET read_ms =
+    coalesce((SELECT max(m.sent_ms) FROM messages m WHERE m.conversation_id = conversations.id AND m.outgoing = 0), 0);
 
 -- ends_ms: when the message disappears; NULL as long as its clock has not been started.
 ALTER TABLE expirations ADD COLUMN ends_ms INTEGER;
@@ -30,6 +33,7 @@ UPDATE expirations SET ends_ms = seconds * 1000 +
     (SELECT m.sent_ms FROM messages m WHERE m.id = message_id AND (mode = 1 OR m.status = 1))
 WHERE mode <> 0 AND seconds > 0;
 CREATE INDEX expirations_by_end ON expirations (ends_ms) WHERE ends_ms IS NOT NULL;
+CREATE INDEX expirations_waiting ON expirations (message_id) WHERE ends_ms IS NULL;
 
 ALTER TABLE attachments ADD COLUMN duration_ms INTEGER;
 

@@ -36,5 +36,6 @@ def test_examples(text: str, columns: int, lines: list[str]) -> None:
 def test_nothing_is_lost_and_nothing_sticks_out(text: str, columns: int, coloured: bool) -> None:
     shown = f"\x1b[1m{text}\x1b[0m" if coloured else text
     lines = wrapped(shown, columns)
-    assert "".join(lines).replace(" ", "") == shown.replace(" ", "")
+    assert COLOUR.sub("", "".join(lines)).replace(" ", "") == text.replace(" ", "")
+    assert all(COLOUR.findall(line) == ["\x1b[1m", "\x1b[0m"] * coloured for line in lines if line)
     assert all(cell_width(COLOUR.sub("", line)) <= columns for line in lines)

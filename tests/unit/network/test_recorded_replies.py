@@ -19,7 +19,7 @@ from session_cli.errors import (
     SessionError,
 )
 from session_cli.network.replies import WrongSwarm, check_guard, raise_for_status
-from session_cli.protocol import node_lists, onion, storage_rpc
+from session_cli.protocol import node_lists, onion, storage_rpc, storage_upkeep
 from session_cli.protocol.onion import EncType, LayerKey
 from session_cli.protocol.storage_rpc import MessageHash
 
@@ -67,6 +67,16 @@ def _understand(method: str | None, params: dict[str, Any], body: Any) -> None:
             assert len(read.messages) == len(body["messages"]) - cut
             assert read.malformed == cut
             assert read.more is body["more"]
+        case "expire" if params.get("shorten") and isinstance(params["expiry"], int):
+            members = frozenset(body["swarm"])
+            hashes, until_ms = params["messages"], params["expiry"]
+            shortened = storage_upkeep.parse_expire(body, params["pubkey"], hashes, until_ms, members)
+            assert set(shortened.kept) == members
+            for member, result in body["swarm"].items():
+                updated = dict.fromkeys(result["updated"], result["expiry"])
+                assert shortened.kept[member] == updated | result["unchanged"]
+        case "get_expiries":
+            assert storage_upkeep.parse_expiries(body, params["messages"]) == body["expiries"]
         case "get_swarm" | "get_snodes_for_pubkey":
             assert len(node_lists.parse_swarm(body)) == len(body["snodes"])
         case "oxend_request" if params["endpoint"] == "get_service_nodes":

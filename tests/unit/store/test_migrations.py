@@ -41,7 +41,9 @@ def migrated(*messages: Mapping[str, object]) -> Store:
         connection.execute(f"INSERT INTO messages ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - names of columns
     migrate(connection)
     assert list(connection.execute("PRAGMA foreign_key_check")) == []
-    return Store(connection)
+    store = Store(connection)
+    store.now_ms = lambda: 0  # nothing has disappeared yet
+    return store
 
 
 def only(store: Store) -> MessageRow:
