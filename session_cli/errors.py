@@ -6,7 +6,7 @@
     │   ├── InvalidAccountId           InvalidPhrase          InvalidNetworkDefinition
     │   ├── MessageTooLong             EmptyMessage           AttachmentTooLarge
     │   ├── UnreadableInput            InvalidUrl             InvalidConfig
-    │   └── BackupDamaged              AmbiguousName
+    │   └── BackupDamaged              AmbiguousName          InvalidPicture
     ├── ProtocolError                  bytes from somebody else break the protocol
     │   ├── DecryptionFailed           BadSignature           MalformedMessage
     │   ├── UnsupportedVersion         OnionError             RpcError
@@ -119,6 +119,12 @@ class UnreadableInput(InvalidInput):
     """A file or stream named by the user can't be read."""
 
     slug = "unreadable_input"
+
+
+class InvalidPicture(InvalidInput):
+    """A file can't become a profile picture: it is no image of a known format, broken, or too large."""
+
+    slug = "invalid_picture"
 
 
 class BackupDamaged(InvalidInput):

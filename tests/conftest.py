@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from session_cli.devnet.network import Devnet, DevnetOptions
 from tests.support.devnet import Person
 
 # How long an example takes depends on what else the machine does; tests/bench measures time, properties don't.
-settings.register_profile("session", deadline=None)
-settings.load_profile("session")
+settings.register_profile("session", deadline=None, max_examples=200)
+settings.register_profile("nightly", deadline=None, max_examples=10_000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("SESSION_TEST_EXAMPLES", "session"))
 
 
 @pytest.fixture(scope="session")

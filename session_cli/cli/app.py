@@ -54,6 +54,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "read": ("read", "Mark messages as read."),
     "expire": ("expire", "Let messages disappear."),
     "outbox": ("outbox", "List, send and drop what waits to be sent."),
+    "profile": ("profile", "Show and change names and pictures."),
     "contact": ("contact", "List people, and give them names of your own."),
     "log": ("history", "Show what was written."),
     "list": ("history", "List conversations."),

@@ -59,7 +59,9 @@ def event_line(event: Event) -> str:
             return "accepted your message request"
         case "profile":
             name, before = content["name"], content["previous_name"]
-            return f"is called {name} now, no longer {before}" if name != before else "has another picture"
+            if name != before:
+                return f"is called {name} now, no longer {before}"
+            return "has another picture" if content["picture"] else "has no picture any more"
     return f"{content['reason']}; kept for a later version"
 
 

@@ -39,6 +39,7 @@ def info(ctx: typer.Context) -> None:
                 messages=facts.messages,
                 conversations=facts.conversations,
                 attachments=facts.attachments,
+                unknown_messages=facts.unknowns,
                 pages=facts.pages,
                 free_pages=facts.free_pages,
                 page_size=facts.page_bytes,
@@ -53,6 +54,7 @@ def info(ctx: typer.Context) -> None:
         ("key", f"from {describe_key(known.key)}"),
         ("messages", f"{facts.messages} in {counted(facts.conversations, 'conversation')}"),
         ("files", f"{facts.attachments} attached to messages"),
+        ("unknown", f"{facts.unknowns} kept for a later version"),
     ):
         context.emit(f"{label:<9} {value}")
 
@@ -126,6 +128,36 @@ def check(ctx: typer.Context) -> int:
     if damaged:
         context.note(_ADVICE)
     return ExitCode.NEGATIVE if findings else ExitCode.OK
+
+
+@app.plain_command()
+def reparse(ctx: typer.Context) -> None:
+    """Read anew the messages that were too new for an earlier version.
+
+    Those that this version understands take their places in the log, and recv shows them. The others stay.
+    """
+    context: App = ctx.obj
+    context.listen()
+    with context.open_client(online=False) as client:
+        result = client.reparse()
+    left = result.kept - result.understood
+    if context.json:
+        context.emit_json(
+            json_object(
+                "store_reparse",
+                profile=context.profile_name,
+                kept=result.kept,
+                understood=result.understood,
+                left=left,
+            )
+        )
+    elif not result.kept:
+        context.emit("No message waits for a later version.")
+    elif not result.understood:
+        context.emit(f"None of {counted(result.kept, 'message')} is understood by this version; all stay.")
+    else:
+        rest = f"; {left} left for a later version" if left else ""
+        context.emit(f"{result.understood} of {counted(result.kept, 'message')} understood{rest}.")
 
 
 @app.plain_command()

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from .model import Event, Message, Viewer
     from .outbox import Outbox
     from .outgoing import Outgoing
+    from .profiles import Profiles
     from .reading import ReadState
     from .receiving import PollResult, Receiver
+    from .reparse import Reparsed
     from .sending import Sender
     from .upkeep import StoreInfo
 
@@ -219,6 +221,12 @@ class Client:
         from .upkeep import store_info
 
         return store_info(self._profile)
+
+    def reparse(self) -> Reparsed:
+        """Read anew what earlier versions could not understand; see `reparse.reparse`. Offline."""
+        from .reparse import reparse
+
+        return reparse(self._profile, self._preferences)
 
     def backup(
         self,
@@ -483,6 +491,13 @@ class Client:
         from .contacts import Contacts
 
         return Contacts(self._profile)
+
+    @cached_property
+    def profiles(self) -> Profiles:
+        """What people show of themselves: names and pictures, our own among them."""
+        from .profiles import Profiles
+
+        return Profiles(self._profile, lambda: self.network, self._timeout)
 
     # Messages and their files.
 

@@ -27,6 +27,12 @@ class Contacts:
             if (person.approved or person.nickname is not None) and person.address != own_id
         ]
 
+    def find(self, who: str) -> Contact:
+        """A person, known or not. Raises what `Client.resolve` raises."""
+        address = resolve(self._profile, who)
+        person = self._people.get(address)
+        return _contact(person) if person else Contact(address, None, None, approved=False, approved_me=False)
+
     def rename(self, who: str, nickname: str | None) -> Contact:
         """Give a person, who may be a stranger, a name that goes before all that people give themselves.
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import MalformedMessage, ProtocolError, UnsupportedVersion
+from ..errors import InvalidAccountId, MalformedMessage, ProtocolError, UnsupportedVersion
 from ..protocol import content as contents
 from ..protocol import session_v1
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, parse_account_id
 from ..protocol.payload import (
     AttachmentPointer,
     Call,
@@ -36,7 +36,7 @@ from ..protocol.payload import (
     VisibleMessage,
 )
 from ..protocol.session_v1 import OpenedMessage
-from ..protocol.storage_rpc import MAX_TTL_MS, Namespace, StoredMessage
+from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, MAX_TTL_MS, Namespace, StoredMessage
 from ..store.records import AttachmentRow, NewMessage, PersonRow
 from ..store.unknowns import UnknownRow
 from .marking import Marking
@@ -63,7 +63,10 @@ _GROUP = "a message of a group, which this version does not know"
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A message that was opened, and where it belongs. `now_ms` is network time."""
+    """A message that was opened, and where it belongs. `now_ms` is network time, at which it came.
+
+    `notice_id` is that of the notice whose place it takes, if it could not be understood when it came.
+    """
 
     stored: StoredMessage
     opened: OpenedMessage
@@ -73,6 +76,7 @@ class _Arrival:
     now_ms: int
     person: PersonRow | None
     """The sender, as he is known before."""
+    notice_id: int | None = None
 
     @property
     def sender(self) -> AccountId:
@@ -126,6 +130,8 @@ class Intake:
     def open(self, stored: StoredMessage) -> Outcome:
         """Decrypt and parse what the swarm gave; what is wrong with it, if something is."""
         try:
+            if len(stored.data) > MAX_MESSAGE_BYTES:
+                raise MalformedMessage("A message is larger than any that a swarm takes.")
             opened = session_v1.decode_message(self._profile.identity, stored.data)
             content = contents.parse(opened.content)
             if content.timestamp_ms is not None and content.timestamp_ms != opened.timestamp_ms:
@@ -134,10 +140,13 @@ class Intake:
             return error
         return opened, content
 
-    def take(self, stored: StoredMessage, outcome: Outcome, now_ms: int) -> PollResult:
-        """Store what `open` gave, inside the caller's transaction."""
+    def take(self, stored: StoredMessage, outcome: Outcome, now_ms: int, *, notice_id: int | None = None) -> PollResult:
+        """Store what `open` gave, inside the caller's transaction. `now_ms` is when it came.
+
+        A message takes the place of the notice `notice_id`, if one was there for it until now.
+        """
         if isinstance(outcome, UnsupportedVersion):
-            return self._keep_unknown(stored, None, _NEWER)
+            return self._keep_nameless(stored, now_ms)
         if isinstance(outcome, ProtocolError):
             LOG.info("skipped a message: %s", outcome.message)
             self._store.swarm.skip(stored.hash, outcome.slug, now_ms)
@@ -150,7 +159,13 @@ class Intake:
         if reason is not None:
             return self._ignore(stored, reason, now_ms)
         conversation = AccountId(contents.conversation_of(self._account, opened.sender_id, payload))
-        return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, person), payload)
+        if outgoing:
+            # A sender is somebody. For whom another device of ours says that a copy is need not be.
+            try:
+                conversation = parse_account_id(conversation)
+            except InvalidAccountId:
+                return self._ignore(stored, "a copy of a message to nobody", now_ms)
+        return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, person, notice_id), payload)
 
     def _take(self, arrival: _Arrival, payload: Payload) -> PollResult:
         match payload:
@@ -163,9 +178,9 @@ class Intake:
             case Call():
                 return self._take_call(arrival, payload)
             case Unknown(what):
-                return self._keep_unknown(arrival.stored, arrival, what)
+                return self._add_notice(arrival, "unknown", {"reason": what})
             case GroupUpdate():
-                return self._keep_unknown(arrival.stored, arrival, _GROUP)
+                return self._add_notice(arrival, "unknown", {"reason": _GROUP})
             case Reaction():
                 learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
                 done = self._marking.react(arrival.conversation, arrival.sender, payload, arrival.sent_ms)
@@ -249,11 +264,14 @@ class Intake:
         """Store a message or notice, and what was said about it before it was here."""
         if entry.expires_ms is not None and entry.expires_ms <= arrival.now_ms:
             return self._ignore(arrival.stored, "disappeared before it was fetched", arrival.now_ms)
-        message_id = self._store.messages.add(entry)
+        messages = self._store.messages
+        message_id = messages.replace(arrival.notice_id, entry) if arrival.notice_id else messages.add(entry)
         if message_id is None:
             return PollResult()
         self._store.swarm.name_message(self._account, Namespace.MESSAGES, arrival.stored.hash, message_id)
-        self._store.events.add(entry.kind, message_id)
+        seq = self._store.events.add(entry.kind, message_id)
+        if entry.kind == "unknown":
+            self._keep(arrival.stored, entry.content["reason"], arrival.now_ms, seq, message_id)
         if arrival.read_elsewhere:
             # Not up to a time far off that its sender made up: what comes later would be read, too.
             self._store.conversations.mark_read(arrival.conversation, min(arrival.sent_ms, arrival.now_ms))
@@ -294,34 +312,19 @@ class Intake:
         self._store.messages.set_content(known.id, {"call_id": payload.uuid, "state": state})
         return PollResult(ignored=1)
 
-    def _keep_unknown(self, stored: StoredMessage, arrival: _Arrival | None, reason: str) -> PollResult:
-        """Keep what only a later version can understand, with a notice in its place."""
-        result, message_id = PollResult(new=1), None
-        if arrival is None:
-            self._store.events.add_detail(
-                "unknown",
-                conversation=None,
-                sender=None,
-                sent_ms=stored.timestamp_ms,
-                content={"reason": reason, "hash": stored.hash},
-            )
-        else:
-            result = self._add_notice(arrival, "unknown", {"reason": reason})
-            if not result.new:
-                return result
-            message_id = self._store.swarm.message_of(self._account, Namespace.MESSAGES, stored.hash)
-        self._store.unknowns.add(
-            UnknownRow(
-                stored.hash,
-                Namespace.MESSAGES,
-                stored.timestamp_ms,
-                stored.expiration_ms,
-                stored.data,
-                reason,
-                message_id,
-            )
+    def _keep_nameless(self, stored: StoredMessage, now_ms: int) -> PollResult:
+        """Keep what only a later version can open; until then nobody knows from whom it is."""
+        content = {"reason": _NEWER, "hash": stored.hash}
+        seq = self._store.events.add_detail(
+            "unknown", conversation=None, sender=None, sent_ms=stored.timestamp_ms, content=content
         )
-        return result
+        self._keep(stored, _NEWER, now_ms, seq, None)
+        return PollResult(new=1)
+
+    def _keep(self, stored: StoredMessage, reason: str, now_ms: int, seq: int, message_id: int | None) -> None:
+        hash, times = stored.hash, (stored.timestamp_ms, stored.expiration_ms)
+        row = UnknownRow(hash, Namespace.MESSAGES, *times, stored.data, reason, now_ms, seq, message_id)
+        self._store.unknowns.add(row)
 
     # What leaves nothing behind but an event.
 

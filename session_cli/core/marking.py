@@ -33,7 +33,7 @@ class Marking:
         return self._react(row, early)
 
     def _react(self, row: MessageRow, said: Early) -> bool:
-        if row.deleted or row.kind != "message":
+        if row.deleted or row.kind not in ("message", "unknown"):
             return False
         if not self._store.marks.react(row.id, said.sender, said.emoji, said.sent_ms, removed=said.removed):
             return False

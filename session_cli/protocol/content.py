@@ -50,6 +50,18 @@ VOICE_MESSAGE = 1
 MAX_TIME_MS = 253_402_300_799_999
 """The end of the year 9999, and of what RFC 3339 can say. No message is from later."""
 MAX_NAME_BYTES = 100
+MAX_PICTURE_URL_BYTES = 223
+"""Of a profile picture's address; the configuration that devices share has room for no more."""
+_NEW_KIND = "a kind of message that this version does not know"
+_NEW_FLAGS = "a message with flags that this version does not know"
+_NEW_VALUE = "a message with values that this version does not know"
+_WITHOUT_SENSE = {
+    # Legacy configuration (7, 11, 14), subscriptions (16, 17) and a second name of the message (18).
+    "Content": frozenset({7, 11, 14, 16, 17, 18}),
+    # Legacy groups (3, 104) and timers (5).
+    "DataMessage": frozenset({3, 5, 104}),
+}
+"""Fields, by number, that we don't read and that alone make no message."""
 _ID = re.compile(r"(?:0[0357]|15|25)[0-9a-f]{64}\Z")
 
 
@@ -165,12 +177,13 @@ def _fill_pointer(message: pb.AttachmentPointer, pointer: AttachmentPointer) -> 
 def parse(serialized: bytes) -> Content:
     """Protobuf → content. Raises MalformedMessage; what means nothing becomes `Ignored`, what is too new `Unknown`."""
     from .proto import session_pb2
-    from .wire import parse_message
+    from .wire import has_new_values, parse_message
 
-    message = parse_message(session_pb2.Content, serialized)
+    message = parse_message(session_pb2.Content, serialized, unless=has_new_values)
     for name, read in _PAYLOADS:
         if message.HasField(name):
-            payload = read(message)
+            too_new = Unknown(_NEW_VALUE, message.dataMessage.syncTarget or None)
+            payload = read(message) if message.IsInitialized() else too_new
             break
     else:
         payload = _without_sense(message, "a content without a payload")
@@ -178,12 +191,14 @@ def parse(serialized: bytes) -> Content:
     return Content(payload, timestamp_ms, _read_expiration(message))
 
 
-def _without_sense(message: pb.Content | pb.DataMessage, what: str) -> Ignored | Unknown:
+def _without_sense(
+    message: pb.Content | pb.DataMessage, what: str, sync_target: str | None = None
+) -> Ignored | Unknown:
     """What to call something that says nothing in the fields that we know."""
-    from google.protobuf.unknown_fields import UnknownFieldSet
+    from .wire import unknown_numbers
 
-    fields = UnknownFieldSet(message)
-    return Unknown("a kind of message that this version does not know") if len(fields) else Ignored(what)
+    new = unknown_numbers(message) - _WITHOUT_SENSE[message.DESCRIPTOR.name]
+    return Unknown(_NEW_KIND, sync_target) if new else Ignored(what)
 
 
 def check_time(milliseconds: int) -> int:
@@ -209,7 +224,7 @@ def _read_data(content: pb.Content) -> Payload:
     if data.flags == EXPIRATION_TIMER_UPDATE:
         return TimerUpdate(profile, sync_target)
     if data.flags:
-        return Unknown("a message with flags that this version does not know")
+        return Unknown(_NEW_FLAGS, sync_target)
     if data.HasField("groupUpdateMessage"):
         return GroupUpdate(data.groupUpdateMessage.SerializeToString())
     if data.HasField("reaction"):
@@ -242,7 +257,7 @@ def _read_data(content: pb.Content) -> Payload:
         sync_target=sync_target,
     )
     if not (visible.body.strip() or visible.attachments or visible.quote or visible.preview or visible.invitation):
-        return _without_sense(data, "an empty message")
+        return _without_sense(data, "an empty message", sync_target)
     return visible
 
 
@@ -277,8 +292,9 @@ def _read_preview(preview: pb.Preview) -> LinkPreview:
 def _read_profile(message: pb.DataMessage | pb.MessageRequestResponse) -> Profile | None:
     if not message.HasField("profile"):
         return None
-    key = message.profileKey
-    url = message.profile.profilePicture if len(key) == 32 else ""
+    key, url = message.profileKey, message.profile.profilePicture
+    if len(key) != 32 or len(url.encode()) > MAX_PICTURE_URL_BYTES:
+        url = ""
     return Profile(
         name=truncate_name(message.profile.displayName) or None,
         picture_url=url or None,

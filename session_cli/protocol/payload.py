@@ -183,6 +183,7 @@ class Unknown:
     """Something that only a later version can understand; `what` says what it is, as far as that can be seen."""
 
     what: str
+    sync_target: str | None = None
 
 
 Payload = (

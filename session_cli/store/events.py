@@ -53,9 +53,10 @@ class Events:
         self._connection = connection
         self._messages = messages
 
-    def add(self, type: str, message_id: int) -> None:
-        """Append the event that a message, or a notice of another type, is here."""
+    def add(self, type: str, message_id: int) -> int:
+        """Append the event that a message, or a notice of another type, is here; returns its seq."""
         self._connection.execute("INSERT INTO events (type, message_id) VALUES (?, ?)", (TYPES.index(type), message_id))
+        return self._connection.last_insert_rowid()
 
     def add_detail(
         self,
@@ -67,10 +68,10 @@ class Events:
         sent_ms: int,
         content: Mapping[str, Any],
         ends_ms: int | None = None,
-    ) -> None:
-        """Append the event that something happened, perhaps to a message. `conversation` and `sender` are addresses.
+    ) -> int:
+        """Append the event that something happened, perhaps to a message; returns its seq.
 
-        `ends_ms`: when it is no news any more.
+        `conversation` and `sender` are addresses. `ends_ms`: when it is no news any more.
         """
         seq = self._connection.execute(
             "INSERT INTO events (type, message_id) VALUES (?, ?) RETURNING seq", (TYPES.index(type), message_id)
@@ -89,6 +90,7 @@ class Events:
                 ends_ms,
             ),
         )
+        return int(seq)
 
     def has_stale(self, now_ms: int) -> bool:
         """Whether there are events that are no news any more."""

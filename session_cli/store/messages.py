@@ -89,6 +89,37 @@ class Messages:
         self._add_extras(message_id, message)
         return int(message_id)
 
+    def replace(self, message_id: int, message: NewMessage) -> int | None:
+        """Put a message into the place of a notice, whose id and marks it takes over. Returns the id, or None.
+
+        None: the message is there already, and the notice is gone.
+        """
+        self._connection.execute(
+            """
+            UPDATE OR IGNORE messages
+            SET conversation_id = ?, sender_id = ?, sent_ms = ?, status = ?, request = ?, body = ? WHERE id = ?
+            """,
+            (
+                self._conversation(message.conversation),
+                person_id(self._connection, message.sender),
+                message.sent_ms,
+                STATUSES.index(message.status),
+                message.request,
+                message.body,
+                message_id,
+            ),
+        )
+        if not self._connection.changes():
+            self.delete([message_id])
+            return None
+        outdated = ["details", "expirations", "quotes", "attachments"]
+        if message.kind != "message":
+            outdated.append("reactions")  # which only messages have
+        for table in outdated:
+            self._connection.execute(f"DELETE FROM {table} WHERE message_id = ?", (message_id,))  # noqa: S608 - a constant
+        self._add_extras(message_id, message)
+        return message_id
+
     def _add_extras(self, message_id: int, message: NewMessage) -> None:
         """Store what few messages have."""
         if message.quote_author is not None and message.quote_ms is not None:
@@ -178,7 +209,12 @@ class Messages:
             (message_id, deleted_ms),
         )
         self._connection.execute("UPDATE messages SET body = '' WHERE id = ?", (message_id,))
-        for table in ("attachments", "quotes", "details", "reactions", "deliveries"):
+        # Nobody will ever know what else than a message it could have been.
+        self._connection.execute(
+            "UPDATE events SET type = ? WHERE seq = (SELECT event_seq FROM unknowns WHERE message_id = ?)",
+            (KINDS.index("message"), message_id),
+        )
+        for table in ("attachments", "quotes", "details", "reactions", "deliveries", "unknowns"):
             self._connection.execute(f"DELETE FROM {table} WHERE message_id = ?", (message_id,))  # noqa: S608 - a constant
 
     def delete(self, message_ids: Iterable[int]) -> int:

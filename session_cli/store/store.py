@@ -62,6 +62,10 @@ class Settings:
             (name, value),
         )
 
+    def remove(self, name: str) -> None:
+        """Have no value."""
+        self._connection.execute("DELETE FROM settings WHERE name = ?", (name,))
+
 
 class Store:
     """An open profile database: its tables, each loaded on first use, and the transactions around them."""

@@ -58,6 +58,7 @@ class Facts:
     messages: int
     conversations: int
     attachments: int
+    unknowns: int
     page_bytes: int
     pages: int
     free_pages: int
@@ -72,14 +73,14 @@ class Upkeep:
     def facts(self) -> Facts:
         """Counts and sizes."""
         with translate_errors(self._connection.filename):
-            messages, conversations, attachments = (
-                self._count(table) for table in ("messages", "conversations", "attachments")
+            messages, conversations, attachments, unknowns = (
+                self._count(table) for table in ("messages", "conversations", "attachments", "unknowns")
             )
             version, page_bytes, pages, free_pages = (
                 int(self._connection.pragma(name))
                 for name in ("user_version", "page_size", "page_count", "freelist_count")
             )
-        return Facts(version, messages, conversations, attachments, page_bytes, pages, free_pages)
+        return Facts(version, messages, conversations, attachments, unknowns, page_bytes, pages, free_pages)
 
     def _count(self, table: str) -> int:
         row = fetch_one(self._connection, f"SELECT count(*) FROM {table}")  # noqa: S608 - a name of ours

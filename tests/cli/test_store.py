@@ -81,7 +81,7 @@ def test_facts(alice: Person) -> None:
     assert Path(info["path"]).stat().st_size <= info["size"]
     assert info["free_pages"] < info["pages"]
     shown = dict(line.split(maxsplit=1) for line in alice.run("store", "info").lines)
-    assert list(shown) == ["path", "size", "version", "cipher", "key", "messages", "files"]
+    assert list(shown) == ["path", "size", "version", "cipher", "key", "messages", "files", "unknown"]
     assert (shown["path"], shown["messages"]) == (info["path"], "2 in 1 conversation")
     assert "SQLCipher 4" in shown["cipher"]
 

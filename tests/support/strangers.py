@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from session_cli.devnet.network import Devnet
@@ -15,7 +14,7 @@ from session_cli.network.network import Network
 from session_cli.protocol import content as contents
 from session_cli.protocol import session_v1, storage_rpc
 from session_cli.protocol.account import AccountId, Identity, key_of, parse_account_id
-from session_cli.protocol.attachment import DownloadUrl, LegacyEncryptor
+from session_cli.protocol.attachment import LegacyEncryptor
 from session_cli.protocol.padding import pad
 from session_cli.protocol.payload import AttachmentPointer, Content, Profile, VisibleMessage
 from tests.support.streams import encrypt_stream
@@ -84,21 +83,22 @@ def upload(
 ) -> AttachmentPointer:
     """Put a file on the file server, and return a truthful pointer to it; `change` what lies there, if it is to lie."""
     encryptor = LegacyEncryptor()
-    encrypted = change(encryptor.update(data) + encryptor.finish())
-    url = _put(definition, folder, encrypted)
-    return AttachmentPointer(url.text(), encryptor.key, len(data), encryptor.digest, file_name="file.bin")
+    url = upload_as_it_is(definition, folder, change(encryptor.update(data) + encryptor.finish()))
+    return AttachmentPointer(url, encryptor.key, len(data), encryptor.digest, file_name="file.bin")
 
 
 def upload_stream(definition: Path, folder: Path, data: bytes) -> AttachmentPointer:
     """The same in the stream format, as newer apps do: with a key of 32 bytes, no digest, and a mark in the address."""
     encrypted, key = encrypt_stream(data, bytes(32))
-    url = replace(_put(definition, folder, encrypted), stream=True)
-    return AttachmentPointer(url.text(), key, len(data), file_name="file.bin")
+    url = upload_as_it_is(definition, folder, encrypted) + "#d"
+    return AttachmentPointer(url, key, len(data), file_name="file.bin")
 
 
-def _put(definition: Path, folder: Path, encrypted: bytes) -> DownloadUrl:
+def upload_as_it_is(definition: Path, folder: Path, file: bytes) -> str:
+    """Put bytes on the file server; returns their URL."""
     network = Network(load_definition(str(definition)), folder)
     try:
-        return network.files.upload(lambda: [encrypted], len(encrypted), Deadline(30), lambda done: None).url
+        uploaded = network.files.upload(lambda: [file], len(file), Deadline(30), lambda done: None)
     finally:
         network.close()
+    return uploaded.url.text()

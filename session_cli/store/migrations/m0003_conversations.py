@@ -87,7 +87,8 @@ CREATE TABLE chores (
     expires_ms INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- Messages that a later version may understand, as the swarm gave them.
+-- Messages that a later version may understand, as the swarm gave them, and when (ms). message_id: the notice in its
+-- place, where it is known from whom it came. event_seq: the event that it is here.
 CREATE TABLE unknowns (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     hash TEXT NOT NULL UNIQUE,
@@ -96,7 +97,9 @@ CREATE TABLE unknowns (
     expiration_ms INTEGER NOT NULL,
     data BLOB NOT NULL,
     reason TEXT NOT NULL,
-    message_id INTEGER REFERENCES messages (id) ON DELETE SET NULL
+    fetched_ms INTEGER NOT NULL,
+    event_seq INTEGER NOT NULL,
+    message_id INTEGER REFERENCES messages (id) ON DELETE CASCADE
 ) STRICT;
 
 CREATE INDEX unknowns_by_message ON unknowns (message_id);

@@ -1,0 +1,167 @@
+"""`profile`: the name and picture that others see, and theirs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UnreadableInput, UsageError
+from . import completing
+from .contact import contact_json
+from .context import App
+from .json_output import iso_time, json_object
+from .text import harmless
+from .typer_app import PlainTyper
+
+if TYPE_CHECKING:
+    from ..core.model import Contact
+    from ..core.profiles import OwnProfile
+
+app = PlainTyper(help="Show and change names and pictures.", no_args_is_help=True)
+
+
+@app.plain_command()
+def show(
+    ctx: typer.Context,
+    who: Annotated[
+        str,
+        typer.Argument(
+            metavar="[WHO]",
+            help="An account id or at least its first 8 digits, a known name, or me, which is the default.",
+            show_default=False,
+            autocompletion=completing.recipients,
+        ),
+    ] = "me",
+    avatar_out: Annotated[
+        str | None,
+        typer.Option("--avatar-out", help="Fetch the picture into this file; - is standard output.", metavar="FILE|-"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
+) -> None:
+    """Show the profile of this account, or what is known of somebody else's.
+
+    A picture is downloaded for --avatar-out only. It is decrypted, and written when it has proved genuine, byte for
+    byte as its owner made it: WebP, JPEG, PNG or GIF, whatever the name of your file says.
+    """
+    context: App = ctx.obj
+    if avatar_out == "-":
+        if context.json:
+            raise UsageError("With --json standard output is for objects; name a file for the picture.")
+        if sys.stdout.isatty():
+            raise UsageError("Standard output is the terminal; redirect it, or name a file with --avatar-out.")
+    person = context.text_argument(who)
+    with context.open_client(online=avatar_out is not None) as client:
+        if avatar_out == "-":
+            sys.stdout.buffer.write(client.profiles.fetch_picture(person, progress=context.progress()))
+            sys.stdout.buffer.flush()
+            return
+        if avatar_out is not None:
+            client.profiles.save_picture(person, Path(avatar_out), overwrite=force, progress=context.progress())
+        if client.resolve(person) == client.account_id:
+            _show_own(context, client.profiles.own())
+        else:
+            _show_person(context, client.contacts.find(person))
+    if avatar_out is not None:
+        context.note(f"The picture is in {avatar_out}.")
+
+
+@app.plain_command("set")
+def set_(
+    ctx: typer.Context,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The name that others see, of at most 100 bytes.", metavar="NAME")
+    ] = None,
+    avatar: Annotated[
+        str | None,
+        typer.Option("--avatar", help="An image to become the picture; - is standard input.", metavar="FILE|-"),
+    ] = None,
+    no_avatar: Annotated[bool, typer.Option("--no-avatar", help="Have no picture any more.")] = False,
+) -> None:
+    """Change the name and the picture that others see.
+
+    The picture is made from a JPEG, PNG, GIF or WebP file of up to 10 MB: 600 pixels high and wide at most, the first
+    frame of an animation, and without what the file says of place, time and camera. It is encrypted and uploaded; who
+    gets a message of yours gets the key. The file server keeps it for 14 days.
+    """
+    context: App = ctx.obj
+    if avatar is not None and no_avatar:
+        raise UsageError("--avatar and --no-avatar exclude each other.")
+    if name is None and avatar is None and not no_avatar:
+        raise UsageError("Give a --name, an --avatar, or --no-avatar.")
+    picture = _picture(avatar) if avatar is not None else None
+    with context.open_client(online=picture is not None) as client:
+        own = client.profiles.change(
+            name=context.text_argument(name) if name is not None else None,
+            picture=picture,
+            remove_picture=no_avatar,
+            progress=context.progress(),
+        )
+        if context.json:
+            context.emit_json(_own_json(own))
+        else:
+            context.note("Others see it with the next message that you send them.")
+
+
+def _picture(file: str) -> bytes:
+    from ..core.pictures import make_picture, read_image
+
+    if file == "-":
+        if sys.stdin.isatty():
+            raise UsageError("Standard input is the terminal; pipe an image in, or name a file.")
+        label = "standard input"
+        return make_picture(read_image(sys.stdin.buffer, label), label)
+    path = Path(file)
+    try:
+        with path.open("rb") as source:
+            return make_picture(read_image(source, file), file)
+    except OSError as error:
+        raise UnreadableInput(f"Can't read {path}: {error.strerror}.") from None
+
+
+def _show_own(context: App, own: OwnProfile) -> None:
+    if context.json:
+        context.emit_json(_own_json(own))
+        return
+    changed = iso_time(own.changed_ms) if own.changed_ms is not None else "never"
+    _show(context, {"id": own.id, "name": own.name, "picture": _yes_no(own.picture), "changed": changed})
+
+
+def _own_json(own: OwnProfile) -> dict[str, Any]:
+    return json_object(
+        "own_profile",
+        id=own.id,
+        name=own.name,
+        picture=own.picture,
+        changed=iso_time(own.changed_ms) if own.changed_ms is not None else None,
+        changed_ms=own.changed_ms,
+    )
+
+
+def _show_person(context: App, contact: Contact) -> None:
+    if context.json:
+        context.emit_json(contact_json(contact))
+        return
+    rows = {
+        "id": contact.id,
+        "name": contact.profile_name,
+        "nickname": contact.nickname,
+        "picture": _yes_no(contact.picture),
+        "approved": _yes_no(contact.approved),
+        "blocked": _yes_no(contact.blocked),
+    }
+    _show(context, rows)
+
+
+def _show(context: App, rows: dict[str, str | None]) -> None:
+    for label, value in rows.items():
+        context.emit(f"{label:<8}  {harmless(value) if value is not None else '(none)'}")
+
+
+def _yes_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+commands = {"profile": app}
