@@ -199,7 +199,8 @@ class Intake:
                 wanted = self._preferences.typing
         if not wanted:
             return f"{name}, which the settings don't ask for"
-        if isinstance(payload, ReadReceipt | Typing | MediaSaved | Call) and not (person and person.approved):
+        # Not receipts: what they name may be from another device of ours, and still to come.
+        if isinstance(payload, Typing | MediaSaved | Call) and not (person and person.approved):
             return f"{name} from somebody to whom we never wrote"
         return None
 
@@ -251,6 +252,7 @@ class Intake:
             return self._ignore(arrival.stored, "disappeared before it was fetched", arrival.now_ms)
         message_id = self._store.messages.add(entry)
         if message_id is None:
+            self._marking.name_copy(arrival.conversation, arrival.sender, arrival.sent_ms, arrival.stored.hash)
             return PollResult()
         self._store.swarm.name_message(self._account, Namespace.MESSAGES, arrival.stored.hash, message_id)
         self._store.events.add(entry.kind, message_id)
