@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from .disappearing import Disappearing
     from .history import History
     from .inbox import Batch, Inbox, Reading
+    from .message_requests import MessageRequests
     from .model import Event, Message, Viewer
     from .outbox import Outbox
     from .outgoing import Outgoing
     from .reading import ReadState
     from .receiving import PollResult, Receiver
     from .sending import Sender
+    from .typing_signals import TypingSignals
     from .upkeep import StoreInfo
 
 DEFAULT_READER = "default"
@@ -356,6 +358,40 @@ class Client:
 
         return Outbox(self._store, self._sender, self._message, self._timeout)
 
+    def typing_to(self, to: Sequence[str]) -> TypingSignals:
+        """What tells people that we are typing to them; those who need not know are left out."""
+        from .typing_signals import TypingSignals
+
+        recipients = [self.resolve(name) for name in to]
+        return TypingSignals(self._store, self.account_id, self._sender, recipients, self._timeout)
+
+    # What is done to messages.
+
+    def react(self, message_id: int, emoji: str | None, *, remove: bool = False) -> list[Event]:
+        """Put an emoji on a message, or take it off; without one, all of ours. Returns what was done, if anything.
+
+        Raises what `session_cli.core.reacting.Reacting` raises.
+        """
+        from .reacting import Reacting
+
+        reacting = Reacting(self._store, self.account_id, self._sender, self._timeout)
+        row = self._row(message_id)
+        if remove:
+            return [self._event(done) for done in reacting.take_back(row, emoji)]
+        return [self._event(done) for done in reacting.react(row, emoji or "")]
+
+    def unsend(self, message_ids: Sequence[int], *, own_devices: bool = False) -> Iterator[Event]:
+        """Delete messages of ours for everyone, or (`own_devices`) any messages on all of our own devices only.
+
+        Yields what was done. Raises what `session_cli.core.unsending.Unsending.unsend` raises.
+        """
+        from .unsending import Unsending
+
+        unsending = Unsending(self._profile, self._sender, self._chores, self._timeout)
+        rows = [self._row(message_id) for message_id in dict.fromkeys(message_ids)]
+        for done in unsending.unsend(rows, own_devices=own_devices):
+            yield self._event(done)
+
     # Receiving.
 
     def poll(self) -> PollResult:
@@ -461,6 +497,13 @@ class Client:
 
         return Contacts(self._profile)
 
+    @cached_property
+    def requests(self) -> MessageRequests:
+        """The message requests to us."""
+        from .message_requests import MessageRequests
+
+        return MessageRequests(self._profile, lambda: self._sender, self.contacts, self.message, self._timeout)
+
     # Messages and their files.
 
     def message(self, message_id: int) -> Message:
@@ -491,9 +534,11 @@ class Client:
         from ..network.clock import Deadline
 
         row = self._attachment_row(message_id, index)
-        return self._attachments.save(
+        path = self._attachments.save(
             row, target, Deadline(self._timeout), overwrite=overwrite, prefix=prefix, progress=progress
         )
+        self._tell_saved(message_id)
+        return path
 
     def fetch_attachment(
         self, message_id: int, index: int, write: Callable[[bytes], object], *, progress: ProgressReport | None = None
@@ -505,7 +550,16 @@ class Client:
         with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
             for part in fetched.plaintext():
                 write(part)
-            return fetched.size
+        self._tell_saved(message_id)
+        return fetched.size
+
+    def _tell_saved(self, message_id: int) -> None:
+        if not self._preferences.saved_notices:
+            return
+        from ..network.clock import Deadline
+        from .saved_notices import tell_saved
+
+        tell_saved(self._store, self._sender, self._row(message_id), Deadline(self._timeout))
 
     def _attachment_row(self, message_id: int, index: int) -> AttachmentRow:
         attachments = self._row(message_id).attachments
