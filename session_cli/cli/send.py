@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,6 +60,9 @@ def send(
         bool,
         typer.Option("--queue", help="If the network is down, keep it in the outbox, and succeed (not for files)."),
     ] = False,
+    typing: Annotated[
+        bool, typer.Option("--typing", help="Show that you are typing first, and while standard input is read.")
+    ] = False,
     split: Annotated[bool, typer.Option("--split", help="Send a text that is too long in several messages.")] = False,
     lines: Annotated[
         bool, typer.Option("--lines", help="Each line of standard input is a message, sent as it comes.")
@@ -81,37 +85,55 @@ def send(
     outbox, from where the next send or recv sends it.
 
     With several recipients each gets a message of their own. If some can't be reached, the exit code is 1.
+
+    --quote answers a message of the same conversation. --typing is for people who have written to you and to whom you
+    wrote; others are not told.
     """
     app: App = ctx.obj
     recipients = [app.text_argument(name) for name in [to, *(more or [])]]
     if lines:
-        if text not in (None, "-") or attach or quote is not None:
-            raise UsageError("--lines reads standard input; it excludes a text, --attach and --quote.")
+        if text not in (None, "-") or attach or quote is not None or typing:
+            raise UsageError("--lines reads standard input; it excludes a text, --attach, --quote and --typing.")
         if sys.stdin.isatty():
             app.note("Each line is a message; Ctrl-D ends.")
         with app.open_client() as client:
             return _send_lines(app, client, recipients, batch_seconds=batch_seconds, queue=queue, split=split)
     if batch_seconds:
         raise UsageError("--batch-seconds goes with --lines.")
-    body = _body(app, text, has_files=bool(attach))
+    source = _source(app, text, has_files=bool(attach))
+    body = None if typing else source()
     with app.open_client() as client:
         sending = _Sending(app, client, recipients, queue=queue)
-        sending.send_parts(_parts(body, split=split), attachments=attach or [], quote=quote)
+        with nullcontext(body) if body is not None else _while_typing(app, client, recipients, source) as read:
+            sending.send_parts(_parts(read, split=split), attachments=attach or [], quote=quote)
         return sending.exit_code
 
 
-def _body(app: App, text: str | None, *, has_files: bool) -> str:
-    """The text given, or standard input where that was asked for or is the only thing that can be meant."""
+def _while_typing(
+    app: App, client: Client, recipients: Sequence[str], source: Callable[[], str]
+) -> AbstractContextManager[str]:
+    from .typing_signals import shown_as_typing
+
+    return shown_as_typing(app, client, recipients, source)
+
+
+def _source(app: App, text: str | None, *, has_files: bool) -> Callable[[], str]:
+    """What reads the text: that given, or standard input where that was asked for or is all that can be meant."""
     if text is None and has_files:
-        return ""
+        return lambda: ""
     if text is None and sys.stdin.isatty():
         raise UsageError("What shall be sent? Give the text, or - to type it, or pipe it in.")
-    if text is None or text == "-":
+    if text is not None and text != "-":
+        given = app.text_argument(text)
+        return lambda: given
+
+    def read() -> str:
         body = app.read_text()
         if not body.strip():
             raise EmptyMessage("There is nothing to send: standard input is empty.")
         return body
-    return app.text_argument(text)
+
+    return read
 
 
 def _parts(body: str, *, split: bool) -> Sequence[str]:
