@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,6 +62,9 @@ def send(
         bool,
         typer.Option("--queue", help="If the network is down, keep it in the outbox, and succeed (not for files)."),
     ] = False,
+    typing: Annotated[
+        bool, typer.Option("--typing", help="Show that you are typing first, and while standard input is read.")
+    ] = False,
     split: Annotated[bool, typer.Option("--split", help="Send a text that is too long in several messages.")] = False,
     lines: Annotated[
         bool, typer.Option("--lines", help="Each line of standard input is a message, sent as it comes.")
@@ -86,6 +90,9 @@ def send(
     --strip-metadata takes it out. A voice message is MP3 or AAC in MP4, of up to five minutes, and goes without a text.
 
     With several recipients each gets a message of their own. If some can't be reached, the exit code is 1.
+
+    --quote answers a message of the same conversation. --typing is for people who have written to you and to whom you
+    wrote; others are not told.
     """
     app: App = ctx.obj
     recipients = [app.text_argument(name) for name in [to, *(more or [])]]
@@ -94,43 +101,61 @@ def send(
     if strip_metadata and not attach:
         raise UsageError("--strip-metadata goes with --attach.")
     if lines:
-        if text not in (None, "-") or attach or quote is not None or voice is not None:
-            raise UsageError("--lines reads standard input; it excludes a text, --attach, --voice and --quote.")
+        if text not in (None, "-") or attach or quote is not None or voice is not None or typing:
+            raise UsageError(
+                "--lines reads standard input; it excludes a text, --attach, --voice, --quote and --typing."
+            )
         if sys.stdin.isatty():
             app.note("Each line is a message; Ctrl-D ends.")
         with app.open_client() as client:
             return _send_lines(app, client, recipients, batch_seconds=batch_seconds, queue=queue, split=split)
     if batch_seconds:
         raise UsageError("--batch-seconds goes with --lines.")
-    if voice is not None and (text is not None or attach or split):
-        raise UsageError("A voice message goes alone: --voice excludes a text, --attach and --split.")
+    if voice is not None and (text is not None or attach or split or typing):
+        raise UsageError("A voice message goes alone: --voice excludes a text, --attach, --split and --typing.")
     if voice == "-" and sys.stdin.isatty():
         raise UsageError("Standard input is the terminal; pipe a recording in, or name a file.")
-    body = _body(app, text, has_files=bool(attach) or voice is not None)
+    source = _source(app, text, has_files=bool(attach) or voice is not None)
+    body = None if typing else source()
     with app.open_client() as client:
         sending = Sending(app, client, recipients, queue=queue)
         if voice is not None:
-            source = sys.stdin.buffer if voice == "-" else Path(voice)
-            recording = client.files.voice_message(source, convert=convert, environ=app.environ)
+            recording = client.files.voice_message(
+                sys.stdin.buffer if voice == "-" else Path(voice), convert=convert, environ=app.environ
+            )
             sending.send("", attachments=[recording], quote=quote)
-        else:
-            parts = _parts(body, split=split)
+            return sending.exit_code
+        with nullcontext(body) if body is not None else _while_typing(app, client, recipients, source) as read:
+            parts = _parts(read, split=split)
             sending.send_parts(parts, attachments=attach or [], quote=quote, strip_metadata=strip_metadata)
         return sending.exit_code
 
 
-def _body(app: App, text: str | None, *, has_files: bool) -> str:
-    """The text given, or standard input where that was asked for or is the only thing that can be meant."""
+def _while_typing(
+    app: App, client: Client, recipients: Sequence[str], source: Callable[[], str]
+) -> AbstractContextManager[str]:
+    from .typing_signals import shown_as_typing
+
+    return shown_as_typing(app, client, recipients, source)
+
+
+def _source(app: App, text: str | None, *, has_files: bool) -> Callable[[], str]:
+    """What reads the text: that given, or standard input where that was asked for or is all that can be meant."""
     if text is None and has_files:
-        return ""
+        return lambda: ""
     if text is None and sys.stdin.isatty():
         raise UsageError("What shall be sent? Give the text, or - to type it, or pipe it in.")
-    if text is None or text == "-":
+    if text is not None and text != "-":
+        given = app.text_argument(text)
+        return lambda: given
+
+    def read() -> str:
         body = app.read_text()
         if not body.strip():
             raise EmptyMessage("There is nothing to send: standard input is empty.")
         return body
-    return app.text_argument(text)
+
+    return read
 
 
 def _parts(body: str, *, split: bool) -> Sequence[str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .files import Files
     from .history import History
     from .inbox import Batch, Inbox, Reading
+    from .message_requests import MessageRequests
     from .model import Event, Message, Viewer
     from .outbox import Outbox
     from .outgoing import Outgoing
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .receiving import PollResult, Receiver
     from .reparse import Reparsed
     from .sending import Sender
+    from .typing_signals import TypingSignals
     from .upkeep import StoreInfo
 
 DEFAULT_READER = "default"
@@ -387,6 +389,40 @@ class Client:
 
         return Outbox(self._store, self._sender, self._message, self._timeout)
 
+    def typing_to(self, to: Sequence[str]) -> TypingSignals:
+        """What tells people that we are typing to them; those who need not know are left out."""
+        from .typing_signals import TypingSignals
+
+        recipients = [self.resolve(name) for name in to]
+        return TypingSignals(self._store, self.account_id, self._sender, recipients, self._timeout)
+
+    # What is done to messages.
+
+    def react(self, message_id: int, emoji: str | None, *, remove: bool = False) -> list[Event]:
+        """Put an emoji on a message, or take it off; without one, all of ours. Returns what was done, if anything.
+
+        Raises what `session_cli.core.reacting.Reacting` raises.
+        """
+        from .reacting import Reacting
+
+        reacting = Reacting(self._store, self.account_id, self._sender, self._timeout)
+        row = self._row(message_id)
+        if remove:
+            return [self._event(done) for done in reacting.take_back(row, emoji)]
+        return [self._event(done) for done in reacting.react(row, emoji or "")]
+
+    def unsend(self, message_ids: Sequence[int], *, own_devices: bool = False) -> Iterator[Event]:
+        """Delete messages of ours for everyone, or (`own_devices`) any messages on all of our own devices only.
+
+        Yields what was done. Raises what `session_cli.core.unsending.Unsending.unsend` raises.
+        """
+        from .unsending import Unsending
+
+        unsending = Unsending(self._profile, self._sender, self._chores, self._timeout)
+        rows = [self._row(message_id) for message_id in dict.fromkeys(message_ids)]
+        for done in unsending.unsend(rows, own_devices=own_devices):
+            yield self._event(done)
+
     # Receiving.
 
     def poll(self) -> PollResult:
@@ -499,6 +535,13 @@ class Client:
 
         return Profiles(self._profile, lambda: self.network, self._timeout)
 
+    @cached_property
+    def requests(self) -> MessageRequests:
+        """The message requests to us."""
+        from .message_requests import MessageRequests
+
+        return MessageRequests(self._profile, lambda: self._sender, self.contacts, self.message, self._timeout)
+
     # Messages and their files.
 
     @cached_property
@@ -507,7 +550,10 @@ class Client:
         from ..network.clock import Deadline
         from .files import Files
 
-        return Files(self._profile, lambda: self._attachments, lambda: Deadline(self._timeout), self.resolve)
+        def deadline() -> Deadline:
+            return Deadline(self._timeout)
+
+        return Files(self._profile, lambda: self._attachments, deadline, self.resolve, self._tell_saved)
 
     def message(self, message_id: int) -> Message:
         """A message by its local id. Raises InvalidInput if there is none."""
@@ -542,6 +588,14 @@ class Client:
     ) -> int:
         """Download and check one attachment, then hand its plaintext to `write` in pieces. Returns its size."""
         return self.files.write(self.files.attachment(message_id, index), write, progress=progress)
+
+    def _tell_saved(self, message_id: int) -> None:
+        if not self._preferences.saved_notices:
+            return
+        from ..network.clock import Deadline
+        from .saved_notices import tell_saved
+
+        tell_saved(self._store, self._sender, self._row(message_id), Deadline(self._timeout))
 
     def _row(self, message_id: int) -> MessageRow:
         row = self._store.messages.get(message_id)

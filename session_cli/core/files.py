@@ -30,6 +30,7 @@ _AS_THEY_ARE = "--parts saves them as they are."
 class ReceivedFile:
     """A file of a message: an attachment, or several that are the parts of one, with the `manifest` among them."""
 
+    message_id: int
     attachments: tuple[AttachmentRow, ...]
     manifest: Manifest | None = None
 
@@ -75,7 +76,11 @@ class _Fetched(Protocol):
 
 
 class Files:
-    """The files of one profile's messages. `deadline` is called for each operation, `resolve` finds people by name."""
+    """The files of one profile's messages.
+
+    `deadline` is called for each operation, `resolve` finds people by name, and `saved` is told of which message a file
+    was handed out.
+    """
 
     def __init__(
         self,
@@ -83,12 +88,14 @@ class Files:
         attachments: Callable[[], Attachments],
         deadline: Callable[[], Deadline],
         resolve: Callable[[str], AccountId],
+        saved: Callable[[int], None],
     ) -> None:
         self._folder = profile.folder
         self._store = profile.store
         self._attachments = attachments
         self._deadline = deadline
         self._resolve = resolve
+        self._saved = saved
 
     def voice_message(
         self, source: Path | BinaryIO, *, convert: bool = False, environ: Mapping[str, str] = os.environ
@@ -109,7 +116,7 @@ class Files:
             raise InvalidInput(f"Message {message_id} has no attachments.")
         if not 0 <= index < len(rows):
             raise InvalidInput(f"Message {message_id} has no attachment {index + 1}; it has {len(rows)}.")
-        return ReceivedFile((rows[index],))
+        return ReceivedFile(message_id, (rows[index],))
 
     def of(self, message_id: int, *, parts: bool = False) -> list[ReceivedFile]:
         """The files of a message, in their order. One that came in parts counts as one, unless `parts` is set.
@@ -118,11 +125,11 @@ class Files:
         InvalidInput, FileGone, NetworkError, ServiceRefused.
         """
         rows = self._row(message_id).attachments
-        joined = [] if parts else [ReceivedFile(*found) for found in self._joined(rows)]
+        joined = [] if parts else [ReceivedFile(message_id, *found) for found in self._joined(rows)]
         taken = [row.id for file in joined for row in file.attachments]
         if len(set(taken)) < len(taken):
             raise AttachmentCorrupt(f"Files were sent in parts that overlap. {_AS_THEY_ARE}")
-        files = [*joined, *(ReceivedFile((row,)) for row in rows if row.id not in taken)]
+        files = [*joined, *(ReceivedFile(message_id, (row,)) for row in rows if row.id not in taken)]
         return sorted(files, key=lambda file: min(map(rows.index, file.attachments)))
 
     def unsaved(self, *, sender: str | None = None, since_ms: int | None = None) -> list[int]:
@@ -173,7 +180,8 @@ class Files:
             for chunk in fetched.plaintext():
                 write(chunk)
                 size += len(chunk)
-            return size
+        self._saved(file.message_id)
+        return size
 
     def save(
         self,
@@ -209,6 +217,7 @@ class Files:
                     place = target / numbered(name, number)
                     number += 1
         self._note_duration(file, place)
+        self._saved(file.message_id)
         return place
 
     def _note_duration(self, file: ReceivedFile, place: Path) -> None:

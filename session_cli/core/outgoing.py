@@ -48,8 +48,10 @@ class Outgoing:
         strip_metadata: bool,
         progress: ProgressReport | None,
     ) -> Iterator[MessageRow | NetworkError | ServiceRefused]:
-        """As `Client.send_to_all`, for people who have been looked up."""
+        """As `Client.send_to_all`, for people who have been looked up. Raises what `Sender.check_recipient` raises."""
         check_body(body)
+        for recipient in recipients:
+            self._sender.check_recipient(recipient, quoted)
         opened = self._open(files, strip_metadata=strip_metadata)
         _check_voice(opened, body)
         deadline = Deadline(self._timeout)

@@ -112,6 +112,7 @@ def received(shelf: Shelf, rows: Sequence[AttachmentRow]) -> Files:
         lambda: cast(Attachments, shelf),
         lambda: Deadline(None),
         cast("Callable[[str], Any]", lambda name: name),
+        lambda message_id: None,
     )
 
 
