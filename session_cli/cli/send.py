@@ -161,7 +161,7 @@ def _source(app: App, text: str | None, *, has_files: bool) -> Callable[[], str]
 def _parts(body: str, *, split: bool) -> Sequence[str]:
     if not split:
         return [body]
-    from ..core.sending import split_body
+    from ..core.bodies import split_body
 
     return split_body(body) or [body]
 
@@ -265,7 +265,7 @@ def _send_lines(
     A line that can't be a message is reported and passed over. Where a message can't be sent, all ends: what comes
     behind it must not overtake it.
     """
-    from ..core.sending import MOST_CHARACTERS
+    from ..core.bodies import MOST_CHARACTERS
     from .line_batches import line_batches
 
     sending = Sending(app, client, recipients, queue=queue)

@@ -11,7 +11,8 @@ from ..protocol.account import AccountId, parse_account_id
 from .history import History
 from .model import Party
 from .profile import Profile
-from .sending import Sender, expiration_of
+from .sealing import expiration_of
+from .sending import Sender
 from .when import parse_length
 
 AFTER_SEND = {"12h": 43_200, "1d": 86_400, "1w": 604_800, "2w": 1_209_600}

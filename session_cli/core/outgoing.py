@@ -11,9 +11,10 @@ from ..network.clock import Deadline
 from ..protocol.account import AccountId
 from ..protocol.content import MAX_ATTACHMENTS
 from ..store.records import AttachmentRow, MessageRow
+from .bodies import check_body
 from .outbox import IN_PASSING_S, Outbox
 from .reading import ReadState
-from .sending import Sender, check_body
+from .sending import Sender
 
 if TYPE_CHECKING:
     from .attachments import Attachments, OutgoingFile, ProgressReport

@@ -11,9 +11,9 @@ from ..network.clock import Deadline
 from ..protocol.content import MAX_ATTACHMENTS
 from ..store.records import AttachmentRow
 from .attachments import DEFAULT_TYPE, Attachments, OutgoingFile, ProgressReport
+from .bodies import check_body
 from .file_names import numbered, safe_file_name
 from .manifest import CONTENT_TYPE, ENDING, MOST_PARTS, Manifest, Part, hint, part_name, whole_name
-from .sending import check_body
 from .slices import Slicer
 from .spool import largest_plaintext
 

@@ -10,7 +10,8 @@ from ..protocol.account import AccountId
 from ..protocol.payload import Reaction
 from ..store.records import EventDetail, EventRow, MessageRow
 from ..store.store import Store
-from .sending import Sender, expiration_of, peer_ttl_ms
+from .sealing import expiration_of, peer_ttl_ms
+from .sending import Sender
 
 MOST_REACTIONS = 20
 """In the time below. Other apps refuse more, too; who takes part in a quarrel of emoji gets no faster by it."""

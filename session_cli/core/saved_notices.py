@@ -10,7 +10,8 @@ from ..protocol.account import AccountId
 from ..protocol.payload import Expiration, ExpirationMode, MediaSaved
 from ..store.records import MessageRow
 from ..store.store import Store
-from .sending import Sender, expiration_of
+from .sealing import expiration_of
+from .sending import Sender
 
 LOG = logging.getLogger(__name__)
 

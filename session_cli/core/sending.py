@@ -7,7 +7,6 @@ go out at the same time. What counts as sent is what the recipient's swarm has p
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,6 @@ from ..errors import (
     ClockOutOfSync,
     EmptyMessage,
     InvalidInput,
-    MessageTooLong,
     NetworkError,
     ServiceRefused,
     SessionError,
@@ -26,69 +24,26 @@ from ..errors import (
 from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
-from ..protocol import content as contents
-from ..protocol import payload as payloads
-from ..protocol import session_v1, storage_rpc
 from ..protocol.account import AccountId
-from ..protocol.payload import (
-    Content,
-    Expiration,
-    ExpirationMode,
-    Payload,
-    Profile,
-    Quote,
-    Reaction,
-    RequestAccepted,
-    TimerUpdate,
-    VisibleMessage,
-)
-from ..protocol.storage_rpc import MAX_TTL_MS, MIN_TTL_MS, MessageHash, StoreResult
+from ..protocol.payload import Expiration, Payload, RequestAccepted
+from ..protocol.storage_rpc import MAX_TTL_MS, MessageHash, StoreResult
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewDelivery, NewMessage
-from .profile import Profile as LocalProfile
+from .bodies import check_body
+from .profile import Profile
+from .sealing import STAYS, Sealer, expiration_of, payload_of
 
 if TYPE_CHECKING:
     from ..network.network import Network
 
 LOG = logging.getLogger(__name__)
 COPIES_AT_ONCE = 4
-MOST_CHARACTERS = contents.MAX_BODY_CODE_POINTS
-"""In one message."""
 LOCK_TIMEOUT_S = 60.0
 CLOCK_AHEAD_MS = 10_000
 """Swarms refuse what is dated further in the future."""
-_STAYS = Expiration()
 _ABANDONED_MS = 15 * 60 * 1000
 """A message that is still being sent after this time is not: its process was killed."""
 _ACCEPTANCE_S = 10.0
 """How long an answer waits for the news that a message request is accepted, to come behind it."""
-
-
-def check_body(body: str) -> None:
-    """Raise MessageTooLong if a body is over the protocol's limit; receivers would cut it silently."""
-    if len(body) > MOST_CHARACTERS:
-        raise MessageTooLong(
-            f"The message has {len(body):,} characters; Session takes up to {MOST_CHARACTERS:,}. "
-            "Send it in parts with --split, or as a file: session attach send TO -"
-        )
-
-
-def split_body(body: str, limit: int = MOST_CHARACTERS) -> list[str]:
-    """Cut a long body into parts of up to `limit` characters: between paragraphs, lines or words where that can be.
-
-    No part is blank. Nothing but the white space at the cuts is lost.
-    """
-    parts, rest = [], body.strip()
-    while len(rest) > limit:
-        # A part shorter than half would be waste: then rather cut at something smaller.
-        window = rest[: limit + 1]
-        for pattern in (r"\n\s*\n", r"\n", r"\s"):
-            cuts = [match.start() for match in re.finditer(pattern, window) if match.start() >= limit // 2]
-            if cuts:
-                break
-        cut = cuts[-1] if cuts else limit
-        parts.append(rest[:cut].rstrip())
-        rest = rest[cut:].lstrip()
-    return [*parts, rest] if rest else parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +58,11 @@ class _Prepared:
 class Sender:
     """Sends messages of one profile over one network."""
 
-    def __init__(self, profile: LocalProfile, network: Callable[[], Network]) -> None:
+    def __init__(self, profile: Profile, network: Callable[[], Network]) -> None:
         self._profile = profile
         self._store = profile.store
         self._network = network
+        self._sealer = Sealer(profile)
 
     def send(
         self,
@@ -217,7 +173,7 @@ class Sender:
         accounts: Sequence[AccountId],
         deadline: Deadline,
         *,
-        expiration: Expiration = _STAYS,
+        expiration: Expiration = STAYS,
         ttl_ms: int = MAX_TTL_MS,
         apply: Callable[[int], object] = lambda _: None,
         keep: bool = False,
@@ -235,18 +191,10 @@ class Sender:
         except NetworkError:
             if not keep:
                 raise
-        own_id = self._profile.identity.account_id
         with self._store.transaction():
             sent_ms = self._store.next_sent_ms(network.clock.now_ms())
             sealed = [
-                self._seal(
-                    account,
-                    _for_account(payload, account, accounts[0], own_id, self._own_profile),
-                    sent_ms,
-                    "own" if account == own_id else "recipient",
-                    expiration,
-                    ttl_ms,
-                )
+                self._sealer.seal(payload, account, sent_ms, ttl_ms, recipient=accounts[0], expiration=expiration)
                 for account in accounts
             ]
             deliveries = [_row(self._store.deliveries.add(None, new), None, new) for new in sealed]
@@ -268,7 +216,7 @@ class Sender:
     def leave(self, payload: Payload, account: AccountId) -> None:
         """Put down what is no message of its own, to be sent by `resend_left`. To be called inside a transaction."""
         sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
-        self._store.deliveries.add(None, self._seal(account, payload, sent_ms, "recipient", _STAYS, MAX_TTL_MS))
+        self._store.deliveries.add(None, self._sealer.seal(payload, account, sent_ms))
 
     def signal(self, payload: Payload, account: AccountId, deadline: Deadline, *, ttl_ms: int) -> None:
         """Send what is worth nothing later: that somebody is typing. Raises NetworkError, ServiceRefused."""
@@ -276,7 +224,7 @@ class Sender:
         network.prepare(deadline)
         with self._store.transaction():
             sent_ms = self._store.next_sent_ms(network.clock.now_ms())
-        new = self._seal(account, payload, sent_ms, "recipient", _STAYS, ttl_ms)
+        new = self._sealer.seal(payload, account, sent_ms, ttl_ms)
         (outcome,) = self._deliver([_row(0, None, new)], deadline, dated_ms=sent_ms)
         if isinstance(outcome, SessionError):
             raise outcome
@@ -407,8 +355,7 @@ class Sender:
             besides = []
             if accepts:
                 accepted_ms = self._store.next_sent_ms(self._network().clock.now_ms())
-                payload = RequestAccepted(self._own_profile)
-                new = self._seal(recipient, payload, accepted_ms, "recipient", _STAYS, MAX_TTL_MS)
+                new = self._sealer.seal(RequestAccepted(), recipient, accepted_ms)
                 besides.append(_row(self._store.deliveries.add(None, new), None, new))
             sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
             if expiration is None:
@@ -416,7 +363,7 @@ class Sender:
             entry = replace(
                 entry, sent_ms=sent_ms, expire_mode=expiration.mode.name.lower(), expire_s=expiration.seconds
             )
-            sealed = self._seal_all(recipient, _payload(entry), sent_ms, expiration)
+            sealed = self._sealer.seal_message(recipient, payload_of(entry), sent_ms, expiration)
             message_id = self._store.messages.add(entry)
             if message_id is None:
                 raise LookupError("another message of ours has this sent time")
@@ -438,51 +385,12 @@ class Sender:
                 return left
             sent_ms = self._store.redate(row.id, self._network().clock.now_ms())
             expiration = expiration_of(row.expire_mode, row.expire_s)
-            new_ones = self._seal_all(AccountId(row.conversation), _payload(row), sent_ms, expiration)
+            new_ones = self._sealer.seal_message(AccountId(row.conversation), payload_of(row), sent_ms, expiration)
             sealed = {new.role: new for new in new_ones}
             for delivery in deliveries:
                 new = sealed[delivery.role]
                 self._store.deliveries.replace(delivery.id, new.data, new.hash)
         return [_row(old.id, row.id, sealed[old.role]) for old in deliveries]
-
-    def _seal_all(
-        self, recipient: AccountId, payload: Payload, sent_ms: int, expiration: Expiration
-    ) -> list[NewDelivery]:
-        """What has to be stored: for the recipient, if that is somebody else, and for our own devices.
-
-        The swarm keeps what disappears for no longer than it has to. Of our own messages the copy counts as read; when
-        the recipient reads, nobody knows.
-        """
-        own_id = self._profile.identity.account_id
-        fades = expiration.mode is not ExpirationMode.OFF
-        profile = self._own_profile
-
-        def sealed(account: AccountId, role: str, ttl_ms: int) -> NewDelivery:
-            own = _for_account(payload, account, recipient, own_id, profile)
-            return self._seal(account, own, sent_ms, role, expiration, ttl_ms)
-
-        new = [sealed(own_id, "own", _timer_ms(expiration) if fades else MAX_TTL_MS)]
-        if recipient != own_id:
-            new.insert(0, sealed(recipient, "recipient", peer_ttl_ms(expiration)))
-        return new
-
-    @property
-    def _own_profile(self) -> Profile | None:
-        """What we tell others of ourselves."""
-        get = self._store.settings.get
-        name, url, key = get("display_name"), get("picture_url"), get("picture_key")
-        return Profile(name, url, key, get("profile_updated_s") or 0) if name or url else None
-
-    def _seal(
-        self, account: AccountId, payload: Payload, sent_ms: int, role: str, expiration: Expiration, ttl_ms: int
-    ) -> NewDelivery:
-        serialized = contents.serialize(Content(payload, sent_ms, expiration))
-        if len(serialized) > session_v1.MAX_CONTENT_BYTES:
-            raise MessageTooLong(
-                f"The message takes {len(serialized):,} bytes; a swarm stores up to {session_v1.MAX_CONTENT_BYTES:,}."
-            )
-        data = session_v1.encode_message(self._profile.identity, account, serialized, sent_ms)
-        return NewDelivery(role, account, ttl_ms, data, storage_rpc.message_hash(account, 0, data))
 
     def _deliver(
         self, deliveries: list[DeliveryRow], deadline: Deadline, *, dated_ms: int | None = None
@@ -571,55 +479,3 @@ class Sender:
 
 def _row(delivery_id: int, message_id: int | None, new: NewDelivery) -> DeliveryRow:
     return DeliveryRow(delivery_id, message_id, new.role, new.account, new.ttl_ms, new.data, new.hash)
-
-
-def expiration_of(mode: str, seconds: int) -> Expiration:
-    """An expiration as the store has it, as a value of the protocol."""
-    return Expiration(ExpirationMode[mode.upper()], seconds)
-
-
-def peer_ttl_ms(expiration: Expiration) -> int:
-    """How long another's swarm keeps what disappears so: when something is read, nobody knows beforehand."""
-    return _timer_ms(expiration) if expiration.mode is ExpirationMode.AFTER_SEND else MAX_TTL_MS
-
-
-def _timer_ms(expiration: Expiration) -> int:
-    return max(MIN_TTL_MS, min(1000 * expiration.seconds, MAX_TTL_MS))
-
-
-def _payload(entry: NewMessage | MessageRow) -> Payload:
-    """What is sent for a message of ours as it is in the store."""
-    if entry.kind == "expiration_update":
-        return TimerUpdate()
-    quote = Quote(entry.quote_author, entry.quote_ms) if entry.quote_author and entry.quote_ms else None
-    return VisibleMessage(entry.body, tuple(map(_pointer, entry.attachments)), quote)
-
-
-def _for_account(
-    payload: Payload, account: AccountId, recipient: AccountId, own_id: AccountId, profile: Profile | None
-) -> Payload:
-    """A payload as one account gets it: others with our profile, our own devices with the name of who it was for."""
-    match payload:
-        case VisibleMessage() | TimerUpdate() | Reaction():
-            return replace(payload, sync_target=recipient) if account == own_id else replace(payload, profile=profile)
-        case RequestAccepted():
-            return replace(payload, profile=profile)
-    return payload
-
-
-def _pointer(attachment: AttachmentRow) -> payloads.AttachmentPointer:
-    from ..protocol.attachment import parse_download_url
-
-    return payloads.AttachmentPointer(
-        url=attachment.url,
-        key=attachment.key,
-        size=attachment.size,
-        digest=attachment.digest,
-        content_type=attachment.content_type,
-        file_name=attachment.name,
-        voice=attachment.voice,
-        width=attachment.width,
-        height=attachment.height,
-        caption=attachment.caption,
-        server_id=parse_download_url(attachment.url).numeric_id,
-    )

@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_cli.core.sending import MOST_CHARACTERS, split_body
+from session_cli.core.bodies import MOST_CHARACTERS, split_body
 
 texts = st.lists(st.sampled_from(["a", "bc", "def ", " ", "\n", "\n \n", "\t", "😀", "e\u0301", "x" * 30])).map("".join)
 
