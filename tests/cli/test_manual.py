@@ -57,7 +57,7 @@ def test_pages_tell_both_ways_to_ask_for_help(pages: dict[str, str]) -> None:
     ("group", "sentence"),
     [
         ("network", "path Show the onion paths in use, and how long each hop takes to answer."),
-        ("attach", "save Download, check and decrypt a message's files; print where they were saved."),
+        ("attach", "save Download, check and decrypt the files of messages; print where they were saved."),
         ("devnet", "exec Run a command against a local network of its own, and pass on its exit code."),
     ],
 )
