@@ -19,6 +19,7 @@
     │   └── FileGone                   FileTooLargeForServer
     ├── HookFailed                     a command that was to handle an event did not
     ├── NotificationFailed             temporary: no desktop answers
+    ├── ProgramMissing                 another program that is needed is not there
     └── StoreError
         ├── NotConfigured              ProfileExists          WrongNetwork
         ├── CannotCreate
@@ -267,6 +268,12 @@ class NotificationFailed(SessionError):
     """Nothing can be shown on the desktop; the events stay unread."""
 
     slug = "notification_failed"
+
+
+class ProgramMissing(SessionError):
+    """A program that does a part of the work is not installed, or can't be run."""
+
+    slug = "program_missing"
 
 
 class StoreError(SessionError):

@@ -20,14 +20,25 @@ if TYPE_CHECKING:
 NAME_COLUMNS = 16
 OWN_NAME_COLUMNS = 24
 
-app = PlainTyper(help="List people, and give them names of your own.", no_args_is_help=True)
+app = PlainTyper(help="List people, give them names of your own, and block them.", no_args_is_help=True)
+
+
+Who = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHO",
+        help="An account id, which may be a stranger's, or a known name.",
+        show_default=False,
+        autocompletion=completing.recipients,
+    ),
+]
 
 
 @app.plain_command("list")
 def list_(ctx: typer.Context) -> None:
-    """List the people you have written to or given a name: name, id, and the name they give themselves.
+    """List the people you have written to, given a name or blocked: name, id, and the name they give themselves.
 
-    Marks: [has not written], [request] for those you have not written to, [no messages yet] for neither.
+    Marks: [blocked]; [has not written], [request] for those you have not written to, [no messages yet] for neither.
     """
     context: App = ctx.obj
     painter = context.painter()
@@ -42,15 +53,7 @@ def list_(ctx: typer.Context) -> None:
 @app.plain_command()
 def rename(
     ctx: typer.Context,
-    who: Annotated[
-        str,
-        typer.Argument(
-            metavar="WHO",
-            help="An account id, which may be a stranger's, or a known name.",
-            show_default=False,
-            autocompletion=completing.recipients,
-        ),
-    ],
+    who: Who,
     nickname: Annotated[
         str | None, typer.Argument(metavar="[NICKNAME]", help="The name you give, which nobody else may have.")
     ] = None,
@@ -76,6 +79,35 @@ def rename(
             context.note(f"{short_id(contact.id)} has no name now.")
 
 
+@app.plain_command()
+def block(ctx: typer.Context, who: Who) -> None:
+    """Drop whatever somebody sends from now on. Nobody is told.
+
+    What they wrote before stays in the log. Messages that are dropped do not come back with unblock.
+    """
+    _set_blocked(ctx.obj, who, blocked=True)
+
+
+@app.plain_command()
+def unblock(ctx: typer.Context, who: Who) -> None:
+    """Take again what somebody sends."""
+    _set_blocked(ctx.obj, who, blocked=False)
+
+
+def _set_blocked(context: App, who: str, *, blocked: bool) -> None:
+    with context.open_client(online=False) as client:
+        contact = client.contacts.set_blocked(context.text_argument(who), blocked=blocked)
+        if context.json:
+            context.emit_json(contact_json(contact))
+        else:
+            context.note(f"{contact_text(contact)} is {'blocked now' if blocked else 'not blocked'}.")
+
+
+def contact_text(contact: Contact) -> str:
+    """A person in a sentence: the name and the beginning of the id."""
+    return f"{contact.name} ({short_id(contact.id)})" if contact.name else short_id(contact.id)
+
+
 def contact_json(contact: Contact) -> dict[str, Any]:
     """A person as `--json` shows it; see session-json(5)."""
     return json_object(
@@ -95,7 +127,9 @@ def _row(contact: Contact, painter: Painter) -> str:
     """A line: name, id, how far we know each other, the name of the person's own."""
     name = fitted(harmless(contact.name or ""), NAME_COLUMNS)
     line = f"{painter.name(name)}  {painter.dim(short_id(contact.id))}"
-    if not contact.approved:
+    if contact.blocked:
+        line += "  " + painter.warning("[blocked]")
+    elif not contact.approved:
         line += "  " + painter.warning("[request]" if contact.approved_me else "[no messages yet]")
     elif not contact.approved_me:
         line += "  " + painter.warning("[has not written]")

@@ -38,6 +38,7 @@ _CODES: tuple[tuple[type[errors.SessionError], ExitCode], ...] = (
     (errors.ServiceRefused, ExitCode.REFUSED),
     (errors.NotificationFailed, ExitCode.TEMPORARY),
     (errors.HookFailed, ExitCode.NEGATIVE),
+    (errors.ProgramMissing, ExitCode.REFUSED),
     (errors.NotConfigured, ExitCode.NOT_CONFIGURED),
     (errors.WrongNetwork, ExitCode.NOT_CONFIGURED),
     (errors.ProfileExists, ExitCode.CANT_CREATE),

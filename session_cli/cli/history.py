@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -177,17 +178,24 @@ def search(
 def list_(ctx: typer.Context) -> None:
     """List conversations, the one with the latest message first.
 
-    A number in front tells how many events recv has not shown yet.
+    A number in front tells how many events recv has not shown yet. Message requests come after all others (with --json,
+    where they belong by time); session request list tells more of them.
     """
     app: App = ctx.obj
     painter = app.painter()
     columns = max(LEAST_COLUMNS, shutil.get_terminal_size((DEFAULT_COLUMNS, 24)).columns)
     with app.open_client(online=False) as client:
-        for conversation in client.history.conversations():
-            if app.json:
+        conversations = client.history.conversations()
+        if app.json:
+            for conversation in conversations:
                 app.emit_json(conversation_json(conversation))
-            else:
-                app.emit(_row(conversation, columns, painter))
+            return
+        headed = False
+        for conversation in sorted(conversations, key=lambda conversation: conversation.request):
+            if conversation.request and not headed and sys.stdout.isatty():
+                app.emit(painter.bold("Message requests") + painter.dim(" (session request accept, decline or block)"))
+                headed = True
+            app.emit(_row(conversation, columns, painter))
 
 
 def _row(conversation: Conversation, columns: int, painter: Painter) -> str:

@@ -105,7 +105,7 @@ TOLD_AND_FETCHED = {
     "name and picture": "Go with every message to somebody else, once there are any: profile set.",
     "requests": "Who wrote to you is told that you accept when you answer, or with request accept. Decline and block "
     "tell nothing. No file of a stranger is saved by recv, and no receipt or call of one counts.",
-    "what was read": "Told when you mark it (read, recv --mark-read), and shown of others, with the setting read_receipts.",
+    "what was read": "Told when you mark it with read or recv --mark-read, and shown of others; setting read_receipts.",
     "typing": "Told with send --typing only; shown with the setting typing.",
     "saved files": "Told with the setting saved_notices.",
     "deletion": "A message is deleted here when its author asks for it, or another device of yours, and nobody else.",

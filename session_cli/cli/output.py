@@ -137,7 +137,9 @@ def _quoted(quote: Quote) -> str:
     name = _name(quote.author)
     if quote.id is None:
         return f"{name}: [a message that is not here]"
-    text = excerpt(harmless(" ".join((quote.body or "").split())))
+    if quote.body is None:
+        return f"{name}: [a deleted message]  #{quote.id}"
+    text = excerpt(harmless(" ".join(quote.body.split())))
     return f"{name}: {text or '[a message without text]'}  #{quote.id}"
 
 

@@ -26,3 +26,12 @@ With = Annotated[
         autocompletion=completing.recipients,
     ),
 ]
+More = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--to",
+        help="Another recipient; may be repeated.",
+        metavar="TO",
+        autocompletion=completing.recipients,
+    ),
+]

@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import (
-    AttachmentCorrupt,
-    CannotCreate,
-    HookFailed,
-    InvalidInput,
-    NetworkError,
-    ServiceRefused,
-    UsageError,
-)
+from ..errors import CannotCreate, HookFailed, SessionError, UsageError
 from . import completing
 from .context import App
 from .exit_codes import ExitCode
+from .files import NOT_TO_BE_HAD
 from .json_output import event_json, json_line
 from .notify import Notifier, Shown
 from .output import event_text
@@ -34,8 +27,9 @@ from .typer_app import Seconds, single_command
 
 if TYPE_CHECKING:
     from ..core.client import Client
+    from ..core.files import ReceivedFile
     from ..core.inbox import Batch, Reading, Trouble
-    from ..core.model import Attachment, Event
+    from ..core.model import Event
     from ..core.receiving import PollResult
     from .event_output import EventWriter
     from .hook import Hook
@@ -370,27 +364,36 @@ class _Delivery:
         if self.folder is None or message is None or event.type != "message":
             return event
         # Nothing is fetched for strangers.
-        if message.direction == "outgoing" or message.request:
+        if message.direction == "outgoing" or message.request or not message.attachments:
             return event
-        for index, file in enumerate(message.attachments):
+        prefix = {
+            FileNames.NAME: "",
+            FileNames.ID: f"{message.id}-",
+            FileNames.TIME: f"{_compact_time(message.timestamp_ms)}-",
+        }[self.file_names]
+        again = f"To try again: session attach save {message.id}"
+        try:
+            files = self.client.files.of(message.id)
+        except NOT_TO_BE_HAD as error:
+            self._report_unsaved(message.id, error, again)
+            return event
+        for file in files:
             if _is_saved(file, self.folder):
                 continue
-            prefix = {
-                FileNames.NAME: "",
-                FileNames.ID: f"{message.id}-",
-                FileNames.TIME: f"{_compact_time(message.timestamp_ms)}-",
-            }[self.file_names]
             try:
-                self.client.save_attachment(message.id, index, self.folder, prefix=prefix, progress=self.app.progress())
-            except (NetworkError, ServiceRefused, AttachmentCorrupt, InvalidInput) as error:
-                self.incomplete = True
-                again = f"To try again: session attach save {message.id} --number {index + 1}"
-                text = f"A file of message {message.id} could not be saved: {error.message} {again}"
-                self.app.report(error, text, message_id=message.id)
+                self.client.files.save(file, self.folder, prefix=prefix, progress=self.app.progress())
+            except NOT_TO_BE_HAD as error:
+                number = [one.id for one in message.attachments].index(file.id) + 1
+                self._report_unsaved(message.id, error, again if file.part_ids else f"{again} --number {number}")
         return replace(event, message=self.client.message(message.id))
 
+    def _report_unsaved(self, message_id: int, error: SessionError, again: str) -> None:
+        self.incomplete = True
+        text = f"A file of message {message_id} could not be saved: {error.message} {again}"
+        self.app.report(error, text, message_id=message_id)
 
-def _is_saved(file: Attachment, folder: Path) -> bool:
+
+def _is_saved(file: ReceivedFile, folder: Path) -> bool:
     """Whether a file lies in the folder already, whole: an earlier run may have been killed behind it."""
     if file.saved is None:
         return False

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +14,14 @@ from ..errors import EmptyMessage, InvalidInput, SessionError, UsageError
 from . import completing
 from .context import App
 from .exit_codes import ExitCode, exit_code_of
+from .files import StripMetadata
 from .json_output import message_json
-from .people import To
+from .people import More, To
 from .text import harmless
 from .typer_app import Seconds, message_id, single_command
 
 if TYPE_CHECKING:
+    from ..core.attachments import OutgoingFile
     from ..core.client import Client
     from ..core.model import Message
 
@@ -32,19 +35,19 @@ def send(
         str | None,
         typer.Argument(metavar="[TEXT|-]", help="The message; - or nothing with a pipe: standard input."),
     ] = None,
-    more: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--to",
-            help="Another recipient; may be repeated.",
-            metavar="TO",
-            autocompletion=completing.recipients,
-        ),
-    ] = None,
+    more: More = None,
     attach: Annotated[
         list[Path] | None,
         typer.Option("--attach", "-a", help="Send this file along; may be repeated.", metavar="FILE", readable=False),
     ] = None,
+    strip_metadata: StripMetadata = False,
+    voice: Annotated[
+        str | None,
+        typer.Option("--voice", help="Send this recording as a voice message; - is standard input.", metavar="FILE|-"),
+    ] = None,
+    convert: Annotated[
+        bool, typer.Option("--convert", help="With --voice: have ffmpeg turn other formats into AAC.")
+    ] = False,
     quote: Annotated[
         int | None,
         typer.Option(
@@ -58,6 +61,9 @@ def send(
     queue: Annotated[
         bool,
         typer.Option("--queue", help="If the network is down, keep it in the outbox, and succeed (not for files)."),
+    ] = False,
+    typing: Annotated[
+        bool, typer.Option("--typing", help="Show that you are typing first, and while standard input is read.")
     ] = False,
     split: Annotated[bool, typer.Option("--split", help="Send a text that is too long in several messages.")] = False,
     lines: Annotated[
@@ -80,38 +86,76 @@ def send(
     within 14 days. A copy goes to your own other devices. With --queue, success can also mean that it waits in the
     outbox, from where the next send or recv sends it.
 
+    Files go as they are: what an image tells beside the picture, such as where it was taken, goes along, unless
+    --strip-metadata takes it out. A voice message is MP3 or AAC in MP4, of up to five minutes, and goes without a text.
+
     With several recipients each gets a message of their own. If some can't be reached, the exit code is 1.
+
+    --quote answers a message of the same conversation. --typing is for people who have written to you and to whom you
+    wrote; others are not told.
     """
     app: App = ctx.obj
     recipients = [app.text_argument(name) for name in [to, *(more or [])]]
+    if convert and voice is None:
+        raise UsageError("--convert goes with --voice.")
+    if strip_metadata and not attach:
+        raise UsageError("--strip-metadata goes with --attach.")
     if lines:
-        if text not in (None, "-") or attach or quote is not None:
-            raise UsageError("--lines reads standard input; it excludes a text, --attach and --quote.")
+        if text not in (None, "-") or attach or quote is not None or voice is not None or typing:
+            raise UsageError(
+                "--lines reads standard input; it excludes a text, --attach, --voice, --quote and --typing."
+            )
         if sys.stdin.isatty():
             app.note("Each line is a message; Ctrl-D ends.")
         with app.open_client() as client:
             return _send_lines(app, client, recipients, batch_seconds=batch_seconds, queue=queue, split=split)
     if batch_seconds:
         raise UsageError("--batch-seconds goes with --lines.")
-    body = _body(app, text, has_files=bool(attach))
+    if voice is not None and (text is not None or attach or split or typing):
+        raise UsageError("A voice message goes alone: --voice excludes a text, --attach, --split and --typing.")
+    if voice == "-" and sys.stdin.isatty():
+        raise UsageError("Standard input is the terminal; pipe a recording in, or name a file.")
+    source = _source(app, text, has_files=bool(attach) or voice is not None)
+    body = None if typing else source()
     with app.open_client() as client:
-        sending = _Sending(app, client, recipients, queue=queue)
-        sending.send_parts(_parts(body, split=split), attachments=attach or [], quote=quote)
+        sending = Sending(app, client, recipients, queue=queue)
+        if voice is not None:
+            recording = client.files.voice_message(
+                sys.stdin.buffer if voice == "-" else Path(voice), convert=convert, environ=app.environ
+            )
+            sending.send("", attachments=[recording], quote=quote)
+            return sending.exit_code
+        with nullcontext(body) if body is not None else _while_typing(app, client, recipients, source) as read:
+            parts = _parts(read, split=split)
+            sending.send_parts(parts, attachments=attach or [], quote=quote, strip_metadata=strip_metadata)
         return sending.exit_code
 
 
-def _body(app: App, text: str | None, *, has_files: bool) -> str:
-    """The text given, or standard input where that was asked for or is the only thing that can be meant."""
+def _while_typing(
+    app: App, client: Client, recipients: Sequence[str], source: Callable[[], str]
+) -> AbstractContextManager[str]:
+    from .typing_signals import shown_as_typing
+
+    return shown_as_typing(app, client, recipients, source)
+
+
+def _source(app: App, text: str | None, *, has_files: bool) -> Callable[[], str]:
+    """What reads the text: that given, or standard input where that was asked for or is all that can be meant."""
     if text is None and has_files:
-        return ""
+        return lambda: ""
     if text is None and sys.stdin.isatty():
         raise UsageError("What shall be sent? Give the text, or - to type it, or pipe it in.")
-    if text is None or text == "-":
+    if text is not None and text != "-":
+        given = app.text_argument(text)
+        return lambda: given
+
+    def read() -> str:
         body = app.read_text()
         if not body.strip():
             raise EmptyMessage("There is nothing to send: standard input is empty.")
         return body
-    return app.text_argument(text)
+
+    return read
 
 
 def _parts(body: str, *, split: bool) -> Sequence[str]:
@@ -122,13 +166,13 @@ def _parts(body: str, *, split: bool) -> Sequence[str]:
     return split_body(body) or [body]
 
 
-class _Sending:
+class Sending:
     """Messages to the same people, one after the other: prints what became of each, and keeps it in mind.
 
     Who did not get one message gets none of those behind it.
     """
 
-    def __init__(self, app: App, client: Client, recipients: Sequence[str], *, queue: bool) -> None:
+    def __init__(self, app: App, client: Client, recipients: Sequence[str], *, queue: bool = False) -> None:
         self._app = app
         self._client = client
         self._queue = queue
@@ -137,13 +181,29 @@ class _Sending:
         self._problem: SessionError | None = None
         self._waits = False
 
-    def send(self, body: str, *, attachments: Sequence[Path] = (), quote: int | None = None, part: str = "") -> None:
+    def send(
+        self,
+        body: str,
+        *,
+        attachments: Sequence[Path | OutgoingFile] = (),
+        quote: int | None = None,
+        split_files: bool = False,
+        strip_metadata: bool = False,
+        part: str = "",
+    ) -> None:
         """Send one message, which may be a `part` (as it is called in errors) of a longer one.
 
         With one recipient, raises what kept him from getting it; of several, each failure is reported.
         """
         sent = self._client.send_to_all(
-            self._left, body, attachments=attachments, quote=quote, queue=self._queue, progress=self._app.progress()
+            self._left,
+            body,
+            attachments=attachments,
+            quote=quote,
+            queue=self._queue,
+            split=split_files,
+            strip_metadata=strip_metadata,
+            progress=self._app.progress(),
         )
         reached = []
         for recipient, outcome in zip(self._left, sent, strict=True):
@@ -160,9 +220,17 @@ class _Sending:
         if self._problem is not None and len(self._all) == 1:
             raise self._problem
 
-    def send_parts(self, parts: Sequence[str], *, attachments: Sequence[Path], quote: int | None) -> None:
+    def send_parts(
+        self, parts: Sequence[str], *, attachments: Sequence[Path], quote: int | None, strip_metadata: bool
+    ) -> None:
         """Send a text in its parts; files and quote go with the first."""
-        self.send(parts[0], attachments=attachments, quote=quote, part=", no part of it" if len(parts) > 1 else "")
+        self.send(
+            parts[0],
+            attachments=attachments,
+            quote=quote,
+            strip_metadata=strip_metadata,
+            part=", no part of it" if len(parts) > 1 else "",
+        )
         for number, part in enumerate(parts[1:], 2):
             try:
                 self.send(part, part=f", from part {number} of {len(parts)} on")
@@ -200,7 +268,7 @@ def _send_lines(
     from ..core.sending import MOST_CHARACTERS
     from .line_batches import line_batches
 
-    sending = _Sending(app, client, recipients, queue=queue)
+    sending = Sending(app, client, recipients, queue=queue)
     refused = False
     with sys.stdin.buffer as stream:
         for text in line_batches(stream.fileno(), batch_seconds, MOST_CHARACTERS):

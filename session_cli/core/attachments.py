@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import mimetypes
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from ..errors import AttachmentCorrupt, CannotCreate, UnreadableInput
+from ..errors import AttachmentCorrupt, StoreUnwritable, UnreadableInput
 from ..network.clock import Deadline
 from ..protocol.attachment import AttachmentKey, encrypted_size, parse_download_url
 from ..store.records import AttachmentRow
-from .file_names import numbered, safe_file_name
+from .file_names import safe_file_name
 from .profile import Profile
-from .spool import NewFile, check_plain_size, check_target, encrypt_to_spool, read_chunks, spool_file
+from .slices import rejoined
+from .spool import CHUNK, FOLDER, check_plain_size, encrypt_to_spool, read_chunks, spool_file, spooled
 
 if TYPE_CHECKING:
     from ..network.network import Network
 
 DEFAULT_TYPE = "application/octet-stream"
 _SLACK = 256 * 1024
+_LARGEST_IMAGE = 100_000_000
 
 
 class ProgressReport(Protocol):
@@ -31,13 +35,18 @@ class ProgressReport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingFile:
-    """A file to be sent: where its bytes come from, and what the recipient is told about it."""
+    """A file to be sent: where its bytes come from, and what the recipient is told about it.
+
+    `duration_ms` is that of a voice message, if known.
+    """
 
     source: BinaryIO
     label: str
     name: str | None
     content_type: str = DEFAULT_TYPE
     size: int | None = None
+    voice: bool = False
+    duration_ms: int | None = None
 
 
 def open_file(path: Path, *, name: str | None = None, content_type: str | None = None) -> OutgoingFile:
@@ -67,12 +76,11 @@ class Attachments:
 
     def __init__(self, profile: Profile, network: Callable[[], Network]) -> None:
         self._profile = profile
-        self._store = profile.store
         self._network = network
 
     @property
     def _spool_folder(self) -> Path:
-        return self._profile.folder / "spool"
+        return self._profile.folder / FOLDER
 
     def check_size(self, file: OutgoingFile) -> None:
         """Refuse a file that is known to be empty or too large, before anything is sent.
@@ -80,23 +88,51 @@ class Attachments:
         Raises EmptyMessage, AttachmentTooLarge.
         """
         if file.size is not None:
-            check_plain_size(file.size, file.label, self._network().definition.file_server.max_file_size)
+            check_plain_size(file.size, file.label, self.limit)
 
-    def upload(
-        self, file: OutgoingFile, deadline: Deadline, progress: ProgressReport | None = None, *, voice: bool = False
-    ) -> AttachmentRow:
+    @property
+    def limit(self) -> int:
+        """The encrypted size of the largest file that the network takes."""
+        return self._network().definition.file_server.max_file_size
+
+    def cleaned(self, file: OutgoingFile) -> OutgoingFile:
+        """The same image without what its file tells beside the picture.
+
+        Raises InvalidInput for what is no JPEG, PNG or WebP, UnreadableInput, StoreUnwritable.
+        """
+        from .images import write_without_metadata
+
+        with ExitStack() as opened:
+            source = opened.enter_context(file.source)
+            if file.size is None:
+                source = opened.enter_context(spooled(source, file.label, self._spool_folder, _LARGEST_IMAGE))
+            spool = spool_file(self._spool_folder)
+            try:
+                content_type = write_without_metadata(source, file.label, spool)
+                size = spool.tell()
+                spool.seek(0)
+            except OSError as error:
+                spool.close()
+                raise StoreUnwritable(f"Can't write in {self._spool_folder}: {error.strerror}.") from None
+            except BaseException:
+                spool.close()
+                raise
+        return replace(file, source=spool, size=size, content_type=content_type)
+
+    def upload(self, file: OutgoingFile, deadline: Deadline, progress: ProgressReport | None = None) -> AttachmentRow:
         """Encrypt and upload a file; memory use does not depend on its size.
 
         Raises UnreadableInput, EmptyMessage, AttachmentTooLarge, NetworkError, ServiceRefused, StoreUnwritable.
         """
         report = progress or _ignore
-        network = self._network()
-        limit = network.definition.file_server.max_file_size
+        source, shown_size = file.source, None
+        if file.content_type.startswith("image/"):
+            source, shown_size = _measured(file)
         spool = encrypt_to_spool(
-            file.source, file.label, self._spool_folder, limit, lambda done: report("encrypting", done, file.size)
+            source, file.label, self._spool_folder, self.limit, lambda done: report("encrypting", done, file.size)
         )
         try:
-            uploaded = network.files.upload(
+            uploaded = self._network().files.upload(
                 spool.chunks,
                 spool.encrypted_size,
                 deadline,
@@ -111,7 +147,10 @@ class Attachments:
             size=spool.plain_size,
             content_type=file.content_type,
             name=safe_file_name(file.name, file.content_type, "file") if file.name else None,
-            voice=voice,
+            voice=file.voice,
+            width=shown_size[0] if shown_size else None,
+            height=shown_size[1] if shown_size else None,
+            duration_ms=file.duration_ms,
         )
 
     def fetch(
@@ -143,39 +182,20 @@ class Attachments:
             raise
         return FetchedFile(sink, key, size)
 
-    def save(
-        self,
-        attachment: AttachmentRow,
-        target: Path,
-        deadline: Deadline,
-        *,
-        overwrite: bool,
-        prefix: str,
-        progress: ProgressReport | None,
-    ) -> Path:
-        """As `Client.save_attachment`."""
-        into_folder = check_target(target, overwrite=overwrite)
-        name = prefix + safe_file_name(attachment.name, attachment.content_type, f"attachment-{attachment.id}")
-        with self.fetch(attachment, deadline, progress) as fetched:
-            place = target / name if into_folder else target
-            number = 2
-            while True:
-                new = NewFile(place, overwrite=overwrite and not into_folder)
-                try:
-                    with new as output:
-                        for part in fetched.plaintext():
-                            output.write(part)
-                        # Noted before: whoever looks after a kill in between finds nothing there, and takes the name.
-                        with self._store.transaction():
-                            self._store.messages.set_saved(attachment.id or 0, str(place.absolute()))
-                        new.commit()
-                    break
-                except FileExistsError:
-                    if not into_folder:
-                        raise CannotCreate(f"{place} exists already; it is left as it is.") from None
-                    place = target / numbered(name, number)
-                    number += 1
-        return place
+
+def _measured(file: OutgoingFile) -> tuple[BinaryIO, tuple[int, int] | None]:
+    """A file from its start, and the size of the image in it, if that shows. Raises UnreadableInput."""
+    from .images import image_size
+
+    try:
+        if file.size is not None:
+            size = image_size(file.source)
+            file.source.seek(0)
+            return file.source, size
+        head = file.source.read(CHUNK)
+    except OSError as error:
+        raise UnreadableInput(f"Can't read {file.label}: {error.strerror}.") from None
+    return rejoined(head, file.source), image_size(io.BytesIO(head))
 
 
 def _ignore(step: str, done: int, total: int | None) -> None:

@@ -22,14 +22,16 @@ from .profile import DEFAULT_PROFILE, Profile, choose_network, create_profile, k
 if TYPE_CHECKING:
     from ..network.clock import Deadline
     from ..network.network import Network
-    from ..store.records import AttachmentRow, EventRow, MessageRow
+    from ..store.records import EventRow, MessageRow
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
     from .chores import SwarmChores
     from .contacts import Contacts
     from .disappearing import Disappearing
+    from .files import Files
     from .history import History
     from .inbox import Batch, Inbox, Reading
+    from .message_requests import MessageRequests
     from .model import Event, Message, Viewer
     from .outbox import Outbox
     from .outgoing import Outgoing
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from .receiving import PollResult, Receiver
     from .reparse import Reparsed
     from .sending import Sender
+    from .typing_signals import TypingSignals
     from .upkeep import StoreInfo
 
 DEFAULT_READER = "default"
@@ -320,16 +323,29 @@ class Client:
         attachments: Sequence[Path | OutgoingFile] = (),
         quote: int | None = None,
         queue: bool = False,
+        split: bool = False,
+        strip_metadata: bool = False,
         progress: ProgressReport | None = None,
     ) -> Message:
         """Send a message; returns once the recipient's swarm has proved that it holds it.
 
-        `attachments` are uploaded first. `quote` is the local id of the message that this one answers. With `queue`,
-        where the network can't be reached, the message waits in the outbox, and its status is `queued`; the next `send`
-        or `receive` sends it. Raises EmptyMessage, MessageTooLong, InvalidAccountId, ServiceRefused; NetworkError,
-        without `queue`; and for attachments UnreadableInput, AttachmentTooLarge and, with `queue` too, NetworkError.
+        `attachments` are uploaded first: with `split`, those that are too large in parts, and with `strip_metadata`,
+        images without what is in their files beside the picture. `quote` is the local id of the message that this one
+        answers. With `queue`, where the network can't be reached, the message waits in the outbox, and its status is
+        `queued`; the next `send` or `receive` sends it. Raises EmptyMessage, MessageTooLong, InvalidAccountId,
+        ServiceRefused; NetworkError, without `queue`; and for attachments InvalidInput, UnreadableInput,
+        AttachmentTooLarge and, with `queue` too, NetworkError.
         """
-        (sent,) = self.send_to_all([to], body, attachments=attachments, quote=quote, queue=queue, progress=progress)
+        (sent,) = self.send_to_all(
+            [to],
+            body,
+            attachments=attachments,
+            quote=quote,
+            queue=queue,
+            split=split,
+            strip_metadata=strip_metadata,
+            progress=progress,
+        )
         if isinstance(sent, SessionError):
             raise sent
         return sent
@@ -342,6 +358,8 @@ class Client:
         attachments: Sequence[Path | OutgoingFile] = (),
         quote: int | None = None,
         queue: bool = False,
+        split: bool = False,
+        strip_metadata: bool = False,
         progress: ProgressReport | None = None,
     ) -> Iterator[Message | SessionError]:
         """Send one message to each of several people; yields what became of it, in their order, as it becomes known.
@@ -353,7 +371,14 @@ class Client:
         recipients = list(dict.fromkeys(self.resolve(name) for name in to))
         quoted = self._row(quote) if quote is not None else None
         for sent in self._outgoing.send(
-            recipients, body, files=attachments, quoted=quoted, queue=queue, progress=progress
+            recipients,
+            body,
+            files=attachments,
+            quoted=quoted,
+            queue=queue,
+            split=split,
+            strip_metadata=strip_metadata,
+            progress=progress,
         ):
             yield sent if isinstance(sent, SessionError) else self._message(sent)
 
@@ -363,6 +388,40 @@ class Client:
         from .outbox import Outbox
 
         return Outbox(self._store, self._sender, self._message, self._timeout)
+
+    def typing_to(self, to: Sequence[str]) -> TypingSignals:
+        """What tells people that we are typing to them; those who need not know are left out."""
+        from .typing_signals import TypingSignals
+
+        recipients = [self.resolve(name) for name in to]
+        return TypingSignals(self._store, self.account_id, self._sender, recipients, self._timeout)
+
+    # What is done to messages.
+
+    def react(self, message_id: int, emoji: str | None, *, remove: bool = False) -> list[Event]:
+        """Put an emoji on a message, or take it off; without one, all of ours. Returns what was done, if anything.
+
+        Raises what `session_cli.core.reacting.Reacting` raises.
+        """
+        from .reacting import Reacting
+
+        reacting = Reacting(self._store, self.account_id, self._sender, self._timeout)
+        row = self._row(message_id)
+        if remove:
+            return [self._event(done) for done in reacting.take_back(row, emoji)]
+        return [self._event(done) for done in reacting.react(row, emoji or "")]
+
+    def unsend(self, message_ids: Sequence[int], *, own_devices: bool = False) -> Iterator[Event]:
+        """Delete messages of ours for everyone, or (`own_devices`) any messages on all of our own devices only.
+
+        Yields what was done. Raises what `session_cli.core.unsending.Unsending.unsend` raises.
+        """
+        from .unsending import Unsending
+
+        unsending = Unsending(self._profile, self._sender, self._chores, self._timeout)
+        rows = [self._row(message_id) for message_id in dict.fromkeys(message_ids)]
+        for done in unsending.unsend(rows, own_devices=own_devices):
+            yield self._event(done)
 
     # Receiving.
 
@@ -476,7 +535,25 @@ class Client:
 
         return Profiles(self._profile, lambda: self.network, self._timeout)
 
+    @cached_property
+    def requests(self) -> MessageRequests:
+        """The message requests to us."""
+        from .message_requests import MessageRequests
+
+        return MessageRequests(self._profile, lambda: self._sender, self.contacts, self.message, self._timeout)
+
     # Messages and their files.
+
+    @cached_property
+    def files(self) -> Files:
+        """The files of messages, those in parts as one; and recordings, to be sent as voice messages."""
+        from ..network.clock import Deadline
+        from .files import Files
+
+        def deadline() -> Deadline:
+            return Deadline(self._timeout)
+
+        return Files(self._profile, lambda: self._attachments, deadline, self.resolve, self._tell_saved)
 
     def message(self, message_id: int) -> Message:
         """A message by its local id. Raises InvalidInput if there is none."""
@@ -503,32 +580,22 @@ class Client:
         that exists is refused unless `overwrite` is set. Nothing appears under the name before the whole file is there
         and genuine.
         """
-        from ..network.clock import Deadline
-
-        row = self._attachment_row(message_id, index)
-        return self._attachments.save(
-            row, target, Deadline(self._timeout), overwrite=overwrite, prefix=prefix, progress=progress
-        )
+        file = self.files.attachment(message_id, index)
+        return self.files.save(file, target, overwrite=overwrite, prefix=prefix, progress=progress)
 
     def fetch_attachment(
         self, message_id: int, index: int, write: Callable[[bytes], object], *, progress: ProgressReport | None = None
     ) -> int:
         """Download and check one attachment, then hand its plaintext to `write` in pieces. Returns its size."""
+        return self.files.write(self.files.attachment(message_id, index), write, progress=progress)
+
+    def _tell_saved(self, message_id: int) -> None:
+        if not self._preferences.saved_notices:
+            return
         from ..network.clock import Deadline
+        from .saved_notices import tell_saved
 
-        row = self._attachment_row(message_id, index)
-        with self._attachments.fetch(row, Deadline(self._timeout), progress) as fetched:
-            for part in fetched.plaintext():
-                write(part)
-            return fetched.size
-
-    def _attachment_row(self, message_id: int, index: int) -> AttachmentRow:
-        attachments = self._row(message_id).attachments
-        if not attachments:
-            raise InvalidInput(f"Message {message_id} has no attachments.")
-        if not 0 <= index < len(attachments):
-            raise InvalidInput(f"Message {message_id} has no attachment {index + 1}; it has {len(attachments)}.")
-        return attachments[index]
+        tell_saved(self._store, self._sender, self._row(message_id), Deadline(self._timeout))
 
     def _row(self, message_id: int) -> MessageRow:
         row = self._store.messages.get(message_id)

@@ -19,19 +19,41 @@ class Contacts:
         self._people = profile.store.people
 
     def all(self) -> list[Contact]:
-        """Everybody we have written to or given a name, by the name that is shown."""
+        """Everybody we have written to, given a name or blocked, by the name that is shown."""
         own_id = self._profile.identity.account_id
         return [
             _contact(person)
             for person in self._people.known()
-            if (person.approved or person.nickname is not None) and person.address != own_id
+            if (person.approved or person.nickname is not None or person.blocked) and person.address != own_id
         ]
+
+    def resolve(self, who: str) -> AccountId:
+        """Whose id is meant, as in `Client.resolve`; InvalidInput if it is our own."""
+        address = resolve(self._profile, who)
+        if address == self._profile.identity.account_id:
+            raise InvalidInput("That is this account, and always called me.")
+        return address
+
+    def get(self, address: str) -> Contact:
+        """A person by the whole id, known or not."""
+        return _contact(self._people.get(address) or PersonRow(address, None, None, False, False))
 
     def find(self, who: str) -> Contact:
         """A person, known or not. Raises what `Client.resolve` raises."""
-        address = resolve(self._profile, who)
-        person = self._people.get(address)
-        return _contact(person) if person else Contact(address, None, None, approved=False, approved_me=False)
+        return self.get(resolve(self._profile, who))
+
+    def set_blocked(self, who: str, *, blocked: bool) -> Contact:
+        """Drop from now on whatever a person sends, who may be a stranger and is not told; or take it again.
+
+        What a stranger wrote before is shown no more. Raises what `Client.resolve` raises, and InvalidInput.
+        """
+        with self._profile.store.transaction():
+            address = self.resolve(who)
+            self._people.set_blocked(address, blocked=blocked)
+            person = self.get(address)
+            if blocked and not person.approved:
+                self._profile.store.conversations.hide(address)
+        return person
 
     def rename(self, who: str, nickname: str | None) -> Contact:
         """Give a person, who may be a stranger, a name that goes before all that people give themselves.
@@ -40,9 +62,7 @@ class Contacts:
         """
         checked = check_nickname(nickname) if nickname is not None else None
         with self._profile.store.transaction():
-            address = resolve(self._profile, who)
-            if address == self._profile.identity.account_id:
-                raise InvalidInput("That is this account, and always called me.")
+            address = self.resolve(who)
             self._check_free(checked, address)
             self._people.set_nickname(address, checked)
             (renamed,) = self._people.beginning(address)

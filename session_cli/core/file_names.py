@@ -30,16 +30,17 @@ def safe_file_name(name: str | None, content_type: str, fallback: str) -> str:
         kept = "_" + kept
     if not kept:
         kept = fallback + (mimetypes.guess_extension(content_type.partition(";")[0]) or "")
-    return _shortened(kept)
+    return shortened(kept)
 
 
-def _shortened(name: str) -> str:
-    if len(name.encode()) <= _MAX_BYTES:
+def shortened(name: str, most: int = _MAX_BYTES) -> str:
+    """A name cut to so many bytes; its ending stays."""
+    if len(name.encode()) <= most:
         return name
     stem, dot, ending = name.rpartition(".")
     if not dot or len(ending.encode()) > 20:
         stem, dot, ending = name, "", ""
-    room = _MAX_BYTES - len((dot + ending).encode())
+    room = most - len((dot + ending).encode())
     return stem.encode()[:room].decode(errors="ignore") + dot + ending
 
 

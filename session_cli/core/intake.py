@@ -214,7 +214,8 @@ class Intake:
                 wanted = self._preferences.typing
         if not wanted:
             return f"{name}, which the settings don't ask for"
-        if isinstance(payload, ReadReceipt | Typing | MediaSaved | Call) and not (person and person.approved):
+        # Not receipts: what they name may be from another device of ours, and still to come.
+        if isinstance(payload, Typing | MediaSaved | Call) and not (person and person.approved):
             return f"{name} from somebody to whom we never wrote"
         return None
 
@@ -267,6 +268,7 @@ class Intake:
         messages = self._store.messages
         message_id = messages.replace(arrival.notice_id, entry) if arrival.notice_id else messages.add(entry)
         if message_id is None:
+            self._marking.name_copy(arrival.conversation, arrival.sender, arrival.sent_ms, arrival.stored.hash)
             return PollResult()
         self._store.swarm.name_message(self._account, Namespace.MESSAGES, arrival.stored.hash, message_id)
         seq = self._store.events.add(entry.kind, message_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..protocol.account import AccountId
 from ..protocol.payload import Reaction, ReadReceipt, Unsend
+from ..protocol.storage_rpc import Namespace
 from ..store.marks import Early, Target
 from ..store.records import MessageRow
 from ..store.store import Store
@@ -62,31 +63,50 @@ class Marking:
         return self.bury(row, early)
 
     def bury(self, row: MessageRow, said: Early) -> bool:
-        """Delete a message for good, here and in our swarm; False if that was done before.
+        """Delete a message because others did, and note that as an event; False if that was done before."""
+        if not self.delete(row, said.sent_ms):
+            return False
+        if row.conversation != self._own_id:
+            self._note("unsend", row, said, {})
+        return True
 
-        Its place stays, but for a note to self, of which nobody else has seen anything.
+    def delete(self, row: MessageRow, sent_ms: int) -> bool:
+        """Delete a message for good, here and in our swarm, as was said at a time; False if that was done before.
+
+        Its place stays, but for a note to self, of which nobody else has seen anything; another copy of it, should one
+        come, is deleted as well.
         """
         if row.deleted or row.kind not in ("message", "unknown"):
             return False
         self._store.chores.add_deletions([row.id])
         if row.conversation == self._own_id:
             self._store.messages.delete([row.id])
-            return True
-        self._store.messages.bury(row.id, said.sent_ms)
-        self._note("unsend", row, said, {})
+            target = Target(row.conversation, row.sender, row.sent_ms)
+            self._store.marks.add_early(target, Early("unsend", self._own_id, sent_ms))
+        else:
+            self._store.messages.bury(row.id, sent_ms)
         return True
+
+    def name_copy(self, conversation: AccountId, author: AccountId, sent_ms: int, hash: str) -> None:
+        """Note that the swarm holds another copy of a message, to be deleted with it, or at once."""
+        row = self._store.marks.find(Target(conversation, author, sent_ms))
+        if row is None:
+            return
+        self._store.swarm.name_message(self._own_id, Namespace.MESSAGES, hash, row.id)
+        if row.deleted:
+            self._store.chores.add_deletions([row.id])
 
     def note_read(self, reader: AccountId, receipt: ReadReceipt, sent_ms: int) -> int:
         """Note which of our messages somebody has read; how many of them that was not known of."""
-        count = 0
+        count, room = 0, True
         for timestamp_ms in receipt.timestamps_ms:
             target = Target(reader, self._own_id, timestamp_ms)
             row = self._store.marks.find(target)
             early = Early("receipt", reader, sent_ms)
-            if row is None:
-                self._store.marks.add_early(target, early)
-            else:
+            if row is not None:
                 count += self._note_read(row, early)
+            elif room:
+                room = self._store.marks.add_early(target, early)
         return count
 
     def _note_read(self, row: MessageRow, said: Early) -> bool:

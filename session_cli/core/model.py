@@ -66,7 +66,7 @@ class Attachment:
 class Quote:
     """The message that another one answers, named by its author and sent time.
 
-    `id` and `body` are those of the message; None where we don't have it.
+    `id` and `body` are those of the message; None where we don't have it, the `body` also where it was deleted.
     """
 
     author: Party
@@ -150,8 +150,18 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageRequest:
+    """Somebody wrote whom we never wrote to: how many messages, the first of them, the time of the last (ms)."""
+
+    sender: Party
+    messages: int
+    first_message: Message
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, for readers of `receive`. `seq` is its place in the log.
+    """One thing that happened, for readers of `receive`. `seq` is its place in the log; 0 for what we did ourselves.
 
     `message` is what came (type `message`, or the notice that the type names), or to which something happened; None
     where that is no message, or none that is here. `sender` did it, at `timestamp_ms`, in `conversation`; None where

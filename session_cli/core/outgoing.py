@@ -44,16 +44,32 @@ class Outgoing:
         files: Sequence[Path | OutgoingFile],
         quoted: MessageRow | None,
         queue: bool,
+        split: bool,
+        strip_metadata: bool,
         progress: ProgressReport | None,
     ) -> Iterator[MessageRow | NetworkError | ServiceRefused]:
-        """As `Client.send_to_all`, for people who have been looked up."""
+        """As `Client.send_to_all`, for people who have been looked up. Raises what `Sender.check_recipient` raises."""
         check_body(body)
-        opened = self._open(files)
-        uploaded: list[AttachmentRow] = []
+        for recipient in recipients:
+            self._sender.check_recipient(recipient, quoted)
+        opened = self._open(files, strip_metadata=strip_metadata)
+        _check_voice(opened, body)
         deadline = Deadline(self._timeout)
-        for file in opened:
-            with file.source:
-                uploaded.append(self._attachments().upload(file, deadline, progress))
+        uploaded: list[AttachmentRow] = []
+        if split and opened:
+            from .parts import Splitter, with_hints
+
+            splitter = Splitter(self._attachments())
+            splitter.check(opened, body)
+            done = splitter.upload(opened, deadline, progress)
+            uploaded = [row for file in done for row in file.attachments]
+            body = with_hints(body, [file.hint for file in done if file.hint])
+        else:
+            for file in opened:
+                self._attachments().check_size(file)
+            for file in opened:
+                with file.source:
+                    uploaded.append(self._attachments().upload(file, deadline, progress))
         # What is to be queued must not overtake what another process is sending from there.
         hold = not self._outbox.flush_in_passing(deadline, patience_s=IN_PASSING_S if queue else 0) and queue
         for recipient in recipients:
@@ -72,7 +88,7 @@ class Outgoing:
         if not hold:
             self._reads.tell(deadline)
 
-    def _open(self, files: Sequence[Path | OutgoingFile]) -> list[OutgoingFile]:
+    def _open(self, files: Sequence[Path | OutgoingFile], *, strip_metadata: bool) -> list[OutgoingFile]:
         if not files:
             return []
         from .attachments import OutgoingFile, open_file
@@ -80,6 +96,10 @@ class Outgoing:
         if len(files) > MAX_ATTACHMENTS:
             raise InvalidInput(f"A message holds up to {MAX_ATTACHMENTS} files, not {len(files)}.")
         opened = [file if isinstance(file, OutgoingFile) else open_file(file) for file in files]
-        for file in opened:
-            self._attachments().check_size(file)
-        return opened
+        return [self._attachments().cleaned(file) for file in opened] if strip_metadata else opened
+
+
+def _check_voice(files: Sequence[OutgoingFile], body: str) -> None:
+    """A voice message is nothing else, or the apps don't take it for one. Raises InvalidInput."""
+    if any(file.voice for file in files) and (len(files) > 1 or body):
+        raise InvalidInput("A voice message goes alone: without a text, and without other files.")

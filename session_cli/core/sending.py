@@ -59,6 +59,8 @@ CLOCK_AHEAD_MS = 10_000
 _STAYS = Expiration()
 _ABANDONED_MS = 15 * 60 * 1000
 """A message that is still being sent after this time is not: its process was killed."""
+_ACCEPTANCE_S = 10.0
+"""How long an answer waits for the news that a message request is accepted, to come behind it."""
 
 
 def check_body(body: str) -> None:
@@ -91,7 +93,7 @@ def split_body(body: str, limit: int = MOST_CHARACTERS) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A message in the store, what has to reach a swarm for it, the recipient's first, and what goes along with it."""
+    """A message in the store, what has to reach a swarm for it, the recipient's first, and what goes before it."""
 
     message_id: int
     deliveries: list[DeliveryRow]
@@ -151,10 +153,37 @@ class Sender:
             # What time it is by the network, the last run may have learnt.
             return self._stored(self._prepare(replace(entry, status="queued")).message_id)
         prepared = self._prepare(entry)
-        problem = self._send_out(prepared, deadline)
+        try:
+            problem = self._send_out(prepared, deadline)
+        except SessionError:
+            # Who could not be answered shall not be told later that he is accepted: the next answer says as much.
+            with self._store.transaction():
+                for delivery in prepared.besides:
+                    self._store.deliveries.finish(delivery)
+            raise
         if problem is not None:
             LOG.info("queued: %s", problem.message)
         return self._stored(prepared.message_id)
+
+    def check_recipient(self, recipient: AccountId, quoted: MessageRow | None) -> None:
+        """Raise InvalidInput for who is blocked, and for a quoted message that the recipient could not know of."""
+        person = self._store.people.get(recipient)
+        who = f"{recipient[:10]}…"
+        if person is not None and person.blocked:
+            raise InvalidInput(
+                f"{who} is blocked, and no answer would reach you; first: session contact unblock {recipient[:10]}"
+            )
+        if quoted is None:
+            return
+        if quoted.conversation != recipient:
+            raise InvalidInput(
+                f"Message {quoted.id} is of the conversation with {quoted.conversation[:10]}…; {who} does not know it, "
+                "and can't be shown it with --quote."
+            )
+        if quoted.deleted:
+            raise InvalidInput(f"Message {quoted.id} is deleted; there is nothing left to answer with --quote.")
+        if quoted.kind != "message":
+            raise InvalidInput(f"{quoted.id} is a notice, and no message that could be answered with --quote.")
 
     def announce_expiration(self, recipient: AccountId, expiration: Expiration, deadline: Deadline) -> MessageRow:
         """Say, and note, that what we write to somebody disappears from now on, or stays. Returns the notice.
@@ -259,23 +288,40 @@ class Sender:
     def _settle_request(self, account: AccountId) -> None:
         self._store.people.approve(account, by_us=True)
         self._store.messages.settle_request(account)
+        self._store.conversations.show(account)
 
     def _send_out(self, prepared: _Prepared, deadline: Deadline) -> NetworkError | None:
         """Bring what is left of a message to the swarms. What keeps it in the outbox is returned; else as `send`."""
         message_id, deliveries = prepared.message_id, prepared.deliveries
         row = self._stored(message_id)
-        outcomes = self._deliver([*deliveries, *prepared.besides], deadline, dated_ms=row.sent_ms)
-        self._settle(prepared.besides, outcomes[len(deliveries) :])
-        outcomes = outcomes[: len(deliveries)]
-        now_ms = self._network().clock.now_ms()
-        if row.sent_ms > now_ms + CLOCK_AHEAD_MS and isinstance(outcomes[0], ClockOutOfSync):
-            # No swarm takes it, and our clock has been put right meanwhile.
-            self._take_back(deliveries[1:], outcomes[1:], deadline)
+        misdated = self._send_before(prepared.besides, row, deadline)
+        if not misdated:
+            outcomes = self._deliver(deliveries, deadline, dated_ms=row.sent_ms)
+            misdated = self._is_misdated(row, outcomes[0])
+            if misdated:
+                self._take_back(deliveries[1:], outcomes[1:], deadline)
+        if misdated:
             deliveries = self._redate(row, deliveries)
             if not deliveries:
                 return None
             outcomes = self._deliver(deliveries, deadline)
         return self._conclude(message_id, deliveries, outcomes, deadline)
+
+    def _send_before(self, besides: list[DeliveryRow], row: MessageRow, deadline: Deadline) -> bool:
+        """Store what goes before a message; returns whether the message must be given another time first.
+
+        What can't be stored now is left to a later run: the message itself says as much.
+        """
+        if not besides:
+            return False
+        outcomes = self._deliver(besides, deadline.within(_ACCEPTANCE_S), dated_ms=row.sent_ms)
+        self._settle(besides, outcomes)
+        return any(self._is_misdated(row, outcome) for outcome in outcomes)
+
+    def _is_misdated(self, row: MessageRow, outcome: StoreResult | SessionError) -> bool:
+        """Whether no swarm takes a message because of its time, and our clock has been put right meanwhile."""
+        ahead = row.sent_ms > self._network().clock.now_ms() + CLOCK_AHEAD_MS
+        return ahead and isinstance(outcome, ClockOutOfSync)
 
     def _settle(self, deliveries: list[DeliveryRow], outcomes: list[StoreResult | SessionError]) -> None:
         """Note which of the deliveries that belong to no message have arrived; the others are for a later run."""
@@ -309,7 +355,8 @@ class Sender:
                 if row.status != "queued":
                     continue  # the process that queued it has just sent it
                 try:
-                    problem = self._send_out(_Prepared(message_id, deliveries, []), deadline)
+                    besides = self._store.deliveries.apart(row.conversation)
+                    problem = self._send_out(_Prepared(message_id, deliveries, besides), deadline)
                 except ServiceRefused as error:
                     LOG.error("Message %d from the outbox was refused for good: %s", message_id, error.message)
                     problem = None
@@ -407,7 +454,6 @@ class Sender:
         the recipient reads, nobody knows.
         """
         own_id = self._profile.identity.account_id
-        timer_ms = max(MIN_TTL_MS, min(1000 * expiration.seconds, MAX_TTL_MS))
         fades = expiration.mode is not ExpirationMode.OFF
         profile = self._own_profile
 
@@ -415,10 +461,9 @@ class Sender:
             own = _for_account(payload, account, recipient, own_id, profile)
             return self._seal(account, own, sent_ms, role, expiration, ttl_ms)
 
-        new = [sealed(own_id, "own", timer_ms if fades else MAX_TTL_MS)]
+        new = [sealed(own_id, "own", _timer_ms(expiration) if fades else MAX_TTL_MS)]
         if recipient != own_id:
-            after_send = expiration.mode is ExpirationMode.AFTER_SEND
-            new.insert(0, sealed(recipient, "recipient", timer_ms if after_send else MAX_TTL_MS))
+            new.insert(0, sealed(recipient, "recipient", peer_ttl_ms(expiration)))
         return new
 
     @property
@@ -531,6 +576,15 @@ def _row(delivery_id: int, message_id: int | None, new: NewDelivery) -> Delivery
 def expiration_of(mode: str, seconds: int) -> Expiration:
     """An expiration as the store has it, as a value of the protocol."""
     return Expiration(ExpirationMode[mode.upper()], seconds)
+
+
+def peer_ttl_ms(expiration: Expiration) -> int:
+    """How long another's swarm keeps what disappears so: when something is read, nobody knows beforehand."""
+    return _timer_ms(expiration) if expiration.mode is ExpirationMode.AFTER_SEND else MAX_TTL_MS
+
+
+def _timer_ms(expiration: Expiration) -> int:
+    return max(MIN_TTL_MS, min(1000 * expiration.seconds, MAX_TTL_MS))
 
 
 def _payload(entry: NewMessage | MessageRow) -> Payload:

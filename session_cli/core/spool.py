@@ -25,6 +25,8 @@ from ..private_files import FILE_MODE, make_private_folder
 from ..protocol.attachment import LegacyEncryptor, encrypted_size
 
 CHUNK = 256 * 1024
+FOLDER = "spool"
+"""Within a profile's."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,29 @@ def read_chunks(source: BinaryIO) -> Iterator[bytes]:
     """The rest of a file in pieces."""
     while chunk := source.read(CHUNK):
         yield chunk
+
+
+def spooled(source: BinaryIO, name: str, folder: Path, most: int) -> BinaryIO:
+    """All of a stream in a temporary file, at its start: for who has to look at it before it is sent.
+
+    `name` stands for the stream in errors. Raises AttachmentTooLarge for more than `most` bytes, EmptyMessage,
+    UnreadableInput, StoreUnwritable.
+    """
+    spool = spool_file(folder)
+    try:
+        size = 0
+        for chunk in _reading(source, name):
+            size += len(chunk)
+            if size > most:
+                raise AttachmentTooLarge(f"{name} is too large: more than {most:,} bytes are not looked at.")
+            _write(spool, chunk, folder)
+        if not size:
+            raise _empty(name)
+        spool.seek(0)
+    except BaseException:
+        spool.close()
+        raise
+    return spool
 
 
 def largest_plaintext(limit: int) -> int:
@@ -102,7 +127,10 @@ def check_plain_size(size: int, name: str, limit: int) -> None:
 
 
 def _too_large(name: str, most: int) -> AttachmentTooLarge:
-    return AttachmentTooLarge(f"{name} is too large: the network's file server takes files of up to {most:,} bytes.")
+    return AttachmentTooLarge(
+        f"{name} is too large: the network's file server takes files of up to {most:,} bytes. "
+        "To send it in parts: session attach send --split"
+    )
 
 
 def _empty(name: str) -> EmptyMessage:

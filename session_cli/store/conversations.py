@@ -75,6 +75,26 @@ class Conversations:
         """Show a conversation no more until something new comes."""
         self._connection.execute("UPDATE conversations SET hidden = 1 WHERE address = ?", (address,))
 
+    def show(self, address: str) -> None:
+        """Show a conversation again."""
+        self._connection.execute("UPDATE conversations SET hidden = 0 WHERE address = ?", (address,))
+
+    def requests(self) -> list[tuple[int, int, int]]:
+        """The message requests that are shown: how many messages, the last one's time (ms), the first one's id.
+
+        The one that begins first comes first.
+        """
+        return fetch_all(
+            self._connection,
+            """
+            SELECT count(*), max(m.sent_ms),
+                   (SELECT f.id FROM messages f WHERE f.conversation_id = c.id ORDER BY f.sent_ms, f.id LIMIT 1)
+            FROM people p JOIN conversations c ON c.address = p.address JOIN messages m ON m.conversation_id = c.id
+            WHERE p.approved_me = 1 AND p.approved = 0 AND p.blocked = 0 AND c.hidden = 0
+            GROUP BY c.id ORDER BY min(m.sent_ms)
+            """,
+        )
+
     def _ensure(self, address: str) -> None:
         self._connection.execute(
             "INSERT INTO conversations (kind, address) VALUES ('contact', ?) ON CONFLICT (address) DO NOTHING",

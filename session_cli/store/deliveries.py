@@ -52,6 +52,10 @@ class Deliveries:
             )
         ]
 
+    def apart(self, account: str) -> list[DeliveryRow]:
+        """What has still to be stored for somebody, and belongs to no message."""
+        return [delivery for delivery in self.left() if delivery.message_id is None and delivery.account == account]
+
     def count_left(self) -> tuple[int, int, int]:
         """How many have not reached their swarm: of messages in the outbox, of unfinished ones, and own copies."""
         found = dict(

@@ -96,11 +96,11 @@ class Marks:
 
     # Before the message.
 
-    def add_early(self, target: Target, said: Early) -> None:
-        """Keep what was said about a message that is not here."""
+    def add_early(self, target: Target, said: Early) -> bool:
+        """Keep what was said about a message that is not here; False if its sender has said too much of that kind."""
         count = self._connection.execute("SELECT count(*) FROM early WHERE sender = ?", (said.sender,)).get
         if int(count) >= MOST_EARLY:
-            return
+            return False
         self._connection.execute(
             """
             INSERT INTO early (conversation, author, target_ms, kind, sender, sent_ms, emoji, removed)
@@ -119,6 +119,7 @@ class Marks:
                 said.removed,
             ),
         )
+        return True
 
     def take_early(self, target: Target) -> list[Early]:
         """What was said about a message that is here now, oldest first; it is forgotten.

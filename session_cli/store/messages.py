@@ -32,7 +32,7 @@ _MESSAGE = """
            (SELECT h.hash FROM seen_hashes h WHERE h.message_id = m.id LIMIT 1),
            coalesce(d.kind, 0), d.content, t.message_id IS NOT NULL,
            CASE WHEN m.outgoing THEN r.message_id IS NOT NULL ELSE m.sent_ms <= c.read_ms END,
-           coalesce(quoted.nickname, quoted.name), qm.id, qm.body
+           coalesce(quoted.nickname, quoted.name), qm.id, CASE WHEN qt.message_id IS NULL THEN qm.body END
     FROM messages m
     JOIN conversations c ON c.id = m.conversation_id
     JOIN people s ON s.id = m.sender_id
@@ -41,6 +41,7 @@ _MESSAGE = """
     LEFT JOIN people quoted ON quoted.address = q.author
     LEFT JOIN messages qm
         ON qm.conversation_id = m.conversation_id AND qm.sent_ms = q.sent_ms AND qm.sender_id = quoted.id
+    LEFT JOIN tombstones qt ON qt.message_id = qm.id
     LEFT JOIN expirations x ON x.message_id = m.id
     LEFT JOIN details d ON d.message_id = m.id
     LEFT JOIN tombstones t ON t.message_id = m.id
@@ -86,6 +87,9 @@ class Messages:
         ).get
         if message_id is None:
             return None
+        self._connection.execute(
+            "UPDATE conversations SET hidden = 0 WHERE address = ? AND hidden <> 0", (message.conversation,)
+        )
         self._add_extras(message_id, message)
         return int(message_id)
 
@@ -163,8 +167,7 @@ class Messages:
 
     def _conversation(self, address: str) -> int:
         self._connection.execute(
-            "INSERT INTO conversations (kind, address) VALUES ('contact', ?) "
-            "ON CONFLICT (address) DO UPDATE SET hidden = 0 WHERE hidden <> 0",
+            "INSERT INTO conversations (kind, address) VALUES ('contact', ?) ON CONFLICT (address) DO NOTHING",
             (address,),
         )
         return int(self._connection.execute("SELECT id FROM conversations WHERE address = ?", (address,)).get)
@@ -353,6 +356,10 @@ class Messages:
     def set_saved(self, attachment_id: int, path: str) -> None:
         """Remember where an attachment was saved."""
         self._connection.execute("UPDATE attachments SET saved = ? WHERE id = ?", (path, attachment_id))
+
+    def set_duration(self, attachment_id: int, duration_ms: int) -> None:
+        """Remember how long a voice message is."""
+        self._connection.execute("UPDATE attachments SET duration_ms = ? WHERE id = ?", (duration_ms, attachment_id))
 
 
 def _message(row: tuple[Any, ...]) -> MessageRow:

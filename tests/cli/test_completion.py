@@ -169,7 +169,7 @@ def test_commands_and_options(alice: Person) -> None:
     ]
     assert ask(alice, "fish", "attach", "sa") == [
         "words",
-        "save\tDownload, check and decrypt a message's files; print where they were saved.",
+        "save\tDownload, check and decrypt the files of messages; print where they were saved.",
     ]
     assert ask(alice, "bash", "recv", "--fail") == ["words", "--fail-empty"]
     assert ask(alice, "bash", "--color", "a") == ["words", "auto", "always"]

@@ -39,6 +39,7 @@ VALUES: dict[str, tuple[Any, Any, Any, Any]] = {
     "notify_show": ("name", "nothing", "name", "all"),
     "read_receipts": (True, False, True, False),
     "typing": (True, False, True, False),
+    "mark_read": (True, False, True, False),
     "saved_notices": (True, False, True, False),
 }
 SOURCES = ("option", "environment", "profile", "file")

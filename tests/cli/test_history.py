@@ -216,9 +216,9 @@ def test_list(talkative: Person) -> None:
     assert second["last_message"]["body"] == "Thanks for the report"
     assert third["conversation"] == {"type": "contact", "id": ALICE, "name": "Alice"}
     lines = talkative.run("list").lines
-    assert [line[:4].strip() for line in lines] == ["1", "2", "1"]
-    assert "[request] win a prize" in lines[0]
-    assert lines[1].endswith("me: [not sent] Thanks for the …")
+    assert [line[:4].strip() for line in lines] == ["2", "1", "1"]
+    assert lines[0].endswith("me: [not sent] Thanks for the …")
+    assert "[request] win a prize" in lines[2]
 
 
 def test_list_of_nothing(carol: Person) -> None:

@@ -120,7 +120,7 @@ def test_what_recv_has_shown_is_read(friends: tuple[Person, Person], how: str) -
     bob.run("recv", "--max", "2", *options)
     states = read_states(bob)
     assert (states["one"], states["two"], states["three"]) == (True, True, False)
-    assert receipts(alice) == sent[:2]
+    assert sorted(receipts(alice)) == sent[:2]
 
 
 def test_without_the_network_others_are_told_later(friends: tuple[Person, Person]) -> None:

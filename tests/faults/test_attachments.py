@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from session_cli.devnet.network import Devnet
-from session_cli.protocol.payload import AttachmentPointer
+from session_cli.protocol import content as contents
+from session_cli.protocol.payload import AttachmentPointer, Content, VisibleMessage
+from session_cli.protocol.proto import session_pb2
 from tests.support.devnet import SESSION, Person
 from tests.support.outcomes import check_json_refusal, check_refusal, files_below, objects, run_with, temporary_files
-from tests.support.strangers import Stranger, upload
+from tests.support.strangers import Stranger, upload, upload_stream
 
 People = Callable[[str], Person]
 DATA = b"the contents of a file\n" * 3000
@@ -240,6 +242,42 @@ def test_hostile_names_stay_in_the_folder(
     again = bob.run("attach", "save", str(message["id"]), "-o", str(folder))
     assert len(again.lines) == len(HOSTILE_NAMES)
     assert len(set(files_below(folder))) == 2 * len(HOSTILE_NAMES) + 1
+
+
+def test_shapes_in_which_apps_send_files(
+    person: People, shared_net: Devnet, shared_definition: Path, tmp_path: Path, folder: Path
+) -> None:
+    """Without a name or a type, in either format, and with what nobody reads any more."""
+    bob, stranger = person("Bob"), Stranger(shared_net)
+    legacy = upload(shared_definition, tmp_path / "cache", DATA)
+    stream = upload_stream(shared_definition, tmp_path / "cache", DATA)
+    message = VisibleMessage(attachments=(legacy, replace(legacy, file_name=None), stream, replace(stream, size=0)))
+    content = session_pb2.Content.FromString(contents.serialize(Content(message, sent_ms := stranger.next_ms())))
+    for pointer in content.dataMessage.attachments:
+        pointer.ClearField("contentType")
+        pointer.thumbnail = b"obsolete"
+    content.dataMessage.attachments[3].digest = b""
+    stranger.store(bob.id, stranger.seal(bob.id, content.SerializeToString(), sent_ms=sent_ms))
+    (came,) = bob.receive()
+    assert [file["name"] for file in came["attachments"]] == ["file.bin", None, "file.bin", "file.bin"]
+    assert {file["content_type"] for file in came["attachments"]} == {"application/octet-stream"}
+    saved = bob.run("attach", "save", str(came["id"]), "-o", str(folder)).lines
+    assert len(saved) == 4
+    assert Path(saved[1]).name == f"attachment-{came['attachments'][1]['id']}.bin"
+    assert {Path(path).read_bytes() for path in saved} == {DATA}
+
+
+def test_more_files_than_a_message_holds(
+    person: People, shared_net: Devnet, shared_definition: Path, tmp_path: Path
+) -> None:
+    """The message is skipped, and holds up nothing."""
+    bob, stranger = person("Bob"), Stranger(shared_net)
+    pointer = upload(shared_definition, tmp_path / "cache", DATA)
+    stranger.say(bob.id, "33", files=[pointer] * 33)
+    stranger.say(bob.id, "32", files=[pointer] * 32)
+    done = bob.run("recv", "--json")
+    assert [(message["body"], len(message["attachments"])) for message in objects(done)] == [("32", 32)]
+    assert "1 message could not be read" in done.stderr
 
 
 def test_a_link_in_the_folder_is_not_followed(person: People, folder: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from session_cli.network.clock import Deadline, NetworkClock
 from session_cli.network.definition import load_definition
 from session_cli.network.network import Network
 from session_cli.protocol.account import Identity
+from tests.support.devnet import Person
 from tests.support.events import message_of
 from tests.support.rough import Correspondence, opened, state_of
 from tests.support.strangers import now_ms
@@ -120,6 +121,18 @@ def test_ours_is_wrong(ahead_ms: int, alice: Client, pair: Correspondence) -> No
     assert abs(last_sent_ms(pair) - now_ms()) < SOON_MS
     alice.close()
     pair.settle()
+
+
+def test_ours_is_ahead_when_a_request_is_answered(alice: Client, pair: Correspondence, tmp_path: Path) -> None:
+    """The acceptance, which goes first, finds it out; the answer is not dated in the future for that."""
+    carol = Person(tmp_path / "carol", pair.alice.network).init("--name", "Carol")
+    carol.run("send", alice.account_id, "can we talk?")
+    assert [message_of(event).request for event in alice.receive()] == [True]
+    alice.network.clock._local_ms = lambda: now_ms() + HOUR_MS
+    assert alice.send(carol.id, "yes").status == "sent"
+    (answer,) = [each for each in carol.receive() if each["type"] == "message"]
+    assert answer["body"] == "yes"
+    assert abs(answer["timestamp_ms"] - now_ms()) < SOON_MS
 
 
 @pytest.mark.parametrize("ahead_ms", [HOUR_MS, -HOUR_MS])

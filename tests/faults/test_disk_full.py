@@ -155,8 +155,10 @@ def test_downloading_into_a_full_home(cramped: Person, small_disk: Path, person:
 def test_downloading_while_receiving(person: People, small_disk: Path, shared_net: Devnet) -> None:
     """No room for the file, or for what is printed: the message stays unread, and comes whole when there is room."""
     alice, bob = person("Alice"), person("Bob")
+    bob.run("send", alice.id, "you may send me files")
     alice.run("attach", "send", bob.id, "-", "--name", "a.bin", stdin=os.urandom(3_000_000))
     alice.run("attach", "send", bob.id, "-", "--name", "b.bin", "--caption", "b", stdin=b"small")
+    bob.run("recv", "--type", "contact_request")
     check_full(bob.try_run("recv", "--download", str(small_disk)))
     assert list(small_disk.iterdir()) == []
     folder = small_disk.parent / "roomy"

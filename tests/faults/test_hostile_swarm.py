@@ -81,10 +81,6 @@ def somebody_elses_name(stranger: Stranger, to: str) -> bytes:
     return session_v1.wrap(sodium.crypto_box_seal(inner, recipient), sent_ms)
 
 
-def of_version_two(stranger: Stranger, to: str) -> bytes:
-    return b"\0" + os.urandom(400)
-
-
 def with_another_signed_time(stranger: Stranger, to: str) -> bytes:
     sent_ms = stranger.next_ms()
     return stranger.seal(to, HELLO, sent_ms=sent_ms, signed_ms=sent_ms - 1)
@@ -135,7 +131,6 @@ UNREADABLE: list[Attack] = [
     foreign,
     passed_on,
     somebody_elses_name,
-    of_version_two,
     with_another_signed_time,
     garbage,
     one_byte,

@@ -68,8 +68,8 @@ def objects(done: Done) -> list[dict[str, Any]]:
 
 
 def bodies(messages: list[dict[str, Any]]) -> list[str]:
-    """The texts of messages."""
-    return [message["body"] for message in messages]
+    """The texts of the messages among what was shown."""
+    return [message["body"] for message in messages if message["type"] == "message"]
 
 
 def files_below(folder: Path) -> Iterator[Path]:

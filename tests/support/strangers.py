@@ -16,7 +16,8 @@ from session_cli.protocol import session_v1, storage_rpc
 from session_cli.protocol.account import AccountId, Identity, key_of, parse_account_id
 from session_cli.protocol.attachment import LegacyEncryptor
 from session_cli.protocol.padding import pad
-from session_cli.protocol.payload import AttachmentPointer, Content, Profile, VisibleMessage
+from session_cli.protocol.payload import AttachmentPointer, Content, Payload, Profile, VisibleMessage
+from tests.support.streams import encrypt_stream
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -27,12 +28,12 @@ def now_ms() -> int:
 
 
 class Stranger:
-    """An account that writes whatever bytes it likes into other people's swarms."""
+    """An account that writes whatever bytes it likes into other people's swarms; perhaps somebody's in another app."""
 
-    def __init__(self, net: Devnet) -> None:
+    def __init__(self, net: Devnet, identity: Identity | None = None) -> None:
         self._net = net
         self._last_ms = 0
-        self.identity = Identity.generate()
+        self.identity = identity or Identity.generate()
 
     @property
     def id(self) -> AccountId:
@@ -46,7 +47,7 @@ class Stranger:
     def seal(
         self,
         to: str,
-        message: VisibleMessage | bytes,
+        message: Payload | bytes,
         *,
         sent_ms: int | None = None,
         signed_ms: int | None = None,
@@ -55,7 +56,7 @@ class Stranger:
         """A message as it would lie in the swarm of `to`; bytes are taken as its serialised content."""
         sent = self.next_ms() if sent_ms is None else sent_ms
         recipient = parse_account_id(to)
-        if isinstance(message, VisibleMessage):
+        if not isinstance(message, bytes):
             message = contents.serialize(Content(message, sent if signed_ms is None else signed_ms))
         box = session_v1.seal(self.identity, key_of(recipient), pad(message) if padded is None else padded)
         return session_v1.wrap(box, sent)
@@ -68,6 +69,12 @@ class Stranger:
             body = json.dumps({"method": request.method, "params": request.params}).encode()
             reply = self._net.nodes[members[0].index].answer(body)
             assert reply.status == 200, reply.body
+
+    def tell(self, to: str, payload: Payload, *, sent_ms: int | None = None) -> int:
+        """Send a payload of any kind; returns its time."""
+        sent = self.next_ms() if sent_ms is None else sent_ms
+        self.store(to, self.seal(to, payload, sent_ms=sent))
+        return sent
 
     def say(self, to: str, body: str = "", *, name: str | None = None, files: Iterable[AttachmentPointer] = ()) -> int:
         """Send a well-formed message; returns its time."""
@@ -84,6 +91,13 @@ def upload(
     encryptor = LegacyEncryptor()
     url = upload_as_it_is(definition, folder, change(encryptor.update(data) + encryptor.finish()))
     return AttachmentPointer(url, encryptor.key, len(data), encryptor.digest, file_name="file.bin")
+
+
+def upload_stream(definition: Path, folder: Path, data: bytes) -> AttachmentPointer:
+    """The same in the stream format, as newer apps do: with a key of 32 bytes, no digest, and a mark in the address."""
+    encrypted, key = encrypt_stream(data, bytes(32))
+    url = upload_as_it_is(definition, folder, encrypted) + "#d"
+    return AttachmentPointer(url, key, len(data), file_name="file.bin")
 
 
 def upload_as_it_is(definition: Path, folder: Path, file: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ import urllib3
 
 from session_cli.devnet.network import Devnet
 from session_cli.protocol import storage_rpc
+from session_cli.protocol.account import Identity
 from session_cli.protocol.swarm import swarm_for
 
 DAY_MS = 24 * 3600 * 1000
@@ -44,3 +46,16 @@ def put_messages(net: Devnet, account_id: str, stored: Sequence[bytes], *, ttl_m
                 assert part["code"] == 200, part
                 hashes.append(part["body"]["hash"])
     return hashes
+
+
+def hashes_of(net: Devnet, identity: Identity) -> set[str]:
+    """What any member of an account's swarm holds in its inbox, by hash."""
+    _, members = net.directory.swarm_of(identity.account_id)
+    found: set[str] = set()
+    for member in members:
+        request = storage_rpc.retrieve(identity, timestamp_ms=int(time.time() * 1000), namespace=0)
+        body = json.dumps({"method": request.method, "params": request.params}).encode()
+        reply = net.nodes[member.index].answer(body)
+        assert isinstance(reply.body, dict), reply.body
+        found |= {message["hash"] for message in reply.body["messages"]}
+    return found

@@ -81,6 +81,9 @@ CREATE TABLE early (
     PRIMARY KEY (target_ms, author, conversation, kind, sender, emoji)
 ) STRICT, WITHOUT ROWID;
 
+-- Nobody may say too much.
+CREATE INDEX early_by_sender ON early (sender);
+
 -- What our own swarm has still to be told of messages: delete, or (expires_ms) keep until then and no longer.
 CREATE TABLE chores (
     hash TEXT PRIMARY KEY,

@@ -1,0 +1,69 @@
+"""Message requests: what people wrote to whom we never did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import InvalidInput
+from ..network.clock import Deadline
+from ..protocol.account import AccountId
+from ..store.records import PersonRow
+from .contacts import Contacts
+from .model import Contact, Message, MessageRequest
+from .profile import Profile
+from .sending import Sender
+
+
+class MessageRequests:
+    """The requests to one account. Who made them is named as in `Client.send`: by the beginning of the id."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        sender: Callable[[], Sender],
+        contacts: Contacts,
+        message_of: Callable[[int], Message],
+        timeout: float | None,
+    ) -> None:
+        self._store = profile.store
+        self._sender = sender
+        self._contacts = contacts
+        self._message_of = message_of
+        self._timeout = timeout
+
+    def all(self) -> list[MessageRequest]:
+        """Those that wait for an answer, the oldest first."""
+        return [
+            MessageRequest(self._message_of(first_id).sender, count, self._message_of(first_id), last_ms)
+            for count, last_ms, first_id in self._store.conversations.requests()
+        ]
+
+    def accept(self, who: str) -> Contact:
+        """Tell somebody that we want to talk. Raises InvalidInput, NetworkError, ServiceRefused; then all is as before.
+
+        It works for a request that was declined, too.
+        """
+        person = self._requester(who)
+        self._sender().accept_request(AccountId(person.address), Deadline(self._timeout))
+        return self._contacts.get(person.address)
+
+    def decline(self, who: str) -> Contact:
+        """Show a request no more, until that person writes again. Nobody is told. Raises InvalidInput."""
+        person = self._requester(who)
+        with self._store.transaction():
+            self._store.conversations.hide(person.address)
+        return self._contacts.get(person.address)
+
+    def block(self, who: str) -> Contact:
+        """Show a request no more, and drop whatever that person sends. Nobody is told. Raises InvalidInput."""
+        return self._contacts.set_blocked(self._requester(who).address, blocked=True)
+
+    def _requester(self, who: str) -> PersonRow:
+        address = self._contacts.resolve(who)
+        person = self._store.people.get(address)
+        if person is None or not person.approved_me or person.approved:
+            state = "has not written to you" if person is None or not person.approved_me else "is no stranger any more"
+            raise InvalidInput(f"There is no message request from {address[:10]}…, who {state}.")
+        if person.blocked:
+            raise InvalidInput(f"{address[:10]}… is blocked; first: session contact unblock {address[:10]}")
+        return person
