@@ -120,7 +120,7 @@ def test_who_saves_a_file_says_so_only_if_asked(person: People, shared_net: Devn
     for notice in (first, second):
         assert (notice["type"], notice["sender"]["id"]) == ("media_saved", alice.id)
         assert notice["target"] == {"timestamp_ms": message["timestamp_ms"]}
-    assert "[saved a file]" in bob.run("log").text
+    assert "* saved a file" in bob.run("log").text
     assert telling.receive() == [], "it is not for our own devices"
 
 
