@@ -126,6 +126,13 @@ class ConfigState:
         """With other data. The state itself, if it is the same data."""
         if data is self.data or data == self.data:
             return self
+        return self._begun(data)
+
+    def renewed(self) -> ConfigState:
+        """With a message to push although nothing has changed: after a group's key has, which is to encrypt it."""
+        return self._begun(self.data)
+
+    def _begun(self, data: Tree) -> ConfigState:
         if isinstance(self.message, Draft):
             return replace(self, message=replace(self.message, data=data))
         return replace(

@@ -246,8 +246,8 @@ def groups_state(data: Tree) -> Any:
             {
                 "group_id": group.group_id,
                 "name": group.name,
-                "enc_pk": _hex(group.keys and group.keys.public),
-                "enc_sk": _hex(group.keys and group.keys.secret),
+                "enc_pk": _hex(group.keys.public if group.keys else None),
+                "enc_sk": _hex(group.keys.secret if group.keys else None),
                 "members": sorted(group.members),
                 "admins": sorted(group.admins),
                 "expiry_seconds": group.timer,
