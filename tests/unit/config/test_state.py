@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from dataclasses import replace
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from session_cli.errors import DecryptionFailed, InvalidInput, MalformedMessage, ProtocolError, UnsupportedVersion
+from session_cli.errors import (
+    BadSignature,
+    DecryptionFailed,
+    InvalidInput,
+    MalformedMessage,
+    ProtocolError,
+    UnsupportedVersion,
+)
 from session_cli.protocol import bencode
 from session_cli.protocol.account import Identity
 from session_cli.protocol.config import multipart, sealing
 from session_cli.protocol.config.dump import dump, load
 from session_cli.protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
 from session_cli.protocol.config.multipart import PartStore
-from session_cli.protocol.config.state import ConfigKeys, ConfigState, Phase
+from session_cli.protocol.config.state import MAX_OBSOLETE_HASHES, ConfigKeys, ConfigState, Phase
 from session_cli.protocol.config.tree import EMPTY, Tree
 from session_cli.protocol.config.user_profile import UserProfile
 
@@ -25,6 +33,7 @@ NOW = 1_795_000_000_000
 DAY = 24 * 60 * 60 * 1000
 ALICE = Identity.from_seed(bytes.fromhex("0123456789abcdef0123456789abcdef"))
 KEYS = ConfigKeys.of_account(ALICE)
+BARE = ConfigKeys((b"k" * 32,))
 KIND = ConfigKind.USER_PROFILE
 
 
@@ -133,10 +142,41 @@ def test_a_local_config_stays_on_the_device() -> None:
     assert load(ConfigKind.LOCAL, dump(state)) == state
 
 
-def test_who_cannot_sign_does_not_push() -> None:
-    reader = ConfigKeys((bytes(32),), verify_key=ALICE.ed25519_public)
+@pytest.mark.parametrize("keys", [ConfigKeys((bytes(32),), verify_key=ALICE.ed25519_public), ConfigKeys(())])
+def test_who_cannot_sign_or_encrypt_does_not_push(keys: ConfigKeys) -> None:
     with pytest.raises(InvalidInput):
-        ConfigState(ConfigKind.GROUP_INFO).push(reader, NOW)
+        ConfigState(ConfigKind.GROUP_INFO).push(keys, NOW)
+
+
+def test_a_device_that_only_reads_does_not_gather_hashes() -> None:
+    state = writer = ConfigState(KIND)
+    for number in range(MAX_OBSOLETE_HASHES + 20):
+        pushed = named(writer, f"name {number}").push(BARE, NOW)
+        writer = pushed.state.confirm_pushed(pushed.seqno, [f"h{number}"])
+        merged = state.merge([(f"h{number}", pushed.messages[0])], BARE, NOW)
+        assert merged.obsolete == state.current_hashes
+        state = merged.state
+    assert len(state.obsolete_hashes) == MAX_OBSOLETE_HASHES
+    assert name_of(state) == name_of(writer)
+
+
+def test_a_member_of_a_group_gathers_none() -> None:
+    admin = replace(BARE, verify_key=ALICE.ed25519_public, sign=ALICE.sign)
+    member = replace(admin, sign=None)
+    first = ConfigState(ConfigKind.GROUP_INFO).with_data(EMPTY.with_value([b"n"], b"one")).push(admin, NOW)
+    second = first.state.with_data(EMPTY.with_value([b"n"], b"two")).push(admin, NOW)
+    stored = [("h1", first.messages[0]), ("h2", second.messages[0])]
+    merged = ConfigState(ConfigKind.GROUP_INFO).merge(stored, member, NOW)
+    assert (merged.state.current_hashes, merged.obsolete, merged.state.obsolete_hashes) == (hashes("h2"), NONE, NONE)
+    unsigned = first.state.with_data(EMPTY.with_value([b"n"], b"three")).push(BARE, NOW)
+    assert [type(error) for _, error in merged.state.merge([("h3", unsigned.messages[0])], member, NOW).refused] == [
+        MalformedMessage
+    ]
+    other = replace(admin, sign=Identity.generate().sign)
+    forged = first.state.with_data(EMPTY.with_value([b"n"], b"three")).push(other, NOW)
+    assert [type(error) for _, error in merged.state.merge([("h3", forged.messages[0])], member, NOW).refused] == [
+        BadSignature
+    ]
 
 
 def test_secrets_are_not_shown() -> None:
@@ -259,9 +299,9 @@ def test_parts_take_limited_memory() -> None:
 
 
 def test_a_config_too_large_for_any_swarm() -> None:
-    state = ConfigState(KIND).with_data(large(5_100_000))
-    with pytest.raises(InvalidInput, match="too large"):
-        state.push(KEYS, NOW)
+    for data in (large(5_100_000), EMPTY.with_value([b"n"], bytes(5_000_000)), large(4_900_000)):
+        with pytest.raises(InvalidInput, match="too large"):
+            ConfigState(KIND).with_data(data).push(KEYS, NOW)
 
 
 def test_a_config_that_is_too_large_only_when_wrapped_is_pushed_bare() -> None:
