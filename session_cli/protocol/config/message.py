@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...errors import MalformedMessage
 from .. import bencode
@@ -25,6 +25,8 @@ MAX_SEQNO = 2**62
 """The highest seqno that is believed: who has seen the highest possible one could never write again."""
 _HASH_BYTES = 32
 _SEQNO, _DATA, _LAGGED, _DIFF, _SIGNATURE = b"#", b"&", b"<", b"=", b"~"
+_SIGNATURE_BYTES = 64
+_SIGNATURE_HEAD = b"1:~64:"
 
 Signer = Callable[[bytes], bytes]
 """Gives the Ed25519 signature (64 bytes) of a group over some bytes."""
@@ -36,7 +38,7 @@ class LaggedDiff:
 
     seqno: int
     hash: bytes
-    diff: bytes = field(compare=False)
+    diff: bytes = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,9 @@ class ConfigMessage:
     seqno: int
     data: Tree
     lagged: tuple[LaggedDiff, ...]
-    diff: bytes
+    diff: bytes = field(repr=False)
     hash: bytes
-    unknown: tuple[tuple[bytes, bytes], ...] = ()
+    unknown: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     signature: bytes | None = None
 
     @property
@@ -65,7 +67,7 @@ class Draft:
     data: Tree
     lagged: tuple[LaggedDiff, ...]
     origin: Tree
-    unknown: tuple[tuple[bytes, bytes], ...] = ()
+    unknown: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
 
     def finish(self, sign: Signer | None = None) -> ConfigMessage:
         """The message, signed if it belongs to a group."""
@@ -99,7 +101,7 @@ def serialize(message: ConfigMessage) -> bytes:
 
 
 def _append_signature(unsigned: bytes, signature: bytes) -> bytes:
-    return b"%s1:~64:%se" % (unsigned[:-1], signature)
+    return b"%s%s%se" % (unsigned[:-1], _SIGNATURE_HEAD, signature)
 
 
 def _serialize(
@@ -128,13 +130,21 @@ def parse(serialized: bytes, *, lag: int = LAG, verify_key: bytes | None = None,
     MalformedMessage, and BadSignature for a signature that does not verify.
     """
 
-    def read(data: bytes, at: int) -> tuple[ConfigMessage, int]:
-        return _read(data, at, lag, verify_key, own)
+    if verify_key is not None:
+        _verify(serialized, verify_key)
+    message = bencode.complete(lambda data, at: _read(data, at, lag), serialized)
+    return message if verify_key is not None or own else replace(message, signature=None)
 
-    return bencode.complete(read, serialized)
+
+def _verify(serialized: bytes, verify_key: bytes) -> None:
+    """Check the signature before anything else is looked at: nothing may follow it, so its place is known."""
+    unsigned, rest = serialized[: -_SIGNATURE_BYTES - 7], serialized[-_SIGNATURE_BYTES - 7 :]
+    if not rest.startswith(_SIGNATURE_HEAD):
+        raise MalformedMessage("A config message is not signed.")
+    verify_signature(verify_key, unsigned, rest[len(_SIGNATURE_HEAD) : -1])
 
 
-def _read(data: bytes, at: int, lag: int, verify_key: bytes | None, own: bool) -> tuple[ConfigMessage, int]:
+def _read(data: bytes, at: int, lag: int) -> tuple[ConfigMessage, int]:
     if data[at : at + 4] != b"d1:#":
         raise MalformedMessage("A config does not begin with its sequence number.")
     if data[at + 4] != bencode.INT:
@@ -149,7 +159,6 @@ def _read(data: bytes, at: int, lag: int, verify_key: bytes | None, own: bool) -
     unknown: list[tuple[bytes, bytes]] = []
     last = _SEQNO
     while data[at] != bencode.END:
-        start = at
         key, at = bencode.read_string(data, at)
         if key <= last or last == _SIGNATURE:
             raise MalformedMessage("The keys of a config message are out of order.")
@@ -165,11 +174,9 @@ def _read(data: bytes, at: int, lag: int, verify_key: bytes | None, own: bool) -
             _, at = diffs.read(data, at)
             diff = data[value:at]
         elif key == _SIGNATURE:
-            signature, at = _read_signature(data, at)
-            if verify_key is not None:
-                verify_signature(verify_key, data[:start], signature)
-            elif not own:
-                signature = None
+            signature, at = bencode.read_string(data, at)
+            if len(signature) != _SIGNATURE_BYTES:
+                raise MalformedMessage("The signature of a config has the wrong size.")
         elif key > _SIGNATURE:
             raise MalformedMessage("Something follows the signature of a config message.")
         else:
@@ -177,8 +184,6 @@ def _read(data: bytes, at: int, lag: int, verify_key: bytes | None, own: bool) -
             unknown.append((key, data[value:at]))
     if tree is None or last < _DIFF:
         raise MalformedMessage("A config message lacks its data or its diff.")
-    if verify_key is not None and last != _SIGNATURE:
-        raise MalformedMessage("A config message lacks its signature.")
     at += 1
     return ConfigMessage(seqno, tree, lagged, diff, hash_of(data[:at]), tuple(unknown), signature), at
 
@@ -207,13 +212,6 @@ def _read_lagged(data: bytes, at: int, seqno: int, lag: int) -> tuple[tuple[Lagg
         rows.append(row)
         at = end + 1
     return tuple(rows), at + 1
-
-
-def _read_signature(data: bytes, at: int) -> tuple[bytes, int]:
-    signature, at = bencode.read_string(data, at)
-    if len(signature) != 64:
-        raise MalformedMessage("The signature of a config has the wrong size.")
-    return signature, at
 
 
 def draft_after(message: ConfigMessage, data: Tree, *, lag: int = LAG) -> Draft:

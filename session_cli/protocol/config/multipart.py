@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...errors import InvalidInput, MalformedMessage
+from ...errors import MalformedMessage
 from .. import bencode
 from . import sealing
 
@@ -127,11 +127,7 @@ def hash_of(payload: bytes) -> bytes:
 
 def split(payload: bytes) -> Sequence[bytes]:
     """The parts of a padded config, ready to be encrypted. Raises InvalidInput if it is too large to be stored."""
-    if len(payload) > sealing.MAX_PAYLOAD_BYTES:
-        raise InvalidInput(
-            f"A config of {len(payload):,} bytes is too large to be synchronised; "
-            f"{sealing.MAX_PAYLOAD_BYTES:,} are the most. Remove contacts or groups."
-        )
+    sealing.check_size(payload)
     chunks = [payload[at : at + MAX_CHUNK_BYTES] for at in range(0, len(payload), MAX_CHUNK_BYTES)]
     name = hash_of(payload)
     return [

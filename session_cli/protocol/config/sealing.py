@@ -12,7 +12,7 @@ import io
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 
-from ...errors import DecryptionFailed, MalformedMessage
+from ...errors import DecryptionFailed, InvalidInput, MalformedMessage
 
 MAX_MESSAGE_BYTES = 76_800
 """The largest message that a swarm stores."""
@@ -31,9 +31,13 @@ _LARGEST_STEP = 5_120
 
 
 def compress(plaintext: bytes) -> bytes:
-    """The byte `z` and a zstd frame, where that is shorter than the plaintext; else the plaintext."""
+    """The byte `z` and a zstd frame, where that is shorter than the plaintext; else the plaintext.
+
+    Raises InvalidInput for a config that nobody would take.
+    """
     import zstandard
 
+    check_size(plaintext)
     compressed = _COMPRESSED + zstandard.ZstdCompressor(level=_LEVEL).compress(plaintext)
     return compressed if len(compressed) < len(plaintext) else plaintext
 
@@ -53,6 +57,15 @@ def decompress(data: bytes) -> bytes:
     if len(plaintext) > MAX_PAYLOAD_BYTES:
         raise MalformedMessage("A config is too large when decompressed.")
     return plaintext
+
+
+def check_size(data: bytes) -> None:
+    """Raise InvalidInput for more than `MAX_PAYLOAD_BYTES`."""
+    if len(data) > MAX_PAYLOAD_BYTES:
+        raise InvalidInput(
+            f"A config of {len(data):,} bytes is too large to be synchronised; {MAX_PAYLOAD_BYTES:,} are the most. "
+            "Remove contacts or groups."
+        )
 
 
 def padded_size(size: int, overhead: int = OVERHEAD) -> int:

@@ -24,6 +24,10 @@ from .message import INITIAL, ConfigMessage, Draft, Signer
 from .multipart import PartStore
 from .tree import EMPTY, Tree
 
+MAX_OBSOLETE_HASHES = 256
+"""How many messages are remembered to be deleted. A device that only ever reads would gather them without end, and the
+swarm forgets them by itself."""
+
 
 class Phase(enum.IntEnum):
     """Where the data is: in the swarm, changed since, or on its way."""
@@ -164,7 +168,9 @@ class ConfigState:
                 incoming.append(found)
         if incoming:
             state = state._take_in(incoming, keys)
-        return Merged(state, tuple(accepted), state.obsolete_hashes - self.obsolete_hashes, tuple(refused))
+        obsolete = state.obsolete_hashes - self.obsolete_hashes if keys.may_merge else frozenset()
+        state = replace(state, obsolete_hashes=_limited(obsolete, self.obsolete_hashes - state.current_hashes))
+        return Merged(state, tuple(accepted), obsolete, tuple(refused))
 
     def _open(
         self, message_hash: str, stored: bytes, keys: ConfigKeys, now_ms: int
@@ -224,7 +230,7 @@ class ConfigState:
         Raises InvalidInput for a config that never leaves the device, that this device may not write, or that is too
         large.
         """
-        if self.kind is ConfigKind.LOCAL or not keys.may_merge:
+        if self.kind is ConfigKind.LOCAL or not keys.may_merge or not keys.encryption:
             raise InvalidInput("This config is not for this device to write into the network.")
         message = self._finished(keys)
         payload = sealing.pad(sealing.compress(messages.serialize(message)))
@@ -257,6 +263,11 @@ class ConfigState:
             return self
         current = frozenset(hashes)
         return replace(self, phase=Phase.CLEAN, current_hashes=current, obsolete_hashes=self.obsolete_hashes - current)
+
+
+def _limited(new: frozenset[str], known: frozenset[str]) -> frozenset[str]:
+    kept = MAX_OBSOLETE_HASHES - len(new)
+    return new | known if len(known) <= kept else new.union(sorted(known)[: max(0, kept)])
 
 
 def _decrypt(stored: bytes, keys: tuple[bytes, ...], domain: bytes) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from nacl import bindings as sodium
 
+from session_cli.protocol.config import dump as dumps
 from session_cli.protocol.config import message as messages
 from session_cli.protocol.config.kinds import ConfigKind
 from session_cli.protocol.config.state import ConfigKeys, ConfigState
@@ -69,6 +70,7 @@ class Group:
                 state = state.confirm_pushed(step["seqno"], [step["hash"]])
             case "merge":
                 state = self.merge(state, step)
+        assert dumps.load(kind, dumps.dump(state)) == state
         self.states[client, kind] = state
 
     def push(self, state: ConfigState, step: dict[str, Any]) -> ConfigState:
