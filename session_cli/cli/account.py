@@ -89,7 +89,7 @@ def init(
     phrase = _encode(identity.short_seed, words)
     if phrase_file is not None:
         _check_new(phrase_file)
-    with _create(app, identity, name, key, key_command) as client:
+    with _create(app, identity, name, key, key_command, is_new=True) as client:
         if phrase_file is not None:
             _write_phrase(phrase_file, phrase)
             app.note(f"The recovery phrase is in {phrase_file}. Keep it where you keep passwords.")
@@ -220,7 +220,15 @@ def _encode(seed: bytes, words: Words) -> str:
     return phrases.encode_session(seed) if words in (Words.W13, Words.W25) else phrases.encode_bip39(seed)
 
 
-def _create(app: App, identity: Identity, name: str | None, key: KeyChoice | None, key_command: str | None) -> Client:
+def _create(
+    app: App,
+    identity: Identity,
+    name: str | None,
+    key: KeyChoice | None,
+    key_command: str | None,
+    *,
+    is_new: bool = False,
+) -> Client:
     from ..core.client import Client
 
     app.listen()
@@ -229,6 +237,7 @@ def _create(app: App, identity: Identity, name: str | None, key: KeyChoice | Non
         app.profile_name,
         name=app.text_argument(name) if name is not None else None,
         identity=identity,
+        is_new=is_new,
         network=app.network_name or "mainnet",
         key_method=method,
         key_command=key_command,

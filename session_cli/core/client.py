@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
     from .chores import SwarmChores
+    from .config_sync import SyncSummary
     from .contacts import Contacts
     from .disappearing import Disappearing
     from .files import Files
@@ -50,7 +51,8 @@ NOTHING_TOLD = Preferences()
 class Client:
     """A Session account on this machine.
 
-    Made by `create`, `restore` or `open`; a context manager that closes what it opened. `timeout` limits each operation
+    Made by `create`, `restore` or `open`; a context manager that closes what it opened, and tells our other devices of
+    changes if the network was in use. `timeout` limits each operation
     as a whole, in seconds; None leaves only the limits of single requests. `proxy` is the URL of one; with `direct`
     requests go without onion paths to nodes and servers, which then see this machine's address.
     """
@@ -87,6 +89,7 @@ class Client:
         *,
         name: str | None = None,
         identity: Identity | None = None,
+        is_new: bool = False,
         network: str = "mainnet",
         key_method: KeyMethod = KeyMethod.KEYFILE,
         key_command: str | None = None,
@@ -97,6 +100,8 @@ class Client:
         timeout: float | None = None,
     ) -> Client:
         """Make an account (or bring one back, with its `identity`) and its profile. Offline.
+
+        `is_new`: nobody has used the account before, although its identity is given.
 
         Raises ProfileExists, KeySourceFailed, StoreUnwritable, InvalidNetworkDefinition; InvalidInput for a name that
         is empty, too long or holds control characters.
@@ -109,6 +114,10 @@ class Client:
             command=key_command,
             display_name=name,
         )
+        if is_new or identity is None:
+            # Nothing can be in its swarm that might be written over.
+            with made.store.transaction():
+                made.store.configs.note_polled()
         return cls(made, network=network, proxy=proxy, direct=direct, timeout=timeout)
 
     @classmethod
@@ -182,8 +191,31 @@ class Client:
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._share_changes()
+        finally:
+            self.close()
+
+    def _share_changes(self) -> None:
+        """Tell our other devices what was changed, if the network is in use; what was read, with the next poll."""
+        if self._opened_network is None or not self._store.configs.is_due(reads=False):
+            return
+        from ..network.clock import Deadline
+
+        self._receiver.configs.push_in_passing(Deadline(self._timeout))
+
+    def sync(self) -> SyncSummary:
+        """Fetch what our other devices changed, and tell them what was changed here.
+
+        Raises what `poll` raises; what was fetched stays.
+        """
+        from ..network.clock import Deadline
+
+        merged = self.poll().merged
+        pushed = self._receiver.configs.push(Deadline(self._timeout))
+        return self._receiver.configs.summary(merged=merged, pushed=pushed)
 
     # The account.
 
@@ -434,6 +466,10 @@ class Client:
     def _poll(self, deadline: Deadline) -> PollResult:
         result = self._receiver.poll(deadline)
         note_network_time(self._store, self.network.clock.now_ms())
+        if self._store.configs.is_due():
+            self._receiver.configs.push_in_passing(deadline)
+        if self._store.configs.must_be_extended(self._store.now_ms()):
+            self._receiver.configs.keep_alive(deadline)
         # Afterwards: a message that nobody takes must not keep us from receiving.
         if self._store.has_deliveries():
             self.outbox.flush_in_passing(deadline)

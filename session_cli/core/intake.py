@@ -50,6 +50,8 @@ Outcome = tuple[OpenedMessage, Content] | ProtocolError
 
 TYPING_MS = 20_000
 """How long it is news that somebody is typing."""
+OVERTAKEN_MS = 120_000
+"""How much older than the contacts of another device a message must be for these to decide about it."""
 SAME_CALL_MS = 3_600_000
 """How far apart the messages of one call are at the most."""
 _SHORTENED_MS = 1_000
@@ -158,6 +160,8 @@ class Intake:
         reason = self._reason_to_ignore(person, payload, outgoing=outgoing)
         if reason is not None:
             return self._ignore(stored, reason, now_ms)
+        if not outgoing and self._is_overtaken(opened, payload, person):
+            return self._ignore(stored, "of a conversation that was deleted on another device since", now_ms)
         conversation = AccountId(contents.conversation_of(self._account, opened.sender_id, payload))
         if outgoing:
             # A sender is somebody. For whom another device of ours says that a copy is need not be.
@@ -218,6 +222,19 @@ class Intake:
         if isinstance(payload, Typing | MediaSaved | Call) and not (person and person.approved):
             return f"{name} from somebody to whom we never wrote"
         return None
+
+    def _is_overtaken(self, opened: OpenedMessage, payload: Payload, person: PersonRow | None) -> bool:
+        """Whether another device has deleted or hidden a conversation after a message was written.
+
+        Without that, what was deleted would come back with every restored device: swarms keep messages for two weeks.
+        """
+        if isinstance(payload, ReadReceipt | Unsend):
+            return False
+        merged_ms = self._store.configs.merged_ms(Namespace.CONTACTS)
+        if opened.timestamp_ms >= merged_ms - OVERTAKEN_MS:
+            return False
+        known = person is not None and (person.approved or person.approved_me or person.blocked)
+        return not known or self._store.configs.conversation(opened.sender_id).hidden
 
     def _ignore(self, stored: StoredMessage, what: str, now_ms: int) -> PollResult:
         LOG.info("ignored a message: %s", what)

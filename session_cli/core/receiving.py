@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..errors import NetworkError, ServiceRefused
+from ..errors import NetworkError, ServiceRefused, SessionError
 from ..network.clock import Deadline
 from ..network.swarm import Page, Poll
 from ..protocol.account import AccountId
-from ..protocol.storage_rpc import Namespace
+from ..protocol.storage_rpc import OWN_NAMESPACES, Namespace, StoredMessage
 from .preferences import Preferences
 from .profile import Profile
 
 if TYPE_CHECKING:
     from ..network.network import Network
+    from .config_sync import ConfigSync
     from .intake import Intake
 
 LOG = logging.getLogger(__name__)
@@ -32,14 +33,23 @@ _HASH_KEPT_MS = 24 * 3600 * 1000
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """What one poll brought: new events, messages of no use to anybody, messages that could not be read."""
+    """What one poll brought: new events, messages of no use to anybody, messages that could not be read.
+
+    `merged`: messages by which our other devices told what they changed.
+    """
 
     new: int = 0
     ignored: int = 0
     skipped: int = 0
+    merged: int = 0
 
     def __add__(self, other: PollResult) -> PollResult:
-        return PollResult(self.new + other.new, self.ignored + other.ignored, self.skipped + other.skipped)
+        return PollResult(
+            self.new + other.new,
+            self.ignored + other.ignored,
+            self.skipped + other.skipped,
+            self.merged + other.merged,
+        )
 
 
 class Receiver:
@@ -88,14 +98,55 @@ class Receiver:
         stay = alone = member is not None
         for _ in range(MAX_PAGES):
             now_ms = network.clock.now_ms()
-            positions, last_used = self._store.swarm.positions(self._account, Namespace.MESSAGES, now_ms)
-            poll = Poll(self._profile.identity, {Namespace.MESSAGES: positions}, member or last_used, stay, alone)
+            state = self._store.swarm
+            known = {space: state.positions(self._account, space, now_ms) for space in OWN_NAMESPACES}
+            positions = {int(space): hashes for space, (hashes, _) in known.items()}
+            last_used = known[Namespace.MESSAGES][1]
+            poll = Poll(self._profile.identity, positions, member or last_used, stay, alone)
             page = network.swarm.poll_one(poll, deadline)
             result += self._take_page(page, network.clock.now_ms())
             member, stay = page.node, True
             if not page.more:
+                self._note_complete()
                 break
         return result, page.node
+
+    def _note_complete(self) -> None:
+        """Note that the swarm was asked for all that it has: now configs of ours may be pushed."""
+        if not self._store.configs.polled:
+            with self._store.transaction():
+                self._store.configs.note_polled()
+
+    def _new_configs(self, page: Page) -> dict[int, tuple[StoredMessage, ...]]:
+        """The config messages of a page by their namespaces. One that the member refuses holds up nothing."""
+        found = {}
+        for space in OWN_NAMESPACES:
+            if space == Namespace.MESSAGES:
+                continue
+            try:
+                messages = page.messages(space)
+            except SessionError as error:
+                LOG.info("no configs of namespace %d: %s", space, error.message)
+                continue
+            if messages:
+                found[int(space)] = messages
+        return found
+
+    def _take_configs(self, configs: dict[int, tuple[StoredMessage, ...]], now_ms: int) -> PollResult:
+        swarm = self._store.swarm
+        unseen = {
+            space: [one for one in came if swarm.mark_seen(self._account, space, one.hash, one.expiration_ms)]
+            for space, came in configs.items()
+        }
+        merged = self.configs.take({space: came for space, came in unseen.items() if came}, now_ms)
+        return PollResult(merged=merged)
+
+    @cached_property
+    def configs(self) -> ConfigSync:
+        """What our devices share. Loaded when something of it has come, or has to be told."""
+        from .config_sync import ConfigSync
+
+        return ConfigSync(self._profile, self._network)
 
     @cached_property
     def _intake(self) -> Intake:
@@ -111,10 +162,14 @@ class Receiver:
     def _take_page(self, page: Page, now_ms: int) -> PollResult:
         messages = page.messages()
         result = PollResult(skipped=page.malformed())
+        configs = self._new_configs(page)
         unseen = self._store.swarm.unseen(self._account, Namespace.MESSAGES, (m.hash for m in messages))
         # Decrypting comes before the transaction, so that other processes don't wait for it.
         opened = [(stored, self._intake.open(stored)) for stored in messages if stored.hash in unseen]
         with self._store.transaction():
+            if configs:
+                # First: what our other devices know of people decides what becomes of their messages.
+                result += self._take_configs(configs, now_ms)
             for stored, outcome in opened:
                 if not self._store.swarm.mark_seen(
                     self._account, Namespace.MESSAGES, stored.hash, stored.expiration_ms
@@ -136,6 +191,9 @@ class Receiver:
                 last=(last.hash, last.expiration_ms) if last else None,
                 now_ms=now_ms,
             )
+            for space, came in configs.items():
+                newest = (came[-1].hash, came[-1].expiration_ms)
+                self._store.swarm.advance(page.node, self._account, space, last=newest, now_ms=now_ms)
             if opened:
                 self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS)
                 self._store.marks.forget_early(now_ms)

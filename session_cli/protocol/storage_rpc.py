@@ -110,6 +110,19 @@ def store(account_id: str, data: bytes, *, timestamp_ms: int, ttl_ms: int, names
     )
 
 
+def store_own(identity: Identity, namespace: int, data: bytes, *, timestamp_ms: int, ttl_ms: int) -> Request:
+    """Keep `data` in a namespace of our own swarm that nobody else may write to. The signature covers no data."""
+    signed = f"store{namespace_text(namespace)}{timestamp_ms}"
+    params = {
+        "namespace": namespace,
+        "timestamp": timestamp_ms,
+        "sig_timestamp": timestamp_ms,
+        "ttl": ttl_ms,
+        "data": base64.b64encode(data).decode(),
+    }
+    return Request("store", params | authentication(identity, signed))
+
+
 def retrieve(
     identity: Identity,
     *,
@@ -161,6 +174,11 @@ def batch(requests: Sequence[Request]) -> Request:
     if not 0 < len(requests) <= MAX_BATCH:
         raise ValueError(f"A batch holds 1 to {MAX_BATCH} requests, not {len(requests)}.")
     return Request("batch", {"requests": [request.to_json() for request in requests]})
+
+
+def sequence(requests: Sequence[Request]) -> Request:
+    """Up to 20 calls, one after the other, until one fails: the answer ends with that one."""
+    return Request("sequence", batch(requests).params)
 
 
 def authentication(identity: Identity, signed: str) -> dict[str, Any]:
@@ -279,6 +297,18 @@ def parse_batch(body: Any, expected: int) -> list[BatchPart]:
         if not isinstance(part, dict) or type(part.get("code")) is not int:
             raise RpcError("A batch was answered with something that has no code.")
         parts.append(BatchPart(part["code"], part.get("body")))
+    return parts
+
+
+def parse_sequence(body: Any, expected: int) -> list[BatchPart]:
+    """The results of a `sequence`: all of `expected`, or those up to the first that failed. Raises RpcError."""
+    results = body.get("results") if isinstance(body, dict) else None
+    count = len(results) if isinstance(results, list) else 0
+    if not 0 < count <= expected:
+        raise RpcError("A sequence was answered with another number of results.")
+    parts = parse_batch(body, count)
+    if count < expected and 200 <= parts[-1].code < 300:
+        raise RpcError("A sequence ended before its end, and nothing had failed.")
     return parts
 
 

@@ -22,6 +22,13 @@ def expire(identity: Identity, hashes: Sequence[MessageHash], expires_ms: int) -
     return Request("expire", params | authentication(identity, signed))
 
 
+def extend(identity: Identity, hashes: Sequence[MessageHash], expires_ms: int) -> Request:
+    """Have our own swarm keep messages until a time (ms) at least."""
+    signed = f"expireextend{expires_ms}" + "".join(hashes)
+    params = {"messages": list(hashes), "expiry": expires_ms, "extend": True}
+    return Request("expire", params | authentication(identity, signed))
+
+
 def get_expiries(identity: Identity, hashes: Sequence[MessageHash], *, timestamp_ms: int) -> Request:
     """Ask a member of our own swarm until when it keeps messages."""
     signed = f"get_expiries{timestamp_ms}" + "".join(hashes)

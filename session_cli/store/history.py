@@ -169,7 +169,7 @@ class History:
                     AND m.id NOT IN (SELECT value FROM json_each(?1))
                     ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1)
             FROM conversations c LEFT JOIN people p ON p.address = c.address
-            WHERE c.hidden = 0
+            WHERE c.hidden = 0 AND EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id)
             """,
             (gone,),
         )

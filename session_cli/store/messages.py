@@ -234,6 +234,15 @@ class Messages:
         )
         return len(doomed)
 
+    def delete_conversation(self, address: str) -> int:
+        """Delete all messages of a conversation; returns how many there were."""
+        rows = fetch_all(
+            self._connection,
+            "SELECT id FROM messages WHERE conversation_id = (SELECT id FROM conversations WHERE address = ?)",
+            (address,),
+        )
+        return self.delete([row[0] for row in rows]) if rows else 0
+
     def last_sent_ms(self, sender: str, *, before_id: int) -> int:
         """The latest time of a sender's messages older than the given one; 0 if there are none."""
         found = self._connection.execute(

@@ -9,6 +9,8 @@ import apsw
 from .queries import fetch_all, fetch_one
 from .records import PersonRow
 
+_COLUMNS = "address, name, nickname, approved, approved_me, blocked, picture_url, picture_key, profile_updated_s"
+
 
 def person_id(connection: apsw.Connection, address: str) -> int:
     """The number of a person, who is noted if new. To be called inside a transaction."""
@@ -67,9 +69,39 @@ class People:
         )
 
     def get(self, address: str) -> PersonRow | None:
-        """A person by the whole address."""
-        found = self._find("address = ?", (address,))
-        return found[0] if found else None
+        """A person by the whole address, if anything is known but that."""
+        row = fetch_one(self._connection, f"SELECT {_COLUMNS} FROM people WHERE address = ?", (address,))  # noqa: S608 - a constant
+        return _person(row) if row else None
+
+    def put(self, person: PersonRow) -> None:
+        """Know of a person exactly this."""
+        person_id(self._connection, person.address)
+        # Whoever has the nickname gives it up: two devices may have given it to two people.
+        self._connection.execute(
+            "UPDATE people SET nickname = NULL WHERE nickname = ? AND address <> ?", (person.nickname, person.address)
+        )
+        self._connection.execute(
+            """
+            UPDATE people SET name = ?, nickname = ?, approved = ?, approved_me = ?, blocked = ?, picture_url = ?,
+                   picture_key = ?, profile_updated_s = ? WHERE address = ?
+            """,
+            (
+                person.name,
+                person.nickname,
+                person.approved,
+                person.approved_me,
+                person.blocked,
+                person.picture_url,
+                person.picture_key,
+                person.profile_updated_s,
+                person.address,
+            ),
+        )
+
+    def forget(self, address: str) -> None:
+        """Know nothing of a person any more but the address."""
+        if self.get(address) is not None:
+            self.put(PersonRow(address, None, None, False, False))
 
     def set_nickname(self, address: str, nickname: str | None) -> None:
         """Give a person a name of our own, which nobody else may have, or take it away."""
@@ -102,17 +134,19 @@ class People:
         rows = fetch_all(
             self._connection,
             f"""
-            SELECT address, name, nickname, approved, approved_me, blocked, picture_url, picture_key FROM (
-                SELECT address, name, nickname, approved, approved_me, blocked, picture_url, picture_key FROM people
+            SELECT {_COLUMNS} FROM (
+                SELECT {_COLUMNS} FROM people
                 UNION ALL
-                SELECT address, NULL, NULL, 0, 0, 0, NULL, NULL FROM conversations
+                SELECT address, NULL, NULL, 0, 0, 0, NULL, NULL, 0 FROM conversations
                 WHERE address NOT IN (SELECT address FROM people)
             )
             WHERE {condition} ORDER BY coalesce(nickname, name) IS NULL, coalesce(nickname, name), address
-            """,  # noqa: S608 - one of four constants
+            """,  # noqa: S608 - one of three constants
             parameters,
         )
-        return [
-            PersonRow(address, name, nickname, bool(approved), bool(approved_me), bool(blocked), *picture)
-            for address, name, nickname, approved, approved_me, blocked, *picture in rows
-        ]
+        return [_person(row) for row in rows]
+
+
+def _person(row: tuple[Any, ...]) -> PersonRow:
+    address, name, nickname, approved, approved_me, blocked, *rest = row
+    return PersonRow(address, name, nickname, bool(approved), bool(approved_me), bool(blocked), *rest)

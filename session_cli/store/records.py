@@ -45,6 +45,7 @@ class PersonRow:
     blocked: bool = False
     picture_url: str | None = None
     picture_key: bytes | None = field(default=None, repr=False)
+    profile_updated_s: int = 0
 
     @property
     def shown_name(self) -> str | None:

@@ -27,6 +27,7 @@ from .sharing import share_store
 
 if TYPE_CHECKING:
     from ..file_lock import SharedLock
+    from .configs import Configs
     from .conversations import Conversations
     from .deliveries import Deliveries
     from .events import Events
@@ -97,6 +98,12 @@ class Store:
         from .conversations import Conversations
 
         return Conversations(self._connection)
+
+    @cached_property
+    def configs(self) -> Configs:
+        from .configs import Configs
+
+        return Configs(self._connection)
 
     @cached_property
     def marks(self) -> Marks:
