@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .chores import SwarmChores
     from .config_sync import SyncSummary
     from .contacts import Contacts
+    from .conversations import ConversationSwitches
     from .disappearing import Disappearing
     from .files import Files
     from .history import History
@@ -213,9 +214,15 @@ class Client:
         """
         from ..network.clock import Deadline
 
-        merged = self.poll().merged
+        polled = self.poll()
         pushed = self._receiver.configs.push(Deadline(self._timeout))
-        return self._receiver.configs.summary(merged=merged, pushed=pushed)
+        return self._receiver.configs.summary(
+            merged=polled.merged, pushed=tuple(dict.fromkeys((*polled.pushed, *pushed)))
+        )
+
+    def shared(self) -> SyncSummary:
+        """What our devices share, as far as it has been fetched. Offline."""
+        return self._receiver.configs.summary()
 
     # The account.
 
@@ -464,10 +471,12 @@ class Client:
         return self.inbox.poll(Deadline(self._timeout))
 
     def _poll(self, deadline: Deadline) -> PollResult:
+        from .receiving import PollResult
+
         result = self._receiver.poll(deadline)
         note_network_time(self._store, self.network.clock.now_ms())
         if self._store.configs.is_due():
-            self._receiver.configs.push_in_passing(deadline)
+            result += PollResult(pushed=self._receiver.configs.push_in_passing(deadline))
         if self._store.configs.must_be_extended(self._store.now_ms()):
             self._receiver.configs.keep_alive(deadline)
         # Afterwards: a message that nobody takes must not keep us from receiving.
@@ -556,6 +565,13 @@ class Client:
         from .history import History
 
         return History(self._store, self.account_id, self._message, self.resolve)
+
+    @cached_property
+    def conversations(self) -> ConversationSwitches:
+        """How conversations are treated: pinned, muted, hidden."""
+        from .conversations import ConversationSwitches
+
+        return ConversationSwitches(self._store, self.history)
 
     @cached_property
     def contacts(self) -> Contacts:

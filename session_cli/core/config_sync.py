@@ -83,7 +83,7 @@ class ConfigSync:
             self._store.configs.put(kind.namespace, dumps.dump(new), dirty=new.needs_push, merged_ms=newest_ms)
             self._apply(kind, old, new)
         # What was just taken over is no change of ours.
-        self._store.configs.forget_changes()
+        self._store.configs.forget_changes(keep_profile=not self._store.configs.polled)
         return count
 
     def _apply(self, kind: ConfigKind, old: ConfigState, new: ConfigState) -> None:
@@ -91,7 +91,7 @@ class ConfigSync:
             return
         match kind:
             case ConfigKind.USER_PROFILE:
-                self._views.take_profile(new.data)
+                self._views.take_profile(new.data, unless_changed=not self._store.configs.polled)
             case ConfigKind.CONTACTS:
                 self._views.take_contacts(old.data, new.data)
             case ConfigKind.CONVO_INFO_VOLATILE:
@@ -100,7 +100,11 @@ class ConfigSync:
     # Changes of ours.
 
     def _fold(self, now_ms: int) -> None:
-        """Put into the configs what was changed here. To be called inside a transaction."""
+        """Put into the configs what was changed here. To be called inside a transaction.
+
+        Before the swarm was asked once, our profile waits: the name that a profile was made with must not go before
+        the one that the account has.
+        """
         configs = self._store.configs
         if not configs.has_changes():
             return
@@ -110,13 +114,14 @@ class ConfigSync:
             state = self._load(ConfigKind.CONTACTS)
             data = self._views.without_contacts(state.data, deleted)
             self._save(state, state.with_data(self._views.with_contacts(data, contacts, now_ms // 1000)))
-        if reads:
+        if deleted or reads:
             state = self._load(ConfigKind.CONVO_INFO_VOLATILE)
-            self._save(state, state.with_data(self._views.with_read(state.data, reads, now_ms)))
-        if configs.changes("profile") or own_id in contacts:
+            data = self._views.without_reads(state.data, deleted)
+            self._save(state, state.with_data(self._views.with_read(data, reads, now_ms)))
+        if configs.polled and (configs.changes("profile") or own_id in contacts):
             state = self._load(ConfigKind.USER_PROFILE)
             self._save(state, state.with_data(self._views.with_profile(state.data)))
-        configs.forget_changes()
+        configs.forget_changes(keep_profile=not configs.polled)
 
     def _load(self, kind: ConfigKind) -> ConfigState:
         row = self._store.configs.get(kind.namespace)
@@ -128,12 +133,13 @@ class ConfigSync:
 
     # Pushing.
 
-    def push_in_passing(self, deadline: Deadline) -> None:
-        """Push what there is; failures wait for the next run."""
+    def push_in_passing(self, deadline: Deadline) -> tuple[str, ...]:
+        """Push what there is, and return what `push` does; failures wait for the next run."""
         try:
-            self.push(deadline.within(PUSH_S))
+            return self.push(deadline.within(PUSH_S))
         except (NetworkError, ServiceRefused) as error:
             LOG.info("our other devices will hear of changes later: %s", error.message)
+            return ()
 
     def push(self, deadline: Deadline) -> tuple[str, ...]:
         """Bring what was changed here to our other devices; returns the names of the configs that were pushed.

@@ -38,7 +38,7 @@ class ConfigViews:
                 continue
             account_id = AccountId(address)
             known, person = contacts.get(account_id), self._store.people.get(address)
-            if person is None or not (known or _is_contact(person)):
+            if person is None or not (known or person.is_contact):
                 continue
             contacts = contacts.with_contact(self._contact(known or Contact(account_id, created=now_s), person))
         return contacts.data
@@ -67,6 +67,13 @@ class ConfigViews:
         for address in addresses:
             contacts = contacts.without_contact(AccountId(address))
         return contacts.data
+
+    def without_reads(self, data: Tree, addresses: Iterable[str]) -> Tree:
+        """The read states without those of some people."""
+        reads = ConvoInfoVolatile(data)
+        for address in addresses:
+            reads = reads.without(ConversationKind.ONE_TO_ONE, address)
+        return reads.data
 
     def with_read(self, data: Tree, addresses: Iterable[str], now_ms: int) -> Tree:
         """The read states with what the store says of some conversations."""
@@ -99,9 +106,11 @@ class ConfigViews:
 
     # From the configs to the store.
 
-    def take_profile(self, data: Tree) -> None:
-        """Let the store say of ourselves what the config says."""
+    def take_profile(self, data: Tree, *, unless_changed: bool = False) -> None:
+        """Let the store say of ourselves what the config says; perhaps only if nothing later was said here."""
         profile, settings = UserProfile(data), self._store.settings
+        if unless_changed and (settings.get("profile_updated_s") or 0) > profile.updated:
+            return
         if profile.name:
             settings.set("display_name", profile.name)
         if profile.picture:
@@ -167,11 +176,14 @@ class ConfigViews:
         if wanted != known:
             self._store.configs.set_conversation(wanted)
 
-    def delete_contact(self, account_id: AccountId) -> None:
-        """Know somebody no more: neither names nor messages are left."""
-        self._store.people.forget(account_id)
-        self._store.messages.delete_conversation(account_id)
-        self._store.configs.set_conversation(ConversationSettings(account_id, hidden=True))
+    def delete_contact(self, account_id: AccountId) -> int:
+        """Know somebody no more: neither names nor messages are left. Returns how many messages there were."""
+        store = self._store
+        store.people.forget(account_id)
+        for table in (store.events, store.deliveries, store.marks):
+            table.forget_person(account_id)
+        store.configs.set_conversation(ConversationSettings(account_id, hidden=True))
+        return store.messages.delete_conversation(account_id)
 
     def take_read(self, old: Tree, new: Tree) -> None:
         """Let what was read on another device count as read here."""
@@ -183,7 +195,3 @@ class ConfigViews:
             wanted = replace(known, read_ms=max(known.read_ms, state.last_read_ms), unread=state.unread)
             if wanted != known:
                 self._store.configs.set_conversation(wanted)
-
-
-def _is_contact(person: PersonRow) -> bool:
-    return person.approved or person.approved_me or person.blocked or person.nickname is not None

@@ -95,7 +95,8 @@ class ReadState:
         limit_ms = _EVER if until_ms is None else until_ms
         end_ms = self._store.conversations.last_arrival_ms(address, min(limit_ms, now_ms + AHEAD_MS))
         waiting = self._store.timers.waiting_for_reader(address, limit_ms)
-        if not waiting and end_ms <= self._store.conversations.read_ms(address):
+        known = self._store.configs.conversation(address)
+        if not waiting and end_ms <= known.read_ms and not known.unread:
             return 0
         with self._store.transaction():
             times = self._store.conversations.unread_times(address, end_ms)

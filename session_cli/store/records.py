@@ -33,8 +33,9 @@ class AttachmentRow:
 class PersonRow:
     """Somebody who is known.
 
-    `name` is what they call themselves, `nickname` what we call them; `approved`: we wrote to them; `approved_me`: they
-    wrote to us; `blocked`: we want nothing from them. `picture_url` and `picture_key` (32 bytes) lead to their picture.
+    `name` is what they call themselves, `nickname` what we call them; `approved`: we wrote to them, or want them to
+    write; `approved_me`: they wrote to us; `blocked`: we want nothing from them. `picture_url` and `picture_key`
+    (32 bytes) lead to their picture.
     """
 
     address: str
@@ -51,6 +52,11 @@ class PersonRow:
     def shown_name(self) -> str | None:
         """The name to show: ours if there is one."""
         return self.nickname or self.name
+
+    @property
+    def is_contact(self) -> bool:
+        """Whether we or they have had to do with each other."""
+        return self.approved or self.approved_me or self.blocked or self.nickname is not None
 
 
 @dataclass(frozen=True, slots=True)
