@@ -118,7 +118,7 @@ def rename(
 
 @app.plain_command()
 def approve(ctx: typer.Context, who: Who) -> None:
-    """Want to hear from somebody. Who has written to you is told so, as by request accept.
+    """Approve somebody; who has written to you is told so, as by request accept.
 
     That needs the network; for others it is what contact add does.
     """

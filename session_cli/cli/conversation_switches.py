@@ -68,9 +68,10 @@ def unmute(ctx: typer.Context, who: Person) -> None:
 
 
 def hide(ctx: typer.Context, who: Place) -> None:
-    """Leave a conversation out of list until something new comes, on all your devices. Nothing in it is lost.
+    """Leave a conversation out of list until something new comes, on all your devices.
 
-    It is not pinned any more then. Write to it, or pin it, and it is shown again.
+    Nothing in it is lost here, but another device does not take any more what was written before and it has not
+    fetched. A hidden conversation is not pinned. Write to it, or pin it, and it is shown again.
     """
     _switch(ctx.obj, lambda switches, name: switches.hide(name), who, "is not shown until something new comes")
 

@@ -160,8 +160,6 @@ class Intake:
         reason = self._reason_to_ignore(person, payload, outgoing=outgoing)
         if reason is not None:
             return self._ignore(stored, reason, now_ms)
-        if not outgoing and self._is_overtaken(opened, payload, person):
-            return self._ignore(stored, "of a conversation that was deleted on another device since", now_ms)
         conversation = AccountId(contents.conversation_of(self._account, opened.sender_id, payload))
         if outgoing:
             # A sender is somebody. For whom another device of ours says that a copy is need not be.
@@ -169,6 +167,8 @@ class Intake:
                 conversation = parse_account_id(conversation)
             except InvalidAccountId:
                 return self._ignore(stored, "a copy of a message to nobody", now_ms)
+        if conversation != self._account and self._is_overtaken(opened, payload, conversation, outgoing=outgoing):
+            return self._ignore(stored, "of a conversation that was deleted on another device since", now_ms)
         return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, person, notice_id), payload)
 
     def _take(self, arrival: _Arrival, payload: Payload) -> PollResult:
@@ -223,18 +223,23 @@ class Intake:
             return f"{name} from somebody to whom we never wrote"
         return None
 
-    def _is_overtaken(self, opened: OpenedMessage, payload: Payload, person: PersonRow | None) -> bool:
+    def _is_overtaken(
+        self, opened: OpenedMessage, payload: Payload, conversation: AccountId, *, outgoing: bool
+    ) -> bool:
         """Whether another device has deleted or hidden a conversation after a message was written.
 
-        Without that, what was deleted would come back with every restored device: swarms keep messages for two weeks.
+        Without that, what was deleted would come back with every restored device: swarms keep messages for two weeks,
+        and who was written to would be a contact again.
         """
         if isinstance(payload, ReadReceipt | Unsend):
             return False
         merged_ms = self._store.configs.merged_ms(Namespace.CONTACTS)
         if opened.timestamp_ms >= merged_ms - OVERTAKEN_MS:
             return False
-        known = person is not None and (person.approved or person.approved_me or person.blocked)
-        return not known or self._store.configs.conversation(opened.sender_id).hidden
+        person = self._store.people.get(conversation)
+        if person is None or not (person.approved or person.approved_me or person.blocked):
+            return True
+        return not outgoing and self._store.configs.conversation(conversation).hidden
 
     def _ignore(self, stored: StoredMessage, what: str, now_ms: int) -> PollResult:
         LOG.info("ignored a message: %s", what)
