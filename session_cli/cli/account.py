@@ -158,7 +158,7 @@ def restore(
             }
             app.note(_found_text(shared.name, found))
         except NetworkError as error:
-            app.note(f"The account is restored; fetching what it has must wait for recv or sync: {error.message}")
+            app.note(f"The account is restored; fetching what it holds has to wait for recv or sync: {error.message}")
         announce(app, client, "restored", found=found)
 
 

@@ -101,7 +101,9 @@ def set_(
         if context.json:
             context.emit_json(_own_json(own))
         else:
-            context.note("Others see it with the next message that you send them.")
+            context.note(
+                "Others see it with the next message that you send them, your other devices with the next sync."
+            )
 
 
 def _picture(file: str) -> bytes:

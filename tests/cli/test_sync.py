@@ -106,7 +106,7 @@ def test_a_restore_that_can_not_ask_writes_over_nothing(person: People) -> None:
     alice.run("sync")
     laptop, account, said = restored(alice, "laptop", "--name", "Laptop", "--timeout", "3", **OFFLINE)
     assert account["found"] is None
-    assert said.startswith("The account is restored; fetching what it has must wait")
+    assert said.startswith("The account is restored; fetching what it holds has to wait")
     laptop.run("contact", "add", CAROL, "Carol")
     laptop.extra = {}
     (summary,) = laptop.run("sync", "--json").objects
