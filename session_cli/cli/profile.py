@@ -102,7 +102,7 @@ def set_(
             context.emit_json(_own_json(own))
         else:
             context.note(
-                "Others see it with the next message that you send them, your other devices with the next sync."
+                "Others see it with the next message that you send them, your own devices by sync."
             )
 
 
