@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import InvalidInput, SessionError, StoreLocked, StoreUnwritable
+from ..errors import InvalidInput, NetworkError, ServiceRefused, SessionError, StoreLocked, StoreUnwritable
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from .expiry import network_time, note_network_time, purge
@@ -46,15 +46,17 @@ if TYPE_CHECKING:
 
 DEFAULT_READER = "default"
 NOTHING_TOLD = Preferences()
+SHARING_S = 30.0
+"""How long a client that is closed takes at the most to tell our other devices what was changed."""
 
 
 class Client:
     """A Session account on this machine.
 
     Made by `create`, `restore` or `open`; a context manager that closes what it opened, and tells our other devices of
-    changes if the network was in use. `timeout` limits each operation
-    as a whole, in seconds; None leaves only the limits of single requests. `proxy` is the URL of one; with `direct`
-    requests go without onion paths to nodes and servers, which then see this machine's address.
+    changes if the network was in use. `timeout` limits each operation as a whole, in seconds; None leaves only the
+    limits of single requests. `proxy` is the URL of one; with `direct` requests go without onion paths to nodes and
+    servers, which then see this machine's address.
     """
 
     def __init__(
@@ -199,12 +201,17 @@ class Client:
             self.close()
 
     def _share_changes(self) -> None:
-        """Tell our other devices what was changed, if the network is in use; what was read, with the next poll."""
+        """Tell our other devices what was changed, if the network is in use; what was read, with the next poll.
+
+        Not without a poll: they take it that whoever tells them something knows what came before. Another process that
+        is at it tells them of this, too; failures wait for a later run.
+        """
         if self._opened_network is None or not self._store.configs.is_due(reads=False):
             return
         from ..network.clock import Deadline
 
-        self._receiver.configs.push_in_passing(Deadline(self._timeout))
+        with suppress(NetworkError, ServiceRefused, StoreLocked, StoreUnwritable):
+            self.inbox.poll(Deadline(self._timeout).within(SHARING_S), patience_s=0)
 
     def sync(self) -> SyncSummary:
         """Fetch what our other devices changed, and tell them what was changed here.
@@ -214,8 +221,8 @@ class Client:
         from ..network.clock import Deadline
 
         merged = self.poll().merged
-        pushed = self._receiver.configs.push(Deadline(self._timeout))
-        return self._receiver.configs.summary(merged=merged, pushed=pushed)
+        self._receiver.configs.push(Deadline(self._timeout))
+        return self._receiver.configs.summary(merged=merged)
 
     # The account.
 

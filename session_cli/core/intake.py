@@ -160,8 +160,6 @@ class Intake:
         reason = self._reason_to_ignore(person, payload, outgoing=outgoing)
         if reason is not None:
             return self._ignore(stored, reason, now_ms)
-        if not outgoing and self._is_overtaken(opened, payload, person):
-            return self._ignore(stored, "of a conversation that was deleted on another device since", now_ms)
         conversation = AccountId(contents.conversation_of(self._account, opened.sender_id, payload))
         if outgoing:
             # A sender is somebody. For whom another device of ours says that a copy is need not be.
@@ -169,6 +167,8 @@ class Intake:
                 conversation = parse_account_id(conversation)
             except InvalidAccountId:
                 return self._ignore(stored, "a copy of a message to nobody", now_ms)
+        if self._is_overtaken(conversation, payload, max(opened.timestamp_ms, stored.timestamp_ms)):
+            return self._ignore(stored, "of a conversation that was deleted on another device since", now_ms)
         return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, person, notice_id), payload)
 
     def _take(self, arrival: _Arrival, payload: Payload) -> PollResult:
@@ -223,18 +223,23 @@ class Intake:
             return f"{name} from somebody to whom we never wrote"
         return None
 
-    def _is_overtaken(self, opened: OpenedMessage, payload: Payload, person: PersonRow | None) -> bool:
-        """Whether another device has deleted or hidden a conversation after a message was written.
+    def _is_overtaken(self, conversation: AccountId, payload: Payload, latest_ms: int) -> bool:
+        """Whether another device has deleted or hidden a conversation after a message was written and stored.
 
         Without that, what was deleted would come back with every restored device: swarms keep messages for two weeks.
+        `latest_ms` is the later of the two times: what was written long ago may have come out of an outbox just now.
         """
-        if isinstance(payload, ReadReceipt | Unsend):
+        if isinstance(payload, ReadReceipt | Unsend) or not self._is_decided(conversation, latest_ms):
             return False
-        merged_ms = self._store.configs.merged_ms(Namespace.CONTACTS)
-        if opened.timestamp_ms >= merged_ms - OVERTAKEN_MS:
-            return False
-        known = person is not None and (person.approved or person.approved_me or person.blocked)
-        return not known or self._store.configs.conversation(opened.sender_id).hidden
+        if self._store.configs.conversation(conversation).hidden:
+            return True
+        person = self._store.people.get(conversation)
+        return conversation != self._account and not (person and person.is_contact)
+
+    def _is_decided(self, conversation: AccountId, time_ms: int) -> bool:
+        """Whether what another device said later is to be believed rather than what messages of this time did."""
+        config = Namespace.USER_PROFILE if conversation == self._account else Namespace.CONTACTS
+        return time_ms < self._store.configs.merged_ms(config) - OVERTAKEN_MS
 
     def _ignore(self, stored: StoredMessage, what: str, now_ms: int) -> PollResult:
         LOG.info("ignored a message: %s", what)
@@ -307,10 +312,10 @@ class Intake:
         who said so."""
         expiration = arrival.content.expiration
         mode, seconds = expiration.mode.name.lower(), expiration.seconds
-        if arrival.outgoing:
-            self._store.conversations.set_expiration(arrival.conversation, mode, seconds)
-        else:
+        if not arrival.outgoing:
             learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
+        elif not self._is_decided(arrival.conversation, arrival.sent_ms):
+            self._store.conversations.set_expiration(arrival.conversation, mode, seconds)
         return self._add_notice(arrival, "expiration_update", {"mode": mode, "seconds": seconds})
 
     def _take_call(self, arrival: _Arrival, payload: Call) -> PollResult:

@@ -13,6 +13,7 @@ from ..errors import InvalidInput
 from ..network.clock import Deadline
 from ..protocol.account import AccountId, parse_account_id
 from ..protocol.payload import ReadReceipt
+from ..store.conversations import AHEAD_MS
 from .chores import IN_PASSING_S, SwarmChores
 from .history import History
 from .model import Message, Party
@@ -22,8 +23,6 @@ from .sending import Sender
 
 MOST_IN_RECEIPT = 1_000
 """Messages that one receipt names."""
-AHEAD_MS = 10 * 60_000
-"""How far ahead of our clock a message that is read may be dated: all that comes before its time would be, too."""
 _EVER = 2**63 - 1
 
 
@@ -95,11 +94,14 @@ class ReadState:
         limit_ms = _EVER if until_ms is None else until_ms
         end_ms = self._store.conversations.last_arrival_ms(address, min(limit_ms, now_ms + AHEAD_MS))
         waiting = self._store.timers.waiting_for_reader(address, limit_ms)
-        if not waiting and end_ms <= self._store.conversations.read_ms(address):
+        marked = self._store.configs.conversation(address)
+        if not waiting and end_ms <= marked.read_ms and not marked.unread:
             return 0
         with self._store.transaction():
             times = self._store.conversations.unread_times(address, end_ms)
             self._store.conversations.mark_read(address, end_ms)
+            if marked.unread:
+                self._store.conversations.clear_unread(address)
             for message_id in waiting:
                 ends_ms = self._store.timers.start(message_id, now_ms)
                 if ends_ms is not None:

@@ -7,6 +7,9 @@ import apsw
 from .messages import EXPIRE_MODES
 from .queries import fetch_all, fetch_one
 
+AHEAD_MS = 10 * 60_000
+"""How far ahead of our clock a message that is read may be dated: all that comes before its time would be, too."""
+
 
 class Conversations:
     """Settings of conversations, by address. Writing happens inside the caller's transaction."""
@@ -40,6 +43,10 @@ class Conversations:
         self._connection.execute(
             "UPDATE conversations SET read_ms = max(read_ms, ?) WHERE address = ?", (until_ms, address)
         )
+
+    def clear_unread(self, address: str) -> None:
+        """Take back that the user marked a conversation as unread."""
+        self._connection.execute("UPDATE conversations SET unread = 0 WHERE address = ?", (address,))
 
     def last_arrival_ms(self, address: str, until_ms: int) -> int:
         """The time of the last message that came there up to a time; 0 if there is none."""

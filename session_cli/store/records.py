@@ -52,6 +52,12 @@ class PersonRow:
         """The name to show: ours if there is one."""
         return self.nickname or self.name
 
+    @property
+    def is_contact(self) -> bool:
+        """Whether our other devices are told of this person: one of us has written to the other, or we said something
+        of him."""
+        return self.approved or self.approved_me or self.blocked or self.nickname is not None
+
 
 @dataclass(frozen=True, slots=True)
 class ReactionRow:

@@ -59,6 +59,13 @@ class SwarmState:
             (node, account, namespace, *last, now_ms),
         )
 
+    def forget_positions(self, account: str, namespaces: Iterable[int]) -> None:
+        """Fetch all that there is in some namespaces once more."""
+        self._connection.executemany(
+            "DELETE FROM swarm_positions WHERE account = ? AND namespace = ?",
+            [(account, namespace) for namespace in namespaces],
+        )
+
     def mark_seen(
         self, account: str, namespace: int, hash: str, expires_ms: int, *, message_id: int | None = None
     ) -> bool:
