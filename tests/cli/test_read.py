@@ -166,5 +166,5 @@ def test_reading_starts_the_clock_on_all_devices(person: People, shared_net: Dev
     store.execute("DELETE FROM settings WHERE name = 'expiries_asked_ms'")  # it is asked now and then only
     store.close()
     early.receive()
-    assert expiries(early)["short"] == expiries(bob)["short"], "who had it before learns of it, too"
+    assert expiries(bob)["short"] <= expiries(early)["short"], "who had it before learns of it, too"
     assert read_states(early)["short"] is True
