@@ -113,11 +113,16 @@ def restore(
         str | None, typer.Option("--expect", help="The account id that must come out.", metavar="ID")
     ] = None,
     seed_hex: Annotated[bool, typer.Option("--seed-hex", help="The input is the seed itself, 32 hex digits.")] = False,
-    name: NameOption = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The name that others see, if the account has none.", metavar="NAME")
+    ] = None,
     key: KeyOption = None,
     key_command: KeyCommandOption = None,
 ) -> None:
     """Bring an account back from its recovery phrase, and fetch what the network still holds for it.
+
+    That is its name, picture and contacts, what was read, and the messages of the last 14 days. Your other devices hear
+    nothing from this one until it has fetched what they left; if it can't now, the next recv or sync does.
 
     The phrase comes from a prompt, standard input or --phrase-file, never from the command line. Session's 13 and 25
     words and BIP39's 12 and 24 are understood.
@@ -141,12 +146,29 @@ def restore(
             f"The phrase belongs to another account than expected, to {identity.account_id}. Nothing was made."
         )
     with _create(app, identity, name, key, key_command) as client:
+        found: dict[str, int] | None = None
         try:
-            found = client.poll()
-            app.note(f"{counted(found.new, 'message')} fetched; see what is new with `session recv`.")
+            fetched = client.poll()
+            shared = client.shared()
+            found = {
+                "contacts": shared.contacts,
+                "groups": shared.groups,
+                "communities": shared.communities,
+                "messages": fetched.new,
+            }
+            app.note(_found_text(shared.name, found))
         except NetworkError as error:
-            app.note(f"The account is restored; fetching its messages has to wait: {error.message}")
-        announce(app, client, "restored")
+            app.note(f"The account is restored; fetching what it has must wait for recv or sync: {error.message}")
+        announce(app, client, "restored", found=found)
+
+
+def _found_text(name: str | None, found: dict[str, int]) -> str:
+    name_text = f"the name {name!r}" if name is not None else "no name"
+    contacts, groups, messages = (counted(found[key], key[:-1]) for key in ("contacts", "groups", "messages"))
+    communities = f"{found['communities']} communit{'y' if found['communities'] == 1 else 'ies'}"
+    return (
+        f"Found: {name_text}, {contacts}, {groups}, {communities} and {messages}; see what is new with `session recv`."
+    )
 
 
 def whoami(
@@ -271,10 +293,13 @@ def _account_json(client: Client) -> dict[str, Any]:
     )
 
 
-def announce(app: App, client: Client, how: str) -> None:
-    """Print the id of an account that has just come to this machine, and say where it is kept."""
+def announce(app: App, client: Client, how: str, **more: Any) -> None:
+    """Print the id of an account that has just come to this machine, and say where it is kept.
+
+    `more` is what its JSON has beside.
+    """
     if app.json:
-        app.emit_json(_account_json(client))
+        app.emit_json(_account_json(client) | more)
     else:
         app.emit(client.account_id)
     app.note(f"Account {how} as profile {client.profile_name!r} on the network {client.network_id!r}.")

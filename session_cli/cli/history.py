@@ -176,10 +176,12 @@ def search(
 
 
 def list_(ctx: typer.Context) -> None:
-    """List conversations, the one with the latest message first.
+    """List conversations: those that are pinned, then the one with the latest message first.
 
-    A number in front tells how many events recv has not shown yet. Message requests come after all others (with --json,
-    where they belong by time); session request list tells more of them.
+    A number in front tells how many events recv has not shown yet, a * that you have marked it with read --unread.
+    Pinned and muted conversations have a mark; see session contact. Those that are hidden are left out until something
+    new comes. Message requests come after all others (with --json, where they belong by time); session request list
+    tells more of them.
     """
     app: App = ctx.obj
     painter = app.painter()
@@ -199,11 +201,12 @@ def list_(ctx: typer.Context) -> None:
 
 
 def _row(conversation: Conversation, columns: int, painter: Painter) -> str:
-    """A line: unread events, name, id, time of the last message, its beginning."""
+    """A line: unread events, name, id, time of the last message, marks, its beginning."""
     party, last = conversation.party, conversation.last_message
-    unread = str(conversation.unread) if conversation.unread else ""
+    unread = str(conversation.unread) if conversation.unread else "*" if conversation.state.marked_unread else ""
     name = "Note to self" if party.type == "self" else harmless(party.name or "")
-    mark = "[request] " if conversation.request else ""
+    marks = {"pinned": conversation.state.pinned, "muted": conversation.state.muted, "request": conversation.request}
+    mark = "".join(f"[{name}] " for name, holds in marks.items() if holds)
     front = f"{unread:>4}  {fitted(name, NAME_COLUMNS)}  {short_id(party.id)}  {_short_time(last)}  "
     excerpt = fitted(_excerpt(last), columns - cell_width(front) - len(mark)).rstrip() if last else ""
     return (

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..core.model import Attachment, Conversation, Event, Message, Party
+    from ..core.model import Attachment, Contact, Conversation, ConversationState, Event, Message, Party
 
 JSON_VERSION = 1
 EXCERPT = 200
@@ -139,14 +139,55 @@ def target_json(message: Message) -> dict[str, Any]:
 
 def conversation_json(conversation: Conversation) -> dict[str, Any]:
     """A conversation as `list --json` shows it."""
-    last = conversation.last_message
+    last, state = conversation.last_message, conversation.state
     return json_object(
         "conversation",
         conversation=place_json(conversation.party),
         last_message=message_json(last) if last else None,
         unread=conversation.unread,
         request=conversation.request,
+        pinned=state.pinned,
+        muted=state.muted,
+        muted_until=_until(state.muted_until_ms),
+        marked_unread=state.marked_unread,
     )
+
+
+def contact_json(contact: Contact) -> dict[str, Any]:
+    """A person as `--json` shows it; see session-json(5)."""
+    return json_object(
+        "contact",
+        id=contact.id,
+        name=contact.name,
+        nickname=contact.nickname,
+        profile_name=contact.profile_name,
+        approved=contact.approved,
+        approved_me=contact.approved_me,
+        blocked=contact.blocked,
+        request=contact.request,
+        picture=contact.picture,
+        pinned=contact.pinned,
+        muted=contact.muted,
+        muted_until=_until(contact.muted_until_ms),
+        hidden=contact.hidden,
+    )
+
+
+def conversation_state_json(place: Party, state: ConversationState) -> dict[str, Any]:
+    """How a conversation is treated, as `--json` shows it."""
+    return json_object(
+        "conversation_state",
+        conversation=place_json(place),
+        pinned=state.pinned,
+        muted=state.muted,
+        muted_until=_until(state.muted_until_ms),
+        hidden=state.hidden,
+        marked_unread=state.marked_unread,
+    )
+
+
+def _until(milliseconds: int | None) -> str | None:
+    return iso_time(milliseconds) if milliseconds is not None else None
 
 
 def party_json(party: Party) -> dict[str, Any]:

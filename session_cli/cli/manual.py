@@ -115,6 +115,23 @@ TOLD_AND_FETCHED = {
     "calls": "Never answered.",
 }
 
+ONE_ACCOUNT = """
+What the devices of an account share lies encrypted in its swarm, for those alone who have the recovery phrase. It is in
+the form of all Session apps, and kept for 30 days after a device last looked. Changes are noted here, offline too; they
+go out, and those of other devices come in, with recv, restore and sync. Other commands that use the network bring out
+what was changed of the profile, contacts and conversations.
+"""
+SHARED = {
+    "your profile": "Name, picture, and whether notes to self are pinned, hidden, or disappear.",
+    "contacts": "Ids, names and pictures of people, the nicknames you give, whom you have approved or blocked, and "
+    "who has approved you; whom you delete is deleted everywhere.",
+    "conversations": "Whether they are pinned, muted or hidden, and how they disappear.",
+    "what was read": "Up to where in each conversation, for 30 days, and which you marked as unread.",
+    "messages": "Come to each device for 14 days, your own as copies; reactions and deletions likewise.",
+    "never shared": "The outbox, saved files, settings, cursors and what they have shown, message ids, the key of the "
+    "store.",
+}
+
 
 def _all_commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     root = root_command()
@@ -181,6 +198,7 @@ def _man_page(path: tuple[str, ...], command: click.Command) -> str:
     if not path:
         lines += [".SH WHAT OTHERS ARE TOLD, AND WHAT IS FETCHED", *_paragraphs(NOTHING_BY_ITSELF)]
         lines += _definitions(TOLD_AND_FETCHED)
+        lines += [".SH WHAT YOUR DEVICES SHARE", *_paragraphs(ONE_ACCOUNT), *_definitions(SHARED)]
         codes = {str(int(code)): meaning for code, meaning in EXIT_CODES.items()}
         lines += [".SH EXIT STATUS", *_definitions(codes), ".PP", "Every other number means failure."]
         lines += [".SH ENVIRONMENT", *_definitions(ENVIRONMENT)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -35,24 +35,28 @@ class Shown(StrEnum):
 
 
 class Notifier:
-    """Shows what came on the desktop. Raises NotificationFailed if that can't be done here."""
+    """Shows what came on the desktop, but of no conversation (named by its id) for which `is_muted` holds.
 
-    def __init__(self, shown: Shown, environ: Mapping[str, str]) -> None:
+    Raises NotificationFailed if that can't be done here.
+    """
+
+    def __init__(self, shown: Shown, environ: Mapping[str, str], is_muted: Callable[[str], bool]) -> None:
         from ..network.desktop import check_support
 
         # Whether the desktop is there counts when there is something to show.
         check_support()
         self._shown = shown
         self._environ = environ
+        self._is_muted = is_muted
 
     def groups(self, events: Sequence[Event]) -> list[list[Event]]:
         """Events cut into groups, each to be shown, and taken, before the next: one by one, or many at once."""
-        many = sum(map(_is_worth_showing, events)) > _MOST_APART
+        many = sum(map(self._is_wanted, events)) > _MOST_APART
         return [list(events)] if many else [[event] for event in events]
 
     def show(self, events: Sequence[Event]) -> None:
         """Show a group of events in one notification. Raises NotificationFailed."""
-        came = [event for event in events if _is_worth_showing(event)]
+        came = [event for event in events if self._is_wanted(event)]
         if len(came) > _MOST_APART:
             names = list(dict.fromkeys(map(_name, came)))
             who = ", ".join(names[:_MOST_APART]) + (" …" if len(names) > _MOST_APART else "")
@@ -60,6 +64,10 @@ class Notifier:
             return
         for event in came:
             self._send(*self._text(event))
+
+    def _is_wanted(self, event: Event) -> bool:
+        place = event.conversation
+        return _is_worth_showing(event) and not (place is not None and self._is_muted(place.id))
 
     def _text(self, event: Event) -> tuple[str, str]:
         match self._shown:

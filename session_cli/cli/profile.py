@@ -10,9 +10,8 @@ import typer
 
 from ..errors import UnreadableInput, UsageError
 from . import completing
-from .contact import contact_json
 from .context import App
-from .json_output import iso_time, json_object
+from .json_output import contact_json, iso_time, json_object
 from .text import harmless
 from .typer_app import PlainTyper
 

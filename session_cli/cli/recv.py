@@ -145,7 +145,8 @@ def recv(
 
     With --exec, CMD is cut into words and run without a shell; the fields are in its environment too (SESSION_BODY,
     SESSION_SENDER_ID …, all listed in session-json(5)). Where it fails, recv ends with 1, and the event stays unread;
-    with --exec-retry it is passed over at last. --exec and --notify take the place of writing to stdout.
+    with --exec-retry it is passed over at last. --exec and --notify take the place of writing to stdout. What comes in
+    muted conversations counts as received without a notification.
     """
     app: App = ctx.obj
     _check_combinations(follow=follow, wait=wait, fail_empty=fail_empty, command=command, notify=notify, peek=peek)
@@ -168,7 +169,8 @@ def recv(
             if not shell and _looks_like_shell(command):
                 app.note("session: --exec replaces and redirects nothing in CMD; --exec-shell hands it to a shell.")
         if notify:
-            delivery.notifier = Notifier(Shown(app.setting(NOTIFY_SHOW, given=notify_show)), app.environ)
+            shown = Shown(app.setting(NOTIFY_SHOW, given=notify_show))
+            delivery.notifier = Notifier(shown, app.environ, client.conversations.is_muted)
         if also_print or (command is None and not notify):
             from .event_output import EventWriter
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import completing
-from .contact import contact_json, contact_text
+from .contact import contact_text
 from .context import App
-from .json_output import iso_time, json_object, message_json, party_json
+from .json_output import contact_json, iso_time, json_object, message_json, party_json
 from .notices import excerpt, notice_text
 from .output import Painter, attachment_text, party_text
 from .text import counted, harmless

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .chores import SwarmChores
     from .config_sync import SyncSummary
     from .contacts import Contacts
+    from .conversations import ConversationSwitches
     from .disappearing import Disappearing
     from .files import Files
     from .history import History
@@ -223,6 +224,10 @@ class Client:
         merged = self.poll().merged
         self._receiver.configs.push(Deadline(self._timeout))
         return self._receiver.configs.summary(merged=merged)
+
+    def shared(self) -> SyncSummary:
+        """What our devices share, as far as it has been fetched. Offline."""
+        return self._receiver.configs.summary()
 
     # The account.
 
@@ -563,6 +568,13 @@ class Client:
         from .history import History
 
         return History(self._store, self.account_id, self._message, self.resolve)
+
+    @cached_property
+    def conversations(self) -> ConversationSwitches:
+        """How conversations are treated: pinned, muted, hidden."""
+        from .conversations import ConversationSwitches
+
+        return ConversationSwitches(self._store, self.history)
 
     @cached_property
     def contacts(self) -> Contacts:

@@ -128,7 +128,11 @@ class ConfigSync:
     # Changes of ours.
 
     def _fold(self, now_ms: int) -> None:
-        """Put into the configs what was changed here. To be called inside a transaction."""
+        """Put into the configs what was changed here. To be called inside a transaction.
+
+        Before the swarm was asked once, our profile waits: the name that a profile was made with must not go before
+        the one that the account has.
+        """
         configs = self._store.configs
         if not configs.has_changes():
             return
@@ -171,7 +175,7 @@ class ConfigSync:
         if time.monotonic() < self._rests_until:
             return
         try:
-            self.push(deadline.within(PUSH_S))
+            return self.push(deadline.within(PUSH_S))
         except (NetworkError, ServiceRefused) as error:
             LOG.info("our other devices will hear of changes later: %s", error.message)
             self._rests_until = time.monotonic() + REST_S

@@ -204,17 +204,21 @@ class ConfigViews:
             self._store.configs.set_conversation(wanted_settings)
         return wanted != told
 
-    def delete_contact(self, account_id: AccountId) -> None:
-        """Know somebody no more: neither names nor messages are left."""
-        self._forget(account_id)
+    def delete_contact(self, account_id: AccountId) -> int:
+        """Know somebody no more: neither names nor messages are left. Returns how many messages there were."""
+        count = self._forget(account_id)
         self._store.conversations.clear_unread(account_id)
+        return count
 
-    def _forget(self, account_id: AccountId) -> None:
-        self._store.people.forget(account_id)
-        self._store.messages.delete_conversation(account_id)
+    def _forget(self, account_id: AccountId) -> int:
+        store = self._store
+        store.people.forget(account_id)
+        for table in (store.events, store.deliveries, store.marks):
+            table.forget_person(account_id)
         # How far it is read, another config says.
-        unread = self._store.configs.conversation(account_id).unread
-        self._store.configs.set_conversation(ConversationSettings(account_id, hidden=True, unread=unread))
+        unread = store.configs.conversation(account_id).unread
+        store.configs.set_conversation(ConversationSettings(account_id, hidden=True, unread=unread))
+        return store.messages.delete_conversation(account_id)
 
     def take_read(self, old: Tree, new: Tree, read_ms: int, now_ms: int) -> list[str]:
         """Let what was read on another device, at `read_ms` or before, count as read here; returns where we are ahead.

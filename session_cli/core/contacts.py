@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 from ..errors import InvalidInput
 from ..protocol.account import AccountId
+from ..store.configs import ConversationSettings
 from ..store.records import PersonRow
 from .addressing import SHOWN_DIGITS, resolve
-from .model import Contact
+from .conversation_state import state_of
+from .model import Contact, ConversationState
 from .names import check_nickname
 from .profile import Profile
+
+if TYPE_CHECKING:
+    from .address_book import AddressBook
+    from .contact_import import Imported
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A contact as it was before it was deleted, and how many messages went with it."""
+
+    contact: Contact
+    messages: int
 
 
 class Contacts:
@@ -19,10 +36,11 @@ class Contacts:
         self._people = profile.store.people
 
     def all(self) -> list[Contact]:
-        """Everybody we have written to, given a name or blocked, by the name that is shown."""
+        """Everybody we have approved by writing to them or otherwise, given a name or blocked, by the name shown."""
         own_id = self._profile.identity.account_id
+        states, now_ms = self._profile.store.configs.conversations(), self._profile.store.now_ms()
         return [
-            _contact(person)
+            _contact(person, state_of(states.get(person.address, ConversationSettings(person.address)), now_ms))
             for person in self._people.known()
             if (person.approved or person.nickname is not None or person.blocked) and person.address != own_id
         ]
@@ -36,7 +54,9 @@ class Contacts:
 
     def get(self, address: str) -> Contact:
         """A person by the whole id, known or not."""
-        return _contact(self._people.get(address) or PersonRow(address, None, None, False, False))
+        store = self._profile.store
+        state = state_of(store.configs.conversation(address), store.now_ms())
+        return _contact(self._people.get(address) or PersonRow(address, None, None, False, False), state)
 
     def find(self, who: str) -> Contact:
         """A person, known or not. Raises what `Client.resolve` raises."""
@@ -49,11 +69,14 @@ class Contacts:
         """
         with self._profile.store.transaction():
             address = self.resolve(who)
-            self._people.set_blocked(address, blocked=blocked)
-            person = self.get(address)
-            if blocked and not person.approved:
-                self._profile.store.conversations.hide(address)
-        return person
+            self.block(address, blocked=blocked)
+            return self.get(address)
+
+    def block(self, address: AccountId, *, blocked: bool) -> None:
+        """As `set_blocked`, inside of a transaction."""
+        self._people.set_blocked(address, blocked=blocked)
+        if blocked and not self._people.is_approved(address):
+            self._profile.store.conversations.hide(address)
 
     def rename(self, who: str, nickname: str | None) -> Contact:
         """Give a person, who may be a stranger, a name that goes before all that people give themselves.
@@ -65,8 +88,72 @@ class Contacts:
             address = self.resolve(who)
             self._check_free(checked, address)
             self._people.set_nickname(address, checked)
-            (renamed,) = self._people.beginning(address)
-        return _contact(renamed)
+            return self.get(address)
+
+    def add(self, who: str, nickname: str | None = None) -> Contact:
+        """Approve a person, perhaps a stranger, without writing, and perhaps give a name. Offline.
+
+        What they write is no request then. Who has written already is told with the next message or poll. Raises
+        InvalidInput if the name can't be, is another's, or the person is blocked; and what `Client.resolve` raises.
+        """
+        checked = check_nickname(nickname) if nickname is not None else None
+        with self._profile.store.transaction():
+            address = self.resolve(who)
+            self._check_free(checked, address)
+            self.check_heard(address)
+            self.approve(address)
+            if checked is not None:
+                self._people.set_nickname(address, checked)
+            return self.get(address)
+
+    def check_heard(self, address: str) -> None:
+        """Raise InvalidInput for somebody who is blocked."""
+        person = self._people.get(address)
+        if person is not None and person.blocked:
+            raise InvalidInput(f"{address[:10]}… is blocked; first: session contact unblock {address[:10]}")
+
+    def approve(self, address: AccountId) -> None:
+        """Note that we want to hear from a person, and put down that, if they have asked, they be told.
+
+        To be called inside a transaction.
+        """
+        store, person = self._profile.store, self._people.get(address)
+        if person is not None and person.approved:
+            return
+        if person is not None and person.approved_me and not person.blocked:
+            from ..protocol.payload import RequestAccepted
+            from .sealing import Sealer
+
+            accepted = Sealer(self._profile).seal(RequestAccepted(), address, store.next_sent_ms(store.now_ms()))
+            store.deliveries.add(None, accepted)
+        self._people.approve(address, by_us=True)
+        store.messages.settle_request(address)
+        store.conversations.show(address)
+
+    def import_book(self, book: AddressBook, *, overwrite: bool = False) -> Imported:
+        """Take over the people of a file (see `address_book.parse`), all or none; see `ContactImport.take`. Offline."""
+        from .contact_import import ContactImport
+
+        own_id = self._profile.identity.account_id
+        taking = ContactImport(self._profile.store, own_id, self, overwrite=overwrite)
+        return taking.take(book.entries, book.without_id)
+
+    def delete(self, who: str) -> Deleted:
+        """Forget a person, names and messages, on all our devices. Nobody is told. Offline.
+
+        Raises InvalidInput if nothing is known of them, and what `Client.resolve` raises.
+        """
+        from .config_views import ConfigViews
+
+        store = self._profile.store
+        with store.transaction():
+            address = self.resolve(who)
+            contact, person = self.get(address), self._people.get(address)
+            count = ConfigViews(store, self._profile.identity.account_id).delete_contact(address)
+            if not count and not (person and person.is_contact):
+                raise InvalidInput(f"Nothing is known of {address[:10]}… that could be deleted.")
+            store.configs.note_deleted(address)
+        return Deleted(contact, count)
 
     def _check_free(self, nickname: str | None, address: AccountId) -> None:
         owner = self._people.by_nickname(nickname) if nickname is not None else None
@@ -77,7 +164,7 @@ class Contacts:
             )
 
 
-def _contact(person: PersonRow) -> Contact:
+def _contact(person: PersonRow, state: ConversationState) -> Contact:
     return Contact(
         person.address,
         person.nickname,
@@ -86,4 +173,8 @@ def _contact(person: PersonRow) -> Contact:
         person.approved_me,
         person.blocked,
         person.picture_url is not None,
+        state.pinned,
+        state.muted,
+        state.muted_until_ms,
+        state.hidden,
     )

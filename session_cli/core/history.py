@@ -12,6 +12,7 @@ from ..protocol.account import AccountId
 from ..store.history import Position, Range
 from ..store.records import MessageRow
 from ..store.store import Store
+from .conversation_state import state_of
 from .model import Conversation, Message, Party
 
 DEFAULT_LIMIT = 50
@@ -109,13 +110,18 @@ class History:
         return self._store.search.parse(query).spans(text)
 
     def conversations(self, *, reader: str = "default") -> list[Conversation]:
-        """All conversations, that with the latest message first; `reader` is whose unread events are counted."""
+        """The conversations that are shown: those that are pinned first, then that with the latest message.
+
+        `reader` is whose unread events are counted.
+        """
+        now_ms = self._store.now_ms()
         return [
             Conversation(
                 party=self._party(row.address, row.name),
                 last_message=self._message_of(row.last_message) if row.last_message else None,
                 unread=row.unread,
-                request=not row.approved and row.address != self._own_id,
+                request=row.last_message is not None and not row.approved and row.address != self._own_id,
+                state=state_of(row.settings, now_ms),
             )
             for row in self._store.history.conversations(reader)
         ]

@@ -47,6 +47,20 @@ class MessageRequests:
         self._sender().accept_request(AccountId(person.address), Deadline(self._timeout))
         return self._contacts.get(person.address)
 
+    def approve(self, who: str) -> Contact:
+        """Want to hear from a person: as `accept` if they have asked; if not, what they write will be no request.
+
+        Only the first needs the network. Raises InvalidInput for somebody who is blocked, and what `accept` raises.
+        """
+        address = self._contacts.resolve(who)
+        person = self._store.people.get(address)
+        self._contacts.check_heard(address)
+        if person is not None and person.approved_me and not person.approved:
+            return self.accept(address)
+        with self._store.transaction():
+            self._contacts.approve(address)
+        return self._contacts.get(address)
+
     def decline(self, who: str) -> Contact:
         """Show a request no more, until that person writes again. Nobody is told. Raises InvalidInput."""
         person = self._requester(who)
@@ -64,6 +78,5 @@ class MessageRequests:
         if person is None or not person.approved_me or person.approved:
             state = "has not written to you" if person is None or not person.approved_me else "is no stranger any more"
             raise InvalidInput(f"There is no message request from {address[:10]}…, who {state}.")
-        if person.blocked:
-            raise InvalidInput(f"{address[:10]}… is blocked; first: session contact unblock {address[:10]}")
+        self._contacts.check_heard(address)
         return person

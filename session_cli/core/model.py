@@ -26,8 +26,9 @@ class Party:
 class Contact:
     """A person: the name that we gave, and the one that they give themselves.
 
-    `approved`: we have written to them, or answered; `approved_me`: they have written to us; `blocked`: what they send
-    is dropped. `picture`: whether they have a picture.
+    `approved`: we want to hear from them, as we have written to them or said so; `approved_me`: they have written to
+    us; `blocked`: what they send is dropped. `picture`: whether they have a picture. `pinned`, `muted` and `hidden` are
+    those of the conversation; `muted_until_ms` is None if that has no end.
     """
 
     id: str
@@ -37,11 +38,20 @@ class Contact:
     approved_me: bool
     blocked: bool = False
     picture: bool = False
+    pinned: bool = False
+    muted: bool = False
+    muted_until_ms: int | None = None
+    hidden: bool = False
 
     @property
     def name(self) -> str | None:
         """The name to show: ours if there is one."""
         return self.nickname or self.profile_name
+
+    @property
+    def request(self) -> bool:
+        """Whether they ask to talk with us, and wait for an answer."""
+        return self.approved_me and not (self.approved or self.blocked or self.hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +147,32 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationState:
+    """How a conversation is treated, on all devices.
+
+    `pinned`: it comes first. `muted`: nobody is notified of what comes, until `muted_until_ms` or (None) for good.
+    `hidden`: it is not shown until something new comes. `marked_unread`: the user wants to come back to it.
+    """
+
+    pinned: bool
+    muted: bool
+    muted_until_ms: int | None
+    hidden: bool
+    marked_unread: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Conversation:
     """With whom we talk: the last message, how many events of it were not received yet, and whether it only asks.
 
-    `request`: somebody wrote whom we never answered.
+    `request`: somebody wrote whom we never answered. `state` is what is set for it.
     """
 
     party: Party
     last_message: Message | None
     unread: int
     request: bool
+    state: ConversationState
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from ..errors import InvalidInput
 MIN_PREFIX = 8
 """Digits of an id that can stand for all of it."""
 MAX_NICKNAME = 100
-"""Characters."""
+"""Bytes: what all devices keep."""
 JOINERS = "\u200c\u200d"
 """Invisible characters that scripts and emoji need."""
 _HARMFUL = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
@@ -33,8 +33,9 @@ def check_nickname(text: str) -> str:
         raise InvalidInput(f"{nickname!r} means yourself; choose another name.")
     if looks_like_id(nickname):
         raise InvalidInput(f"{nickname!r} could be the beginning of an account id; choose another name.")
-    if len(nickname) > MAX_NICKNAME:
-        raise InvalidInput(f"The name has {len(nickname)} characters, more than {MAX_NICKNAME}; choose a shorter one.")
+    size = len(nickname.encode())
+    if size > MAX_NICKNAME:
+        raise InvalidInput(f"The name takes {size} bytes, more than {MAX_NICKNAME}; choose a shorter one.")
     return nickname
 
 

@@ -21,7 +21,7 @@ from .addressing import resolve
 from .expiry import note_network_time
 from .names import check_display_name
 from .profile import Profile
-from .spool import NewFile, check_target
+from .spool import check_target, save_new_file
 
 if TYPE_CHECKING:
     from ..network.network import Network
@@ -140,14 +140,7 @@ class Profiles:
         """As `fetch_picture`, into a new file, which appears when it is whole. Raises CannotCreate, too."""
         if check_target(target, overwrite=overwrite):
             raise CannotCreate(f"{target} is a folder; name a file.")
-        picture = self.fetch_picture(who, progress=progress)
-        new = NewFile(target, overwrite=overwrite)
-        with new as output:
-            output.write(picture)
-            try:
-                new.commit()
-            except FileExistsError:
-                raise CannotCreate(f"{target} exists already; it is left as it is.") from None
+        save_new_file(target, self.fetch_picture(who, progress=progress), overwrite=overwrite)
 
     def _picture_of(self, address: AccountId) -> tuple[str, bytes]:
         if address == self._profile.identity.account_id:

@@ -36,13 +36,15 @@ _HASH_KEPT_MS = 24 * 3600 * 1000
 class PollResult:
     """What one poll brought: new events, messages of no use to anybody, messages that could not be read.
 
-    `merged`: messages by which our other devices told what they changed.
+    `merged`: messages by which our other devices told what they changed. `pushed`: what (configs, by name) they were
+    told in turn.
     """
 
     new: int = 0
     ignored: int = 0
     skipped: int = 0
     merged: int = 0
+    pushed: tuple[str, ...] = ()
 
     def __add__(self, other: PollResult) -> PollResult:
         return PollResult(
@@ -50,6 +52,7 @@ class PollResult:
             self.ignored + other.ignored,
             self.skipped + other.skipped,
             self.merged + other.merged,
+            self.pushed + other.pushed,
         )
 
 

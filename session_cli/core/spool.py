@@ -255,6 +255,21 @@ class NewFile:
             self._registered.close()
 
 
+def save_new_file(target: Path, content: bytes, *, overwrite: bool) -> None:
+    """Put content into a new file, which appears when it is whole. Raises CannotCreate, StoreUnwritable."""
+    if check_target(target, overwrite=overwrite):
+        raise CannotCreate(f"{target} is a folder; name a file.")
+    new = NewFile(target, overwrite=overwrite)
+    try:
+        with new as output:
+            output.write(content)
+            new.commit()
+    except FileExistsError:
+        raise CannotCreate(f"{target} exists already; it is left as it is.") from None
+    except OSError as error:
+        raise StoreUnwritable(f"Can't write {target}: {error.strerror}.") from None
+
+
 def _link_nameless(file: BinaryIO, name: Path) -> None:
     """Give a nameless file its name. Raises OSError, FileExistsError among them."""
     # With a folder's descriptor Python calls linkat, which alone can do that.

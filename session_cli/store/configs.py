@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import apsw
 
@@ -15,6 +16,10 @@ READER = 1
 EXTEND_EVERY_MS = 24 * 3600 * 1000
 """How often the swarm is asked to keep the configs for another month."""
 _POLLED, _EXTENDED = "configs_polled", "configs_extended_ms"
+_DISABLED = 2
+_SETTINGS = """
+    SELECT address, hidden, pinned, muted_until_s, notify, expire_mode, expire_s, read_ms, unread FROM conversations
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,21 @@ class ConversationSettings:
     expire_s: int = 0
     read_ms: int = 0
     unread: bool = False
+
+    @property
+    def muted_for_good(self) -> bool:
+        """Whether nobody wants ever to be notified of what comes there."""
+        return self.notify == _DISABLED
+
+    def is_muted(self, now_ms: int) -> bool:
+        """Whether nobody wants to be notified at this time of what comes there."""
+        return self.muted_for_good or now_ms < 1000 * self.muted_until_s
+
+    def muted(self, until_s: int | None) -> ConversationSettings:
+        """The same, but muted until a time, or (None) for good."""
+        if until_s is None:
+            return replace(self, notify=_DISABLED, muted_until_s=0)
+        return replace(self, notify=0, muted_until_s=until_s)
 
 
 class Configs:
@@ -136,28 +156,20 @@ class Configs:
         )
         return bool(row and row[0])
 
-    def forget_changes(self) -> None:
-        """Note that the configs hold everything."""
-        self._connection.execute("DELETE FROM config_changes")
+    def forget_changes(self, *, keep_profile: bool = False) -> None:
+        """Note that the configs hold everything, or all but our profile."""
+        self._connection.execute("DELETE FROM config_changes WHERE NOT (? AND kind = 'profile')", (keep_profile,))
 
     # Conversations.
 
     def conversation(self, address: str) -> ConversationSettings:
         """What is set for a conversation, be there one or not."""
-        row = fetch_one(
-            self._connection,
-            """
-            SELECT hidden, pinned, muted_until_s, notify, expire_mode, expire_s, read_ms, unread
-            FROM conversations WHERE address = ?
-            """,
-            (address,),
-        )
-        if row is None:
-            return ConversationSettings(address)
-        hidden, pinned, muted_until_s, notify, mode, seconds, read_ms, unread = row
-        return ConversationSettings(
-            address, bool(hidden), pinned, muted_until_s, notify, EXPIRE_MODES[mode], seconds, read_ms, bool(unread)
-        )
+        row = fetch_one(self._connection, _SETTINGS + "WHERE address = ?", (address,))
+        return _settings(row) if row else ConversationSettings(address)
+
+    def conversations(self) -> dict[str, ConversationSettings]:
+        """What is set for each conversation, by address."""
+        return {row[0]: _settings(row) for row in fetch_all(self._connection, _SETTINGS)}
 
     def set_conversation(self, settings: ConversationSettings) -> None:
         """Set everything of a conversation, which is noted if new."""
@@ -182,3 +194,10 @@ class Configs:
                 settings.address,
             ),
         )
+
+
+def _settings(row: tuple[Any, ...]) -> ConversationSettings:
+    address, hidden, pinned, muted_until_s, notify, mode, seconds, read_ms, unread = row
+    return ConversationSettings(
+        address, bool(hidden), pinned, muted_until_s, notify, EXPIRE_MODES[mode], seconds, read_ms, bool(unread)
+    )

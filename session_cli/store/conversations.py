@@ -38,10 +38,10 @@ class Conversations:
         return int(row[0]) if row else 0
 
     def mark_read(self, address: str, until_ms: int) -> None:
-        """Note that messages up to a time are read. What was read stays so."""
+        """Note that messages up to a time are read, and that the user has seen to them. What was read stays so."""
         self._ensure(address)
         self._connection.execute(
-            "UPDATE conversations SET read_ms = max(read_ms, ?) WHERE address = ?", (until_ms, address)
+            "UPDATE conversations SET read_ms = max(read_ms, ?), unread = 0 WHERE address = ?", (until_ms, address)
         )
 
     def clear_unread(self, address: str) -> None:

@@ -37,6 +37,10 @@ class Deliveries:
         """
         self._connection.execute("DELETE FROM deliveries WHERE id = ? AND hash = ?", (delivery.id, delivery.hash))
 
+    def forget_person(self, address: str) -> None:
+        """Store nothing more for somebody."""
+        self._connection.execute("DELETE FROM deliveries WHERE account = ?", (address,))
+
     def left(self) -> list[DeliveryRow]:
         """What is still to be stored: copies for our own devices of messages that did reach their recipient, and what
         belongs to no message."""

@@ -103,6 +103,18 @@ class Events:
             "DELETE FROM events WHERE seq IN (SELECT seq FROM event_details WHERE ends_ms <= ?)", (now_ms,)
         )
 
+    def forget_person(self, address: str) -> None:
+        """Delete the events of a person or the conversation with one that are no messages."""
+        self._connection.execute(
+            """
+            DELETE FROM events WHERE seq IN (
+                SELECT seq FROM event_details
+                WHERE conversation = ?1 OR sender_id = (SELECT id FROM people WHERE address = ?1)
+            )
+            """,
+            (address,),
+        )
+
     def unread(self, reader: str, selection: Selection, limit: int, after: int = 0) -> list[EventRow]:
         """The first events, at most `limit`, that a reader has not taken yet, oldest first, and beyond seq `after`."""
         condition, parameters = _condition(selection)

@@ -16,6 +16,7 @@ from typing import Any
 
 import apsw
 
+from .configs import Configs, ConversationSettings
 from .events import UNREAD
 from .messages import Messages
 from .queries import fetch_all, fetch_one
@@ -51,21 +52,23 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class ConversationRow:
-    """A conversation: whom it is with, its last message, and how many events of it a reader has before it."""
+    """A conversation: whom it is with, its last message, how many events of it a reader has before it; what is set."""
 
     address: str
     name: str | None
     approved: bool
     last_message: MessageRow | None
     unread: int
+    settings: ConversationSettings
 
 
 class History:
     """Finds messages by place and time."""
 
-    def __init__(self, connection: apsw.Connection, messages: Messages) -> None:
+    def __init__(self, connection: apsw.Connection, messages: Messages, configs: Configs) -> None:
         self._connection = connection
         self._messages = messages
+        self._configs = configs
 
     def position(self, message_id: int) -> Position | None:
         """Where a message stands; None if there is no such message."""
@@ -159,7 +162,11 @@ class History:
         return sorted(found, key=lambda row: (row.sent_ms, row.id))
 
     def conversations(self, reader: str) -> list[ConversationRow]:
-        """All conversations, the one with the latest message first, and how much of each `reader` has before it."""
+        """The conversations that are shown, and how much of each `reader` has before it.
+
+        Those that are pinned come first, then the one with the latest message. One without messages is shown if it is
+        pinned, or marked as unread.
+        """
         gone = json.dumps(sorted(self._messages.overdue()))
         rows = fetch_all(
             self._connection,
@@ -169,7 +176,8 @@ class History:
                     AND m.id NOT IN (SELECT value FROM json_each(?1))
                     ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1)
             FROM conversations c LEFT JOIN people p ON p.address = c.address
-            WHERE c.hidden = 0 AND EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id)
+            WHERE c.hidden = 0
+            AND (c.pinned > 0 OR c.unread OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id))
             """,
             (gone,),
         )
@@ -182,16 +190,20 @@ class History:
             )
         )
         last = {message.id: message for message in self.by_ids([row[4] for row in rows if row[4] is not None])}
+        settings = self._configs.conversations()
         found = [
-            ConversationRow(address, name, bool(approved), last.get(last_id), unread.get(conversation_id, 0))
+            ConversationRow(
+                address, name, bool(approved), last.get(last_id), unread.get(conversation_id, 0), settings[address]
+            )
             for conversation_id, address, name, approved, last_id in rows
         ]
         return sorted(found, key=_latest, reverse=True)
 
 
-def _latest(row: ConversationRow) -> tuple[bool, Position, str]:
+def _latest(row: ConversationRow) -> tuple[int, bool, Position, str]:
     message = row.last_message
-    return (message is not None, (message.sent_ms, message.id) if message else (0, 0), row.address)
+    position = (message.sent_ms, message.id) if message else (0, 0)
+    return (row.settings.pinned, message is not None, position, row.address)
 
 
 def condition(wanted: Range) -> tuple[str, tuple[Any, ...]]:

@@ -140,6 +140,10 @@ class Marks:
             for kind, sender, sent_ms, emoji, removed in rows
         ]
 
+    def forget_person(self, address: str) -> None:
+        """Forget what was said by somebody, or in the conversation with him, about messages that are not here."""
+        self._connection.execute("DELETE FROM early WHERE ?1 IN (conversation, sender)", (address,))
+
     def forget_early(self, now_ms: int) -> None:
         """Forget what was said about messages that no swarm can bring any more."""
         self._connection.execute("DELETE FROM early WHERE sent_ms < ?", (now_ms - EARLY_KEPT_MS,))

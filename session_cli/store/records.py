@@ -33,8 +33,9 @@ class AttachmentRow:
 class PersonRow:
     """Somebody who is known.
 
-    `name` is what they call themselves, `nickname` what we call them; `approved`: we wrote to them; `approved_me`: they
-    wrote to us; `blocked`: we want nothing from them. `picture_url` and `picture_key` (32 bytes) lead to their picture.
+    `name` is what they call themselves, `nickname` what we call them; `approved`: we wrote to them, or want them to
+    write; `approved_me`: they wrote to us; `blocked`: we want nothing from them. `picture_url` and `picture_key`
+    (32 bytes) lead to their picture.
     """
 
     address: str

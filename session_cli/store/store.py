@@ -157,7 +157,7 @@ class Store:
     def history(self) -> History:
         from .history import History
 
-        return History(self._connection, self.messages)
+        return History(self._connection, self.messages, self.configs)
 
     @cached_property
     def search(self) -> Search:

@@ -60,7 +60,12 @@ def test_the_name_given_is_shown_everywhere(alice: Person) -> None:
             "approved": True,
             "approved_me": False,
             "blocked": False,
+            "request": False,
             "picture": False,
+            "pinned": False,
+            "muted": False,
+            "muted_until": None,
+            "hidden": False,
         }
     ]
     for command in (("log", "Robert"), ("search", "hi"), ("export",)):

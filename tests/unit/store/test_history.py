@@ -123,12 +123,15 @@ def test_conversations(store: Store) -> None:
     assert [row.unread for row in store.history.conversations("other")] == [1, 2]
 
 
-def test_a_conversation_whose_messages_are_gone_is_not_shown(store: Store) -> None:
+def test_a_conversation_whose_messages_are_gone_is_shown_if_it_is_pinned(store: Store) -> None:
     add(store, PEOPLE[0], 50)
     add(store, PEOPLE[1], 40)
     store._connection.execute("DELETE FROM messages WHERE sent_ms = 50")
-    (shown,) = store.history.conversations("default")
-    assert shown.address == PEOPLE[1]
+    assert [row.address for row in store.history.conversations("default")] == [PEOPLE[1]]
+    store.configs.set_conversation(replace(store.configs.conversation(PEOPLE[0]), pinned=1))
+    first, second = store.history.conversations("default")
+    assert (first.address, second.address) == (PEOPLE[0], PEOPLE[1])
+    assert first.last_message is None
 
 
 def test_a_message_by_its_name_across_devices(store: Store) -> None:

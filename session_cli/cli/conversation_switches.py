@@ -1,0 +1,103 @@
+"""`contact pin`, `mute`, `hide` and their opposites: how conversations are treated."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from . import completing
+from .context import App
+from .json_output import conversation_state_json
+from .output import party_text
+
+if TYPE_CHECKING:
+    from ..core.conversations import ConversationSwitches
+    from ..core.model import ConversationState, Party
+
+Place = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHO",
+        help="An account id, a known name, or me: notes to self.",
+        show_default=False,
+        autocompletion=completing.recipients,
+    ),
+]
+Person = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHO",
+        help="An account id, or a known name.",
+        show_default=False,
+        autocompletion=completing.recipients,
+    ),
+]
+
+
+def pin(ctx: typer.Context, who: Place) -> None:
+    """Let a conversation come first in list, on all your devices."""
+    _switch(ctx.obj, lambda switches, name: switches.pin(name), who, "comes first now")
+
+
+def unpin(ctx: typer.Context, who: Place) -> None:
+    """Let a conversation take its place by time again."""
+    _switch(ctx.obj, lambda switches, name: switches.pin(name, pinned=False), who, "is not pinned")
+
+
+def mute(
+    ctx: typer.Context,
+    who: Person,
+    time_: Annotated[
+        str | None,
+        typer.Option("--for", help="For so long: 8h, 1d, 1w … (default: until unmute).", metavar="TIME"),
+    ] = None,
+) -> None:
+    """Have no notifications of a conversation, on all your devices. Nothing else changes, and nobody is told."""
+    app: App = ctx.obj
+    seconds = _length(app.text_argument(time_)) if time_ is not None else None
+    _switch(app, lambda switches, name: switches.mute(name, seconds), who, "is muted")
+
+
+def unmute(ctx: typer.Context, who: Person) -> None:
+    """Have notifications of a conversation again."""
+    _switch(ctx.obj, lambda switches, name: switches.unmute(name), who, "is not muted")
+
+
+def hide(ctx: typer.Context, who: Place) -> None:
+    """Leave a conversation out of list until something new comes, on all your devices.
+
+    Nothing in it is lost here, but another device does not take any more what was written before and it has not
+    fetched. A hidden conversation is not pinned. Write to it, or pin it, and it is shown again.
+    """
+    _switch(ctx.obj, lambda switches, name: switches.hide(name), who, "is not shown until something new comes")
+
+
+def _switch(
+    app: App,
+    change: Callable[[ConversationSwitches, str], tuple[Party, ConversationState]],
+    who: str,
+    outcome: str,
+) -> None:
+    with app.open_client(online=False) as client:
+        place, state = change(client.conversations, app.text_argument(who))
+        if app.json:
+            app.emit_json(conversation_state_json(place, state))
+            return
+        name = "The conversation with yourself" if place.type == "self" else party_text(place)
+        end = ""
+        if state.muted_until_ms is not None:
+            end = time.strftime(" until %Y-%m-%d %H:%M", time.localtime(state.muted_until_ms / 1000))
+        app.note(f"{name} {outcome}{end}.")
+
+
+def _length(text: str) -> int:
+    from ..core.when import parse_length
+
+    seconds = parse_length(text)
+    if not seconds:
+        raise UsageError(f"{text!r} is no length of time; give one such as 8h, 1d or 2w.")
+    return seconds
