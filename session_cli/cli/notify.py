@@ -64,9 +64,9 @@ class Notifier:
     def _text(self, event: Event) -> tuple[str, str]:
         match self._shown:
             case Shown.NOTHING:
-                return _TITLES[event.type], ""
+                return _title(event), ""
             case Shown.NAME:
-                return _name(event), _TITLES[event.type]
+                return _name(event), _title(event)
             case Shown.ALL:
                 return _name(event), _details(event)
 
@@ -84,10 +84,20 @@ def _is_worth_showing(event: Event) -> bool:
     if event.type not in _TITLES or event.sender is None:
         return False
     target = event.message
+    if event.type == "call" and event.content["state"] not in ("ringing", "missed"):
+        return False
+    if event.type == "message" and target is not None and target.deleted:
+        return False
     own = target is not None and target.direction == "outgoing"
     if event.type != "reaction":
         return not own
     return target is not None and own and target.sender != event.sender and not event.content["removed"]
+
+
+def _title(event: Event) -> str:
+    if event.type == "call" and event.content["state"] == "missed":
+        return "Missed call"
+    return _TITLES[event.type]
 
 
 def _details(event: Event) -> str:
@@ -95,7 +105,7 @@ def _details(event: Event) -> str:
     if event.type == "reaction" and message is not None:
         return f"{event.content['emoji']} to: {_excerpt(message.body)}"
     if event.type != "message" or message is None:
-        return _TITLES[event.type]
+        return _title(event)
     files = counted(len(message.attachments), "file") if message.attachments else ""
     return "\n".join(filter(None, (_excerpt(message.body), files)))
 

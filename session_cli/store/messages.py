@@ -353,9 +353,20 @@ class Messages:
                 found.setdefault(message_id, []).append(ReactionRow(*reaction))
         return found
 
-    def set_saved(self, attachment_id: int, path: str) -> None:
-        """Remember where an attachment was saved."""
-        self._connection.execute("UPDATE attachments SET saved = ? WHERE id = ?", (path, attachment_id))
+    def set_saving(self, attachment_id: int, path: str) -> None:
+        """Remember where an attachment is about to be saved; to be followed by `set_saved`."""
+        self._connection.execute("UPDATE attachments SET saving = ? WHERE id = ?", (path, attachment_id))
+
+    def saving(self) -> list[tuple[int, str]]:
+        """The attachments that were about to be saved when the process died, and where."""
+        rows = fetch_all(self._connection, "SELECT id, saving FROM attachments WHERE saving IS NOT NULL ORDER BY id")
+        return [(row[0], row[1]) for row in rows]
+
+    def set_saved(self, attachment_id: int, path: str | None) -> None:
+        """Remember where an attachment was saved; None if it was only about to be."""
+        self._connection.execute(
+            "UPDATE attachments SET saved = coalesce(?, saved), saving = NULL WHERE id = ?", (path, attachment_id)
+        )
 
     def set_duration(self, attachment_id: int, duration_ms: int) -> None:
         """Remember how long a voice message is."""

@@ -36,6 +36,8 @@ CREATE INDEX expirations_by_end ON expirations (ends_ms) WHERE ends_ms IS NOT NU
 CREATE INDEX expirations_waiting ON expirations (message_id) WHERE ends_ms IS NULL;
 
 ALTER TABLE attachments ADD COLUMN duration_ms INTEGER;
+-- Where a file is just about to get its name, in case the process dies over that.
+ALTER TABLE attachments ADD COLUMN saving TEXT;
 
 -- What a row of `messages` is, if not (only) a text with files. kind: 0 a message with more to it, 1 expiration_update,
 -- 2 call, 3 media_saved, 4 unknown. content: JSON.
