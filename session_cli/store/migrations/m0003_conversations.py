@@ -137,7 +137,9 @@ CREATE TABLE event_details (
 ) STRICT;
 CREATE INDEX event_details_by_end ON event_details (ends_ms) WHERE ends_ms IS NOT NULL;
 
--- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived.
+-- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived. effect: what
+-- is done here when it has, as JSON; NULL: nothing. follows: another one; until that has arrived, this goes out with
+-- it or not at all. free_ms: until then somebody is at it.
 CREATE TABLE new_deliveries (
     id INTEGER PRIMARY KEY,
     message_id INTEGER REFERENCES messages (id) ON DELETE CASCADE,
@@ -146,9 +148,13 @@ CREATE TABLE new_deliveries (
     ttl_ms INTEGER NOT NULL,
     data BLOB NOT NULL,
     hash TEXT NOT NULL,
+    effect TEXT,
+    follows INTEGER REFERENCES new_deliveries (id) ON DELETE SET NULL,
+    free_ms INTEGER NOT NULL DEFAULT 0,
     UNIQUE (message_id, role)
 ) STRICT;
-INSERT INTO new_deliveries SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries;
+INSERT INTO new_deliveries (id, message_id, role, account, ttl_ms, data, hash)
+SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries;
 DROP TABLE deliveries;
 ALTER TABLE new_deliveries RENAME TO deliveries;
 """
