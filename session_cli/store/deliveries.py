@@ -136,5 +136,7 @@ class Deliveries:
 
 
 def _row(row: tuple[Any, ...]) -> DeliveryRow:
-    *values, effect = row
-    return DeliveryRow(*values, None if effect is None else json.loads(effect))
+    id, message_id, role, account, ttl_ms, data, hash, effect = row
+    return DeliveryRow(
+        id, message_id, role, account, ttl_ms, data, hash, json.loads(effect) if effect is not None else None
+    )
