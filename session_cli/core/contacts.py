@@ -45,14 +45,18 @@ class Contacts:
     def set_blocked(self, who: str, *, blocked: bool) -> Contact:
         """Drop from now on whatever a person sends, who may be a stranger and is not told; or take it again.
 
-        What a stranger wrote before is shown no more. Raises what `Client.resolve` raises, and InvalidInput.
+        What a stranger wrote before is shown no more. What has still to be told to them, but for messages that wait in
+        the outbox, is not told any more. Raises what `Client.resolve` raises, and InvalidInput.
         """
         with self._profile.store.transaction():
             address = self.resolve(who)
             self._people.set_blocked(address, blocked=blocked)
             person = self.get(address)
+            store = self._profile.store
+            if blocked:
+                store.chores.add_hashes(store.deliveries.cancel(address))
             if blocked and not person.approved:
-                self._profile.store.conversations.hide(address)
+                store.conversations.hide(address)
         return person
 
     def rename(self, who: str, nickname: str | None) -> Contact:

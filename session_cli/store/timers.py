@@ -115,6 +115,13 @@ class Chores:
             [(message_id,) for message_id in message_ids],
         )
 
+    def add_hashes(self, hashes: Iterable[str]) -> None:
+        """Have what these name deleted, which is no message of ours, and which the swarm may hold."""
+        self._connection.executemany(
+            "INSERT INTO chores (hash, expires_ms) VALUES (?, NULL) ON CONFLICT (hash) DO UPDATE SET expires_ms = NULL",
+            [(hash,) for hash in hashes],
+        )
+
     def add_shortening(self, message_id: int, expires_ms: int) -> None:
         """Have a message kept until a time and no longer, where the swarm is to keep it longer than that."""
         self._connection.execute(

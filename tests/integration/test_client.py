@@ -327,7 +327,7 @@ def test_a_message_from_a_clock_that_is_ahead_is_dated_anew(make: Maker) -> None
         ("first", first.timestamp_ms),
         ("second", second.timestamp_ms),
     ]
-    assert not alice._store.deliveries.left()
+    assert not alice._store.has_deliveries()
 
 
 def test_a_message_from_a_clock_that_is_behind_goes_out(make: Maker) -> None:

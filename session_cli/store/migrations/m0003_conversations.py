@@ -69,8 +69,9 @@ CREATE TABLE tombstones (
     deleted_ms INTEGER NOT NULL
 ) STRICT;
 
--- What was said about messages that are not here (yet), named by conversation, author and time. kind: 0 reaction,
--- 1 unsend, 2 receipt.
+-- What was said about messages that are not here (yet), named by conversation, author and time; kind: 0 reaction,
+-- 1 unsend, 2 receipt. Or what became of a call that is not here, named by its id alone: 3 answered, 4 declined,
+-- 5 missed. about: the emoji, or the call's id. kept_ms: since when it is kept, by our own clock.
 CREATE TABLE early (
     conversation TEXT NOT NULL,
     author TEXT NOT NULL,
@@ -78,13 +79,15 @@ CREATE TABLE early (
     kind INTEGER NOT NULL,
     sender TEXT NOT NULL,
     sent_ms INTEGER NOT NULL,
-    emoji TEXT NOT NULL DEFAULT '',
+    about TEXT NOT NULL DEFAULT '',
     removed INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (target_ms, author, conversation, kind, sender, emoji)
+    kept_ms INTEGER NOT NULL,
+    PRIMARY KEY (target_ms, author, conversation, kind, sender, about)
 ) STRICT, WITHOUT ROWID;
 
--- Nobody may say too much.
-CREATE INDEX early_by_sender ON early (sender);
+-- Nobody may say too much, or be remembered for ever.
+CREATE INDEX early_by_sender ON early (sender, kind);
+CREATE INDEX early_by_time ON early (kept_ms);
 
 -- What our own swarm has still to be told of messages: delete, or (expires_ms) keep until then and no longer.
 CREATE TABLE chores (
@@ -134,7 +137,9 @@ CREATE TABLE event_details (
 ) STRICT;
 CREATE INDEX event_details_by_end ON event_details (ends_ms) WHERE ends_ms IS NOT NULL;
 
--- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived.
+-- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived. effect: what
+-- is done here when it has, as JSON; NULL: nothing. follows: another one; until that has arrived, this goes out with
+-- it or not at all. free_ms: until then somebody is at it.
 CREATE TABLE new_deliveries (
     id INTEGER PRIMARY KEY,
     message_id INTEGER REFERENCES messages (id) ON DELETE CASCADE,
@@ -143,9 +148,13 @@ CREATE TABLE new_deliveries (
     ttl_ms INTEGER NOT NULL,
     data BLOB NOT NULL,
     hash TEXT NOT NULL,
+    effect TEXT,
+    follows INTEGER REFERENCES new_deliveries (id) ON DELETE SET NULL,
+    free_ms INTEGER NOT NULL DEFAULT 0,
     UNIQUE (message_id, role)
 ) STRICT;
-INSERT INTO new_deliveries SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries;
+INSERT INTO new_deliveries (id, message_id, role, account, ttl_ms, data, hash)
+SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries;
 DROP TABLE deliveries;
 ALTER TABLE new_deliveries RENAME TO deliveries;
 """
