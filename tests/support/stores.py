@@ -143,7 +143,8 @@ def make_old(person: Person, *, messages: int = 30) -> None:
 _SAME = (
     "SELECT id, kind, address FROM conversations",
     "SELECT id, conversation_id, sent_ms, body, request FROM messages",
-    "SELECT * FROM attachments",
+    "SELECT id, message_id, position, url, key, digest, size, content_type, name, voice, width, height, caption, saved "
+    "FROM attachments",
     "SELECT seq, message_id FROM events",
     "SELECT name, seq FROM readers",
     "SELECT hash, account, namespace, expires_ms FROM seen_hashes",
