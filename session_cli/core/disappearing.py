@@ -60,7 +60,8 @@ class Disappearing:
         if self._store.conversations.expiration(place.id) != (mode, seconds):
             expiration = expiration_of(mode, seconds)
             self._sender().announce_expiration(parse_account_id(place.id), expiration, Deadline(self._timeout))
-        return Rule(place, mode, seconds)
+        # Another device of ours may have said something else meanwhile.
+        return Rule(place, *self._store.conversations.expiration(place.id))
 
     def _check_time(self, place: Party, mode: str, seconds: int) -> None:
         if mode == "off":

@@ -291,7 +291,9 @@ class Intake:
         expiration = arrival.content.expiration
         mode, seconds = expiration.mode.name.lower(), expiration.seconds
         if arrival.outgoing:
-            self._store.conversations.set_expiration(arrival.conversation, mode, seconds)
+            # Not under a time far off, which would let nobody change it before.
+            said_ms = min(arrival.sent_ms, arrival.now_ms)
+            self._store.conversations.set_expiration(arrival.conversation, mode, seconds, said_ms)
         else:
             learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
         return self._add_notice(arrival, "expiration_update", {"mode": mode, "seconds": seconds})

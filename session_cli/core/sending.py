@@ -428,7 +428,7 @@ class Sender:
                 self._store.timers.start(message_id, self._network().clock.now_ms())
                 if row.kind == "expiration_update":
                     # Together: who dies here must not have told others something else than is set.
-                    self._store.conversations.set_expiration(row.conversation, **row.content)
+                    self._store.conversations.set_expiration(row.conversation, **row.content, said_ms=row.sent_ms)
             elif not stays:
                 self._store.messages.set_status(message_id, "failed")
         if isinstance(first, SessionError) and stays:

@@ -21,12 +21,12 @@ class Conversations:
         )
         return (EXPIRE_MODES[row[0]], row[1]) if row else ("off", 0)
 
-    def set_expiration(self, address: str, mode: str, seconds: int) -> None:
-        """Let what we write there disappear from now on, or (`off`, 0) stay."""
+    def set_expiration(self, address: str, mode: str, seconds: int, said_ms: int) -> None:
+        """Let what we write there disappear from now on, or (`off`, 0) stay, unless something else was said later."""
         self._ensure(address)
         self._connection.execute(
-            "UPDATE conversations SET expire_mode = ?, expire_s = ? WHERE address = ?",
-            (EXPIRE_MODES.index(mode), seconds, address),
+            "UPDATE conversations SET expire_mode = ?1, expire_s = ?2, rule_ms = ?3 WHERE address = ?4 AND rule_ms < ?3",
+            (EXPIRE_MODES.index(mode), seconds, said_ms, address),
         )
 
     def read_ms(self, address: str) -> int:

@@ -18,11 +18,12 @@ ALTER TABLE people ADD COLUMN picture_url TEXT;
 ALTER TABLE people ADD COLUMN picture_key BLOB;
 
 -- read_ms: messages up to this time are read. hidden: not shown until something new comes. expire_mode, expire_s: how
--- what we write here disappears, as in `expirations`.
+-- what we write here disappears, as in `expirations`. rule_ms: when that was said.
 ALTER TABLE conversations ADD COLUMN read_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN expire_mode INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN expire_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN rule_ms INTEGER NOT NULL DEFAULT 0;
 -- What was here before there was a read state counts as read: nobody is to be told of years of it.
 UPDATE conversations SET read_ms =
     coalesce((SELECT max(m.sent_ms) FROM messages m WHERE m.conversation_id = conversations.id AND m.outgoing = 0), 0);
