@@ -468,10 +468,13 @@ class Sender:
     def _note_stored(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
         self._store.deliveries.finish(delivery)
         if delivery.role == "own":
-            expires_ms = outcome.expiration_ms or self._network().clock.now_ms() + delivery.ttl_ms
+            now_ms = self._network().clock.now_ms()
+            expires_ms = outcome.expiration_ms or now_ms + delivery.ttl_ms
             message_id = delivery.message_id
             swarm = self._store.swarm
-            new = swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id)
+            new = swarm.mark_seen(
+                delivery.account, 0, delivery.hash, expires_ms, message_id=message_id, seen_ms=now_ms
+            )
             if not new and message_id is not None:
                 # A poll of another process has met our copy before we came to note it.
                 swarm.name_message(delivery.account, 0, delivery.hash, message_id)

@@ -180,7 +180,7 @@ def test_what_was_said_last_of_disappearing_messages_holds(empty: Path, tmp_path
         for number in order:
             _take(profile, [stored[number]])
             with profile.store.transaction():
-                profile.store.swarm.forget_expired(2 * EXPIRES_MS)
+                profile.store.swarm.forget_expired(2 * EXPIRES_MS, seen_before_ms=1)
         assert profile.store.conversations.expiration(BOB.account_id) == ("after_send", 86_400)
     finally:
         profile.store.close()

@@ -38,6 +38,9 @@ CREATE INDEX expirations_waiting ON expirations (message_id) WHERE ends_ms IS NU
 
 ALTER TABLE attachments ADD COLUMN duration_ms INTEGER;
 
+-- seen_ms: when the hash was noted; 0: not known.
+ALTER TABLE seen_hashes ADD COLUMN seen_ms INTEGER NOT NULL DEFAULT 0;
+
 -- What a row of `messages` is, if not (only) a text with files. kind: 0 a message with more to it, 1 expiration_update,
 -- 2 call, 3 media_saved, 4 unknown. content: JSON.
 CREATE TABLE details (
