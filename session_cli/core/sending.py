@@ -323,6 +323,7 @@ class Sender:
                 for delivery in self._store.deliveries.of_message(message_id):
                     self._store.deliveries.finish(delivery)
                 self._store.messages.set_status(message_id, "failed")
+                self._store.timers.start(message_id, self._store.now_ms())
         if row.hash is not None:
             self._delete_own_copies([MessageHash(row.hash)], deadline)
         return self._stored(message_id)
@@ -332,7 +333,8 @@ class Sender:
         before_ms = int(time.time() * 1000) - _ABANDONED_MS
         if self._store.messages.has_pending(before_ms):
             with self._store.transaction():
-                self._store.messages.give_up_pending(before_ms)
+                for message_id in self._store.messages.give_up_pending(before_ms):
+                    self._store.timers.start(message_id, self._store.now_ms())
         left = self._store.deliveries.left()[:COPIES_AT_ONCE]
         self._settle(left, self._deliver(left, deadline))
 
@@ -423,9 +425,11 @@ class Sender:
                     self._note_stored(delivery, outcome)
                 elif isinstance(first, SessionError) and not stays:
                     self._store.deliveries.finish(delivery)
+            if not (isinstance(first, SessionError) and stays):
+                # Also what never arrives was written to disappear.
+                self._store.timers.start(message_id, self._network().clock.now_ms())
             if not isinstance(first, SessionError):
                 self._store.messages.set_status(message_id, "sent")
-                self._store.timers.start(message_id, self._network().clock.now_ms())
                 if row.kind == "expiration_update":
                     # Together: who dies here must not have told others something else than is set.
                     self._store.conversations.set_expiration(row.conversation, **row.content, said_ms=row.sent_ms)

@@ -106,12 +106,17 @@ class Events:
     def unread(self, reader: str, selection: Selection, limit: int, after: int = 0) -> list[EventRow]:
         """The first events, at most `limit`, that a reader has not taken yet, oldest first, and beyond seq `after`."""
         condition, parameters = _condition(selection)
-        rows = fetch_all(
-            self._connection,
-            f"SELECT e.seq, e.type, e.message_id FROM events e {condition} AND e.seq > ?2 ORDER BY e.seq LIMIT ?3",  # noqa: S608 - put together of constants
-            (reader, after, limit, *parameters),
-        )
-        return self._with_messages(rows)
+        while True:
+            rows = fetch_all(
+                self._connection,
+                f"SELECT e.seq, e.type, e.message_id FROM events e {condition} AND e.seq > ?2 ORDER BY e.seq LIMIT ?3",  # noqa: S608 - put together of constants
+                (reader, after, limit, *parameters),
+            )
+            found = self._with_messages(rows)
+            if found or not rows:
+                return found
+            # All of them are of messages that have disappeared, and are not deleted yet.
+            after = rows[-1][0]
 
     def _with_messages(self, rows: list[tuple[Any, ...]]) -> list[EventRow]:
         if not rows:
