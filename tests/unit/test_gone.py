@@ -57,7 +57,9 @@ def test_who_only_looks_is_not_held_up_by_what_has_disappeared(bob: Recipient) -
 
 def own_message(bob: Recipient, status: str, sent_ms: int) -> int:
     store = bob.profile.store
-    entry = NewMessage(ALICE.account_id, "outgoing", BOB.account_id, sent_ms, "burn", status, expire_mode="after_send", expire_s=3_600)
+    entry = NewMessage(
+        ALICE.account_id, "outgoing", BOB.account_id, sent_ms, "burn", status, expire_mode="after_send", expire_s=3_600
+    )
     with store.transaction():
         message_id = store.messages.add(entry)
         assert message_id is not None
