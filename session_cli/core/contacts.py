@@ -50,6 +50,8 @@ class Contacts:
         with self._profile.store.transaction():
             address = self.resolve(who)
             self._people.set_blocked(address, blocked=blocked)
+            if blocked:
+                self._profile.store.deliveries.forget_apart(address)
             person = self.get(address)
             if blocked and not person.approved:
                 self._profile.store.conversations.hide(address)

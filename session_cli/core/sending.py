@@ -25,7 +25,7 @@ from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
 from ..protocol.account import AccountId
-from ..protocol.payload import Expiration, Payload, RequestAccepted
+from ..protocol.payload import Expiration, Payload, ReadReceipt, RequestAccepted
 from ..protocol.storage_rpc import MAX_TTL_MS, MessageHash, StoreResult
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewDelivery, NewMessage
 from .bodies import check_body
@@ -216,7 +216,8 @@ class Sender:
     def leave(self, payload: Payload, account: AccountId) -> None:
         """Put down what is no message of its own, to be sent by `resend_left`. To be called inside a transaction."""
         sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
-        self._store.deliveries.add(None, self._sealer.seal(payload, account, sent_ms))
+        receipt = isinstance(payload, ReadReceipt)
+        self._store.deliveries.add(None, self._sealer.seal(payload, account, sent_ms), receipt=receipt)
 
     def signal(self, payload: Payload, account: AccountId, deadline: Deadline, *, ttl_ms: int) -> None:
         """Send what is worth nothing later: that somebody is typing. Raises NetworkError, ServiceRefused."""
@@ -476,9 +477,7 @@ class Sender:
             expires_ms = outcome.expiration_ms or now_ms + delivery.ttl_ms
             message_id = delivery.message_id
             swarm = self._store.swarm
-            new = swarm.mark_seen(
-                delivery.account, 0, delivery.hash, expires_ms, message_id=message_id, seen_ms=now_ms
-            )
+            new = swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id, seen_ms=now_ms)
             if not new and message_id is not None:
                 # A poll of another process has met our copy before we came to note it.
                 swarm.name_message(delivery.account, 0, delivery.hash, message_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from .queries import fetch_all
+from .queries import fetch_all, fetch_one
 from .records import DeliveryRow, NewDelivery
 
 
@@ -14,14 +14,17 @@ class Deliveries:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def add(self, message_id: int | None, delivery: NewDelivery) -> int:
-        """Note what has to be stored, for a message or (None) by itself. Returns the delivery's id."""
+    def add(self, message_id: int | None, delivery: NewDelivery, *, receipt: bool = False) -> int:
+        """Note what has to be stored, for a message or (None) by itself; `receipt`: it says what we have read.
+
+        Returns the delivery's id.
+        """
         added = self._connection.execute(
             """
-            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash)
-            VALUES (?, ?, ?, ?, ?, ?) RETURNING id
+            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash, receipt)
+            VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id
             """,
-            (message_id, delivery.role, delivery.account, delivery.ttl_ms, delivery.data, delivery.hash),
+            (message_id, delivery.role, delivery.account, delivery.ttl_ms, delivery.data, delivery.hash, receipt),
         ).get
         return int(added)
 
@@ -36,6 +39,18 @@ class Deliveries:
         another delivery's by now.
         """
         self._connection.execute("DELETE FROM deliveries WHERE id = ? AND hash = ?", (delivery.id, delivery.hash))
+
+    def forget_apart(self, account: str) -> None:
+        """Send somebody nothing of what belongs to no message."""
+        self._connection.execute("DELETE FROM deliveries WHERE message_id IS NULL AND account = ?", (account,))
+
+    def forget_receipts(self) -> None:
+        """Tell nobody any more what we have read."""
+        self._connection.execute("DELETE FROM deliveries WHERE receipt = 1")
+
+    def has_receipts(self) -> bool:
+        """Whether somebody has still to be told what we have read."""
+        return fetch_one(self._connection, "SELECT 1 FROM deliveries WHERE receipt = 1 LIMIT 1") is not None
 
     def left(self) -> list[DeliveryRow]:
         """What is still to be stored: copies for our own devices of messages that did reach their recipient, and what

@@ -136,7 +136,8 @@ CREATE TABLE event_details (
 ) STRICT;
 CREATE INDEX event_details_by_end ON event_details (ends_ms) WHERE ends_ms IS NOT NULL;
 
--- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived.
+-- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived. receipt: 1
+-- if it says what we have read.
 CREATE TABLE new_deliveries (
     id INTEGER PRIMARY KEY,
     message_id INTEGER REFERENCES messages (id) ON DELETE CASCADE,
@@ -145,9 +146,10 @@ CREATE TABLE new_deliveries (
     ttl_ms INTEGER NOT NULL,
     data BLOB NOT NULL,
     hash TEXT NOT NULL,
+    receipt INTEGER NOT NULL DEFAULT 0 CHECK (receipt IN (0, 1)),
     UNIQUE (message_id, role)
 ) STRICT;
-INSERT INTO new_deliveries SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries;
+INSERT INTO new_deliveries SELECT id, message_id, role, account, ttl_ms, data, hash, 0 FROM deliveries;
 DROP TABLE deliveries;
 ALTER TABLE new_deliveries RENAME TO deliveries;
 """
