@@ -82,18 +82,18 @@ class ReadState:
     def note_shown(self, messages: Iterable[Message], reader: str) -> None:
         """Mark what has been shown to a reader as read; `tell`, or the next poll, tells others of it.
 
-        Where he left something from before it, that conversation counts as read up to there only.
+        A conversation counts as read up to the first message that he has left.
         """
-        shown: dict[str, dict[int, int]] = {}
+        shown: dict[str, set[int]] = {}
         for message in messages:
             if message.direction == "incoming":
-                shown.setdefault(message.conversation.id, {})[message.id] = message.timestamp_ms
-        for place, times in shown.items():
+                shown.setdefault(message.conversation.id, set()).add(message.id)
+        for place, ids in shown.items():
             address = parse_account_id(place)
-            unread = self._store.conversations.unread(address, self._limit_ms(max(times.values())))
-            left = self._store.events.left([id for id in unread if id not in times], reader)
-            waiting = [id for id in self._store.timers.waiting_for_reader(address, _EVER) if id in times]
-            self._mark(address, _last_before(left, unread), waiting, times)
+            unread = self._store.conversations.unread(address, self._limit_ms(None))
+            left = self._store.events.left([id for id in unread if id not in ids], reader)
+            waiting = [id for id in self._store.timers.waiting_for_reader(address, _EVER) if id in ids]
+            self._mark(address, _last_before(left, unread), waiting, ids)
 
     def note_answered(self, address: AccountId) -> int:
         """Mark what came from somebody as read, as far as any reader has had it; returns how many messages were not."""
