@@ -20,10 +20,10 @@ _MOST_APART = 4
 _TITLES = {
     "message": "New message",
     "reaction": "New reaction",
-    "call": "Incoming call",
     "contact_request": "Message request accepted",
 }
-"""What is worth a notification, and what it is called."""
+_CALLS = {"ringing": "Incoming call", "missed": "Missed call"}
+"""What is worth a notification, and what it is called. Other calls were answered, or declined, on another device."""
 
 
 class Shown(StrEnum):
@@ -81,12 +81,8 @@ class Notifier:
 
 def _is_worth_showing(event: Event) -> bool:
     """Whether somebody else did something that a person wants to know at once."""
-    if event.type not in _TITLES or event.sender is None:
-        return False
     target = event.message
-    if event.type == "call" and event.content["state"] not in ("ringing", "missed"):
-        return False
-    if event.type == "message" and target is not None and target.deleted:
+    if not _title(event) or event.sender is None or (target is not None and target.deleted):
         return False
     own = target is not None and target.direction == "outgoing"
     if event.type != "reaction":
@@ -95,9 +91,10 @@ def _is_worth_showing(event: Event) -> bool:
 
 
 def _title(event: Event) -> str:
-    if event.type == "call" and event.content["state"] == "missed":
-        return "Missed call"
-    return _TITLES[event.type]
+    """What an event is called, if it is worth a notification."""
+    if event.type == "call":
+        return _CALLS.get(event.message.content["state"], "") if event.message else ""
+    return _TITLES.get(event.type, "")
 
 
 def _details(event: Event) -> str:

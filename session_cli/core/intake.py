@@ -36,7 +36,7 @@ from ..protocol.payload import (
     VisibleMessage,
 )
 from ..protocol.session_v1 import OpenedMessage
-from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, MAX_TTL_MS, Namespace, StoredMessage
+from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, Namespace, StoredMessage
 from ..store.marks import Early
 from ..store.records import AttachmentRow, NewMessage, PersonRow
 from ..store.unknowns import UnknownRow
@@ -53,8 +53,6 @@ TYPING_MS = 20_000
 """How long it is news that somebody is typing."""
 SAME_CALL_MS = 3_600_000
 """How far apart the messages of one call are at the most."""
-_SHORTENED_MS = 1_000
-"""A message that the swarm keeps for so much less than the longest time has been shortened."""
 _OWN = (VisibleMessage, TimerUpdate, Reaction, Unsend, Call, GroupUpdate, Unknown)
 """What our other devices send to us."""
 _CALL_STATES = ("ringing", "missed", "declined", "answered")
@@ -93,31 +91,17 @@ class _Arrival:
     def expires_ms(self) -> int | None:
         """When it disappears, or None where that does not begin before somebody reads it.
 
-        The swarm keeps what disappears after sending for just as long, and what was read on another device is cut down
-        to that; our own messages count as read. Nobody's word makes a clock run longer than from now on, and that of
-        a member of the swarm makes none shorter than from when it was sent.
+        The swarm keeps what disappears after sending for just as long; our own messages count as read. Nobody's word
+        makes a clock run longer than from now on, and that of a member of the swarm makes none shorter than from when
+        it was sent. Nor does one member say that another device has read it: see `SwarmChores.learn`.
         """
-        expiration, timer_ms = self.content.expiration, self._timer_ms
+        expiration = self.content.expiration
+        timer_ms = 1000 * expiration.seconds
         if expiration.mode is ExpirationMode.OFF:
             return None
         if expiration.mode is ExpirationMode.AFTER_READ and not self.outgoing:
-            return min(self.stored.expiration_ms, self.now_ms + timer_ms) if self.read_elsewhere else None
+            return None
         return min(max(self.stored.expiration_ms, self.sent_ms + timer_ms), self.now_ms + timer_ms)
-
-    @property
-    def read_elsewhere(self) -> bool:
-        """Whether another device has read it, and so started its clock and had the swarm keep it for less time."""
-        ends_ms = self.stored.expiration_ms
-        return (
-            self.content.expiration.mode is ExpirationMode.AFTER_READ
-            and not self.outgoing
-            and 0 < ends_ms <= self.now_ms + self._timer_ms
-            and ends_ms < self.stored.timestamp_ms + MAX_TTL_MS - _SHORTENED_MS
-        )
-
-    @property
-    def _timer_ms(self) -> int:
-        return 1000 * self.content.expiration.seconds
 
 
 class Intake:
@@ -280,9 +264,6 @@ class Intake:
         seq = self._store.events.add(entry.kind, message_id)
         if entry.kind == "unknown":
             self._keep(arrival.stored, entry.content["reason"], arrival.now_ms, seq, message_id)
-        if arrival.read_elsewhere:
-            # Not up to a time far off that its sender made up: what comes later would be read, too.
-            self._store.conversations.mark_read(arrival.conversation, min(arrival.sent_ms, arrival.now_ms))
         self._marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
         return PollResult(new=1)
 
@@ -297,7 +278,9 @@ class Intake:
         expiration = arrival.content.expiration
         mode, seconds = expiration.mode.name.lower(), expiration.seconds
         if arrival.outgoing:
-            self._store.conversations.set_expiration(arrival.conversation, mode, seconds)
+            # Not under a time far off, which would let nobody change it before.
+            said_ms = min(arrival.sent_ms, arrival.now_ms)
+            self._store.conversations.set_expiration(arrival.conversation, mode, seconds, said_ms)
         else:
             learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
         return self._add_notice(arrival, "expiration_update", {"mode": mode, "seconds": seconds})

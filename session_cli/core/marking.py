@@ -96,6 +96,9 @@ class Marking:
         if row is None:
             return
         self._store.swarm.name_message(self._own_id, Namespace.MESSAGES, hash, row.id)
+        if row.direction == "outgoing" and row.status != "queued":
+            # The process that sent it may have died over it.
+            self._store.timers.start(row.id, self._store.now_ms())
         if row.deleted:
             self._store.chores.add_deletions([row.id])
 

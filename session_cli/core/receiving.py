@@ -12,7 +12,7 @@ from ..errors import NetworkError, ServiceRefused
 from ..network.clock import Deadline
 from ..network.swarm import Page, Poll
 from ..protocol.account import AccountId
-from ..protocol.storage_rpc import Namespace
+from ..protocol.storage_rpc import MAX_TTL_MS, Namespace, StoredMessage
 from .preferences import Preferences
 from .profile import Profile
 
@@ -28,6 +28,7 @@ SECOND_OPINION_MS = 10 * 60 * 1000
 SECOND_OPINION_S = 5.0
 _HASH_KEPT_MS = 24 * 3600 * 1000
 """How long a hash is remembered after its message has expired, for members whose clocks or sweeps are late."""
+_LONGEST_MS = MAX_TTL_MS + _HASH_KEPT_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class Receiver:
         with self._store.transaction():
             for stored, outcome in opened:
                 if not self._store.swarm.mark_seen(
-                    self._account, Namespace.MESSAGES, stored.hash, stored.expiration_ms
+                    self._account, Namespace.MESSAGES, stored.hash, _kept_ms(stored, now_ms), seen_ms=now_ms
                 ):
                     continue
                 try:
@@ -137,6 +138,12 @@ class Receiver:
                 now_ms=now_ms,
             )
             if opened:
-                self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS)
+                # Should one member say that a message expires at once, others still hold it for as long as they can.
+                self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS, seen_before_ms=now_ms - _LONGEST_MS)
                 self._store.marks.forget_early(now_ms)
         return result
+
+
+def _kept_ms(stored: StoredMessage, now_ms: int) -> int:
+    """Until when our swarm was to keep a message at the most, before another device of ours had it shortened."""
+    return max(stored.expiration_ms, min(stored.timestamp_ms, now_ms) + MAX_TTL_MS)

@@ -25,7 +25,7 @@ from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
 from ..protocol.account import AccountId
-from ..protocol.payload import Expiration, Payload, RequestAccepted
+from ..protocol.payload import Expiration, Payload, ReadReceipt, RequestAccepted
 from ..protocol.storage_rpc import MessageHash, StoreResult
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewMessage
 from .bodies import check_body
@@ -233,7 +233,8 @@ class Sender:
     def leave(self, payload: Payload, account: AccountId) -> None:
         """Put down what is no message of its own, to be sent by `resend_left`. To be called inside a transaction."""
         sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
-        self._store.deliveries.add(None, self._sealer.seal(payload, account, sent_ms))
+        receipt = isinstance(payload, ReadReceipt)
+        self._store.deliveries.add(None, self._sealer.seal(payload, account, sent_ms), receipt=receipt)
 
     def signal(self, payload: Payload, account: AccountId, deadline: Deadline, *, ttl_ms: int) -> None:
         """Send what is worth nothing later: that somebody is typing. Raises NetworkError, ServiceRefused."""
@@ -337,6 +338,7 @@ class Sender:
                 for delivery in self._store.deliveries.of_message(message_id):
                     self._store.deliveries.finish(delivery)
                 self._store.messages.set_status(message_id, "failed")
+                self._store.timers.start(message_id, self._store.now_ms())
         if row.hash is not None:
             self._delete_own_copies([MessageHash(row.hash)], deadline)
         return self._stored(message_id)
@@ -350,7 +352,8 @@ class Sender:
         before_ms = started_ms - _ABANDONED_MS
         if self._store.messages.has_pending(before_ms):
             with self._store.transaction():
-                self._store.messages.give_up_pending(before_ms)
+                for message_id in self._store.messages.give_up_pending(before_ms):
+                    self._store.timers.start(message_id, self._store.now_ms())
         while self._store.deliveries.left(started_ms, _now_ms() + _HELD_MS, 1):
             with self._store.transaction():
                 until_ms = _now_ms() + _HELD_MS
@@ -448,12 +451,14 @@ class Sender:
                     self._note_stored(delivery, outcome)
                 elif isinstance(first, SessionError) and not stays:
                     self._store.deliveries.finish(delivery)
+            if not (isinstance(first, SessionError) and stays):
+                # Also what never arrives was written to disappear.
+                self._store.timers.start(message_id, self._network().clock.now_ms())
             if not isinstance(first, SessionError):
                 self._store.messages.set_status(message_id, "sent")
-                self._store.timers.start(message_id, self._network().clock.now_ms())
                 if row.kind == "expiration_update":
                     # Together: who dies here must not have told others something else than is set.
-                    self._store.conversations.set_expiration(row.conversation, **row.content)
+                    self._store.conversations.set_expiration(row.conversation, **row.content, said_ms=row.sent_ms)
             elif not stays:
                 self._store.messages.set_status(message_id, "failed")
         if isinstance(first, SessionError) and stays:
@@ -495,10 +500,11 @@ class Sender:
         if delivery.effect is not None:
             self._effects.apply(delivery.effect)
         if delivery.role == "own":
-            expires_ms = outcome.expiration_ms or self._network().clock.now_ms() + delivery.ttl_ms
+            now_ms = self._network().clock.now_ms()
+            expires_ms = outcome.expiration_ms or now_ms + delivery.ttl_ms
             message_id = delivery.message_id
             swarm = self._store.swarm
-            new = swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id)
+            new = swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id, seen_ms=now_ms)
             if not new and message_id is not None:
                 # A poll of another process has met our copy before we came to note it.
                 swarm.name_message(delivery.account, 0, delivery.hash, message_id)

@@ -8,7 +8,7 @@ from typing import Any
 
 import apsw
 
-from .queries import fetch_all
+from .queries import fetch_all, fetch_one
 from .records import DeliveryRow, NewDelivery
 
 
@@ -26,16 +26,17 @@ class Deliveries:
         effect: Mapping[str, Any] | None = None,
         follows: int | None = None,
         free_ms: int = 0,
+        receipt: bool = False,
     ) -> DeliveryRow:
         """Note what has to be stored, for a message or (None) by itself.
 
         `effect`: what is done here when it has arrived. `follows`: the delivery without whose arrival it goes nowhere.
-        `free_ms`: until then the caller is at it.
+        `free_ms`: until then the caller is at it. `receipt`: it says what we have read.
         """
         added = self._connection.execute(
             """
-            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash, effect, follows, free_ms)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
+            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash, effect, follows, free_ms, receipt)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
             """,
             (
                 message_id,
@@ -47,6 +48,7 @@ class Deliveries:
                 json.dumps(effect) if effect is not None else None,
                 follows,
                 free_ms,
+                receipt,
             ),
         ).get
         return DeliveryRow(
@@ -71,6 +73,14 @@ class Deliveries:
         another delivery's by now.
         """
         self._connection.execute("DELETE FROM deliveries WHERE id = ? AND hash = ?", (delivery.id, delivery.hash))
+
+    def forget_receipts(self) -> None:
+        """Tell nobody any more what we have read."""
+        self._connection.execute("DELETE FROM deliveries WHERE receipt = 1")
+
+    def has_receipts(self) -> bool:
+        """Whether somebody has still to be told what we have read."""
+        return fetch_one(self._connection, "SELECT 1 FROM deliveries WHERE receipt = 1 LIMIT 1") is not None
 
     def left(self, before_ms: int, until_ms: int, most: int) -> list[DeliveryRow]:
         """What is still to be stored, and nobody was at since `before_ms`; what was tried last comes last.

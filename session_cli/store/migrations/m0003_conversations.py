@@ -18,11 +18,12 @@ ALTER TABLE people ADD COLUMN picture_url TEXT;
 ALTER TABLE people ADD COLUMN picture_key BLOB;
 
 -- read_ms: messages up to this time are read. hidden: not shown until something new comes. expire_mode, expire_s: how
--- what we write here disappears, as in `expirations`.
+-- what we write here disappears, as in `expirations`. rule_ms: when that was said.
 ALTER TABLE conversations ADD COLUMN read_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN expire_mode INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN expire_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN rule_ms INTEGER NOT NULL DEFAULT 0;
 -- What was here before there was a read state counts as read: nobody is to be told of years of it.
 UPDATE conversations SET read_ms =
     coalesce((SELECT max(m.sent_ms) FROM messages m WHERE m.conversation_id = conversations.id AND m.outgoing = 0), 0);
@@ -38,6 +39,9 @@ CREATE INDEX expirations_waiting ON expirations (message_id) WHERE ends_ms IS NU
 ALTER TABLE attachments ADD COLUMN duration_ms INTEGER;
 -- Where a file is just about to get its name, in case the process dies over that.
 ALTER TABLE attachments ADD COLUMN saving TEXT;
+
+-- seen_ms: when the hash was noted; 0: not known.
+ALTER TABLE seen_hashes ADD COLUMN seen_ms INTEGER NOT NULL DEFAULT 0;
 
 -- What a row of `messages` is, if not (only) a text with files. kind: 0 a message with more to it, 1 expiration_update,
 -- 2 call, 3 media_saved, 4 unknown. content: JSON.
@@ -139,7 +143,7 @@ CREATE INDEX event_details_by_end ON event_details (ends_ms) WHERE ends_ms IS NO
 
 -- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived. effect: what
 -- is done here when it has, as JSON; NULL: nothing. follows: another one; until that has arrived, this goes out with
--- it or not at all. free_ms: until then somebody is at it.
+-- it or not at all. free_ms: until then somebody is at it. receipt: 1 if it says what we have read.
 CREATE TABLE new_deliveries (
     id INTEGER PRIMARY KEY,
     message_id INTEGER REFERENCES messages (id) ON DELETE CASCADE,
@@ -151,6 +155,7 @@ CREATE TABLE new_deliveries (
     effect TEXT,
     follows INTEGER REFERENCES new_deliveries (id) ON DELETE SET NULL,
     free_ms INTEGER NOT NULL DEFAULT 0,
+    receipt INTEGER NOT NULL DEFAULT 0 CHECK (receipt IN (0, 1)),
     UNIQUE (message_id, role)
 ) STRICT;
 INSERT INTO new_deliveries (id, message_id, role, account, ttl_ms, data, hash)
