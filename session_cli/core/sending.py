@@ -207,7 +207,7 @@ class Sender:
                 )
                 if new.role == "own":
                     # A poll that meets it must not take it for something that another device has said.
-                    self._store.swarm.mark_seen(account, 0, new.hash, sent_ms + ttl_ms)
+                    self._store.swarm.mark_seen(account, 0, new.hash, sent_ms + ttl_ms, seen_ms=sent_ms)
         outcomes = self._attempt(deliveries, deadline, dated_ms=sent_ms)
         first = outcomes[0]
         if isinstance(first, SessionError):
