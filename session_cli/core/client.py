@@ -149,6 +149,10 @@ class Client:
         with suppress(StoreUnwritable, StoreLocked):
             # Where it can't be deleted now, it is not shown all the same.
             purge(opened.store)
+            if not preferences.read_receipts and opened.store.deliveries.has_receipts():
+                # Put down while that was wanted.
+                with opened.store.transaction():
+                    opened.store.deliveries.forget_receipts()
         return cls(opened, network=network, proxy=proxy, direct=direct, timeout=timeout, preferences=preferences)
 
     @classmethod

@@ -75,6 +75,11 @@ class Batch:
         self.events = list(events)
         self.taken = 0
 
+    @property
+    def reader(self) -> str:
+        """For whom it is."""
+        return self._reading.reader
+
     def take(self, events: Sequence[Event]) -> None:
         """Note that some of the events, in their order, have reached whom they are for. Nothing where one peeks."""
         self.taken += len(events)

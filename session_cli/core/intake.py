@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InvalidAccountId, MalformedMessage, ProtocolError, UnsupportedVersion
 from ..protocol import content as contents
@@ -36,7 +36,8 @@ from ..protocol.payload import (
     VisibleMessage,
 )
 from ..protocol.session_v1 import OpenedMessage
-from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, MAX_TTL_MS, Namespace, StoredMessage
+from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, Namespace, StoredMessage
+from ..store.marks import Early
 from ..store.records import AttachmentRow, NewMessage, PersonRow
 from ..store.unknowns import UnknownRow
 from .marking import Marking
@@ -54,10 +55,10 @@ OVERTAKEN_MS = 120_000
 """How much older than the contacts of another device a message must be for these to decide about it."""
 SAME_CALL_MS = 3_600_000
 """How far apart the messages of one call are at the most."""
-_SHORTENED_MS = 1_000
-"""A message that the swarm keeps for so much less than the longest time has been shortened."""
 _OWN = (VisibleMessage, TimerUpdate, Reaction, Unsend, Call, GroupUpdate, Unknown)
 """What our other devices send to us."""
+_CALL_STATES = ("ringing", "missed", "declined", "answered")
+"""The last of them that any message of a call speaks for is its state, whichever comes first."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NEWER = "a message of a newer protocol version than this client speaks"
 _GROUP = "a message of a group, which this version does not know"
@@ -92,31 +93,17 @@ class _Arrival:
     def expires_ms(self) -> int | None:
         """When it disappears, or None where that does not begin before somebody reads it.
 
-        The swarm keeps what disappears after sending for just as long, and what was read on another device is cut down
-        to that; our own messages count as read. Nobody's word makes a clock run longer than from now on, and that of
-        a member of the swarm makes none shorter than from when it was sent.
+        The swarm keeps what disappears after sending for just as long; our own messages count as read. Nobody's word
+        makes a clock run longer than from now on, and that of a member of the swarm makes none shorter than from when
+        it was sent. Nor does one member say that another device has read it: see `SwarmChores.learn`.
         """
-        expiration, timer_ms = self.content.expiration, self._timer_ms
+        expiration = self.content.expiration
+        timer_ms = 1000 * expiration.seconds
         if expiration.mode is ExpirationMode.OFF:
             return None
         if expiration.mode is ExpirationMode.AFTER_READ and not self.outgoing:
-            return min(self.stored.expiration_ms, self.now_ms + timer_ms) if self.read_elsewhere else None
+            return None
         return min(max(self.stored.expiration_ms, self.sent_ms + timer_ms), self.now_ms + timer_ms)
-
-    @property
-    def read_elsewhere(self) -> bool:
-        """Whether another device has read it, and so started its clock and had the swarm keep it for less time."""
-        ends_ms = self.stored.expiration_ms
-        return (
-            self.content.expiration.mode is ExpirationMode.AFTER_READ
-            and not self.outgoing
-            and 0 < ends_ms <= self.now_ms + self._timer_ms
-            and ends_ms < self.stored.timestamp_ms + MAX_TTL_MS - _SHORTENED_MS
-        )
-
-    @property
-    def _timer_ms(self) -> int:
-        return 1000 * self.content.expiration.seconds
 
 
 class Intake:
@@ -293,12 +280,12 @@ class Intake:
             self._marking.name_copy(arrival.conversation, arrival.sender, arrival.sent_ms, arrival.stored.hash)
             return PollResult()
         self._store.swarm.name_message(self._account, Namespace.MESSAGES, arrival.stored.hash, message_id)
+        if entry.request:
+            # Whatever it is: who sends it can be answered, declined and blocked.
+            self._store.people.approve(arrival.sender, by_us=False)
         seq = self._store.events.add(entry.kind, message_id)
         if entry.kind == "unknown":
             self._keep(arrival.stored, entry.content["reason"], arrival.now_ms, seq, message_id)
-        if arrival.read_elsewhere:
-            # Not up to a time far off that its sender made up: what comes later would be read, too.
-            self._store.conversations.mark_read(arrival.conversation, min(arrival.sent_ms, arrival.now_ms))
         self._marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
         return PollResult(new=1)
 
@@ -315,7 +302,9 @@ class Intake:
         if not arrival.outgoing:
             learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
         elif not self._is_decided(arrival.conversation, arrival.sent_ms):
-            self._store.conversations.set_expiration(arrival.conversation, mode, seconds)
+            # Not under a time far off, which would let nobody change it before.
+            said_ms = min(arrival.sent_ms, arrival.now_ms)
+            self._store.conversations.set_expiration(arrival.conversation, mode, seconds, said_ms)
         return self._add_notice(arrival, "expiration_update", {"mode": mode, "seconds": seconds})
 
     def _take_call(self, arrival: _Arrival, payload: Call) -> PollResult:
@@ -324,17 +313,18 @@ class Intake:
             return self._ignore(arrival.stored, "a call without an id", arrival.now_ms)
         since_ms = arrival.sent_ms - SAME_CALL_MS
         known = self._store.messages.call(payload.uuid, None if arrival.outgoing else arrival.conversation, since_ms)
-        if known is None:
-            if not arrival.outgoing and payload.kind in (CallKind.PRE_OFFER, CallKind.OFFER):
-                return self._add_notice(arrival, "call", {"call_id": payload.uuid, "state": "ringing"})
-            return self._ignore(arrival.stored, "a call that is not known", arrival.now_ms)
-        state = known.content["state"]
-        if state == "ringing" and payload.kind is CallKind.ANSWER and arrival.outgoing:
-            state = "answered"
-        elif state == "ringing" and payload.kind is CallKind.END_CALL:
-            state = "declined" if arrival.outgoing else "missed"
-        self._store.messages.set_content(known.id, {"call_id": payload.uuid, "state": state})
-        return PollResult(ignored=1)
+        became = _state_of_call(payload.kind, outgoing=arrival.outgoing)
+        if known is not None:
+            state = max(known.content["state"], became, key=_CALL_STATES.index)
+            self._store.messages.set_content(known.id, {"call_id": payload.uuid, "state": state})
+            return PollResult(ignored=1)
+        if not arrival.outgoing and payload.kind in (CallKind.PRE_OFFER, CallKind.OFFER):
+            early = self._store.marks.take_early_call(payload.uuid, (self._account, arrival.sender))
+            state = max(("ringing", *early), key=_CALL_STATES.index)
+            return self._add_notice(arrival, "call", {"call_id": payload.uuid, "state": state})
+        if became != "ringing":
+            self._marking.note_call(Early(became, arrival.sender, arrival.sent_ms, payload.uuid))
+        return self._ignore(arrival.stored, "a call that is not known", arrival.now_ms)
 
     def _keep_nameless(self, stored: StoredMessage, now_ms: int) -> PollResult:
         """Keep what only a later version can open; until then nobody knows from whom it is."""
@@ -390,6 +380,15 @@ class Intake:
             content={"state": "accepted"},
         )
         return True
+
+
+def _state_of_call(kind: CallKind, *, outgoing: bool) -> Literal["ringing", "missed", "declined", "answered"]:
+    """What a message says of the state of a call to us."""
+    if kind is CallKind.ANSWER and outgoing:
+        return "answered"
+    if kind is CallKind.END_CALL:
+        return "declined" if outgoing else "missed"
+    return "ringing"
 
 
 def _content(payload: VisibleMessage) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..errors import NetworkError, ServiceRefused, SessionError
 from ..network.clock import Deadline
 from ..network.swarm import Page, Poll
 from ..protocol.account import AccountId
-from ..protocol.storage_rpc import OWN_NAMESPACES, Namespace, StoredMessage
+from ..protocol.storage_rpc import MAX_TTL_MS, OWN_NAMESPACES, Namespace, StoredMessage
 from .preferences import Preferences
 from .profile import Profile
 
@@ -30,21 +30,20 @@ SECOND_OPINION_MS = 10 * 60 * 1000
 SECOND_OPINION_S = 5.0
 _HASH_KEPT_MS = 24 * 3600 * 1000
 """How long a hash is remembered after its message has expired, for members whose clocks or sweeps are late."""
+_LONGEST_MS = MAX_TTL_MS + _HASH_KEPT_MS
 
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
     """What one poll brought: new events, messages of no use to anybody, messages that could not be read.
 
-    `merged`: messages by which our other devices told what they changed. `pushed`: what (configs, by name) they were
-    told in turn.
+    `merged`: messages by which our other devices told what they changed.
     """
 
     new: int = 0
     ignored: int = 0
     skipped: int = 0
     merged: int = 0
-    pushed: tuple[str, ...] = ()
 
     def __add__(self, other: PollResult) -> PollResult:
         return PollResult(
@@ -52,7 +51,6 @@ class PollResult:
             self.ignored + other.ignored,
             self.skipped + other.skipped,
             self.merged + other.merged,
-            self.pushed + other.pushed,
         )
 
 
@@ -193,7 +191,7 @@ class Receiver:
                 result += self._take_configs(configs, now_ms)
             for stored, outcome in opened:
                 if not self._store.swarm.mark_seen(
-                    self._account, Namespace.MESSAGES, stored.hash, stored.expiration_ms
+                    self._account, Namespace.MESSAGES, stored.hash, _kept_ms(stored, now_ms), seen_ms=now_ms
                 ):
                     continue
                 try:
@@ -217,6 +215,12 @@ class Receiver:
                 newest = (came[-1].hash, came[-1].expiration_ms)
                 self._store.swarm.advance(page.node, self._account, space, last=newest, now_ms=now_ms)
             if opened:
-                self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS)
+                # Should one member say that a message expires at once, others still hold it for as long as they can.
+                self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS, seen_before_ms=now_ms - _LONGEST_MS)
                 self._store.marks.forget_early(now_ms)
         return result
+
+
+def _kept_ms(stored: StoredMessage, now_ms: int) -> int:
+    """Until when our swarm was to keep a message at the most, before another device of ours had it shortened."""
+    return max(stored.expiration_ms, min(stored.timestamp_ms, now_ms) + MAX_TTL_MS)

@@ -141,7 +141,10 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery that has not reached its swarm yet. `message_id` is None where it is of no message."""
+    """A delivery that has not reached its swarm yet. `message_id` is None where it is of no message.
+
+    `effect` is what is done here when it has: see `core.effects`.
+    """
 
     id: int
     message_id: int | None
@@ -150,6 +153,7 @@ class DeliveryRow:
     ttl_ms: int
     data: bytes = field(repr=False)
     hash: str
+    effect: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,13 @@ def change(device: Device, random: Random) -> None:
                     picture = random.choice([(None, None), (f"http://files.example/{now_s}", b"k" * 32)])
                     store.people.set_picture(person, *picture)
             case 5:
-                store.conversations.set_expiration(random.choice([person, own_id]), "after_send", 86_400)
+                store.conversations.set_expiration(
+                    random.choice([person, own_id]), "after_send", 86_400, device.swarm.now_ms
+                )
             case 6:
-                store.conversations.set_expiration(person, *random.choice([("after_read", 300), ("off", 0)]))
+                store.conversations.set_expiration(
+                    person, *random.choice([("after_read", 300), ("off", 0)]), device.swarm.now_ms
+                )
             case 7:
                 store.conversations.mark_read(person, device.swarm.now_ms)
             case 8:
