@@ -20,10 +20,10 @@ _MOST_APART = 4
 _TITLES = {
     "message": "New message",
     "reaction": "New reaction",
-    "call": "Incoming call",
     "contact_request": "Message request accepted",
 }
-"""What is worth a notification, and what it is called."""
+_CALLS = {"ringing": "Incoming call", "missed": "Missed call"}
+"""What is worth a notification, and what it is called. Other calls were answered, or declined, on another device."""
 
 
 class Shown(StrEnum):
@@ -72,9 +72,9 @@ class Notifier:
     def _text(self, event: Event) -> tuple[str, str]:
         match self._shown:
             case Shown.NOTHING:
-                return _TITLES[event.type], ""
+                return _title(event), ""
             case Shown.NAME:
-                return _name(event), _TITLES[event.type]
+                return _name(event), _title(event)
             case Shown.ALL:
                 return _name(event), _details(event)
 
@@ -89,13 +89,20 @@ class Notifier:
 
 def _is_worth_showing(event: Event) -> bool:
     """Whether somebody else did something that a person wants to know at once."""
-    if event.type not in _TITLES or event.sender is None:
-        return False
     target = event.message
+    if not _title(event) or event.sender is None or (target is not None and target.deleted):
+        return False
     own = target is not None and target.direction == "outgoing"
     if event.type != "reaction":
         return not own
     return target is not None and own and target.sender != event.sender and not event.content["removed"]
+
+
+def _title(event: Event) -> str:
+    """What an event is called, if it is worth a notification."""
+    if event.type == "call":
+        return _CALLS.get(event.message.content["state"], "") if event.message else ""
+    return _TITLES.get(event.type, "")
 
 
 def _details(event: Event) -> str:
@@ -103,7 +110,7 @@ def _details(event: Event) -> str:
     if event.type == "reaction" and message is not None:
         return f"{event.content['emoji']} to: {_excerpt(message.body)}"
     if event.type != "message" or message is None:
-        return _TITLES[event.type]
+        return _title(event)
     files = counted(len(message.attachments), "file") if message.attachments else ""
     return "\n".join(filter(None, (_excerpt(message.body), files)))
 

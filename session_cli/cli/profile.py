@@ -101,9 +101,7 @@ def set_(
         if context.json:
             context.emit_json(_own_json(own))
         else:
-            context.note(
-                "Others see it with the next message that you send them, your own devices by sync."
-            )
+            context.note("Others see it with the next message that you send them, your own devices by sync.")
 
 
 def _picture(file: str) -> bytes:

@@ -325,7 +325,8 @@ class _Delivery:
             else:
                 batch.take(ready)
             if self.marks:
-                self.client.reads.note_shown(event.message for event in ready if event.message and event.is_entry)
+                shown = (event.message for event in ready if event.message and event.is_entry)
+                self.client.reads.note_shown(shown, batch.reader)
         self.handled += batch.taken
 
     def _portions(self, events: Sequence[Event]) -> list[list[Event]]:

@@ -91,6 +91,8 @@ def send(
 
     With several recipients each gets a message of their own. If some can't be reached, the exit code is 1.
 
+    Who answers has read: what came from a recipient, and a recv has shown, counts as read from then on, as with read.
+
     --quote answers a message of the same conversation. --typing is for people who have written to you and to whom you
     wrote; others are not told.
     """

@@ -292,7 +292,9 @@ NOTIFY_SHOW: Setting[str] = Setting(
 READ_RECEIPTS: Setting[bool] = Setting(
     "read_receipts", _Switch(), False, "Tell people which of their messages were read, and show what they tell."
 )
-TYPING: Setting[bool] = Setting("typing", _Switch(), False, "Show with recv who is typing.")
+TYPING: Setting[bool] = Setting(
+    "typing", _Switch(), False, "Show with recv who is typing; what send --typing tells does not depend on it."
+)
 MARK_READ: Setting[bool] = Setting(
     "mark_read", _Switch(), False, "Mark what recv has shown as read.", option="--mark-read"
 )

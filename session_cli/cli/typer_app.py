@@ -64,7 +64,32 @@ class Seconds(click.types.FloatRange):
 
 
 class PlainCommand(TyperCommand):
-    """A command whose usage line shows required arguments bare, as manual pages do."""
+    """A command whose usage line shows required arguments bare, as manual pages do.
+
+    Of the options that all commands take, its help has the names alone: `session --help` describes them.
+    """
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        arguments: list[tuple[str, str]] = []
+        options: list[tuple[str, str]] = []
+        shared: list[str] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is None:
+                continue
+            if parameter.param_type_name == "argument":
+                arguments.append(record)
+            elif parameter.expose_value or parameter.name == "help":
+                options.append(record)
+            else:
+                shared.append(max(parameter.opts, key=len))
+        for title, rows in (("Arguments", arguments), ("Options", options)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+        if shared:
+            formatter.write_paragraph()
+            formatter.write_text(f"Every command also takes {', '.join(shared)}; see session --help.")
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]

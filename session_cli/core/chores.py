@@ -151,7 +151,8 @@ class SwarmChores:
                 dropped_ms = outcome.dropped_ms(row.hash)
                 if dropped_ms and dropped_ms <= row.kept_ms - _SHORTENED_MS:
                     self._store.timers.end_earlier(row.message_id, min(dropped_ms, now_ms + 1000 * row.seconds))
-                    self._store.conversations.mark_read(row.conversation, row.sent_ms)
+                    # Not up to a time far off that its sender made up: what comes later would be read, too.
+                    self._store.conversations.mark_read(row.conversation, min(row.sent_ms, now_ms))
 
 
 def _hashes(hashes: Iterable[str]) -> list[MessageHash]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..errors import InvalidInput, SessionError, StoreLocked, StoreUnwritable
+from ..errors import InvalidInput, NetworkError, ServiceRefused, SessionError, StoreLocked, StoreUnwritable
 from ..protocol.account import AccountId, Identity
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from .expiry import network_time, note_network_time, purge
@@ -47,15 +47,17 @@ if TYPE_CHECKING:
 
 DEFAULT_READER = "default"
 NOTHING_TOLD = Preferences()
+SHARING_S = 30.0
+"""How long a client that is closed takes at the most to tell our other devices what was changed."""
 
 
 class Client:
     """A Session account on this machine.
 
     Made by `create`, `restore` or `open`; a context manager that closes what it opened, and tells our other devices of
-    changes if the network was in use. `timeout` limits each operation
-    as a whole, in seconds; None leaves only the limits of single requests. `proxy` is the URL of one; with `direct`
-    requests go without onion paths to nodes and servers, which then see this machine's address.
+    changes if the network was in use. `timeout` limits each operation as a whole, in seconds; None leaves only the
+    limits of single requests. `proxy` is the URL of one; with `direct` requests go without onion paths to nodes and
+    servers, which then see this machine's address.
     """
 
     def __init__(
@@ -147,6 +149,10 @@ class Client:
         with suppress(StoreUnwritable, StoreLocked):
             # Where it can't be deleted now, it is not shown all the same.
             purge(opened.store)
+            if not preferences.read_receipts and opened.store.deliveries.has_receipts():
+                # Put down while that was wanted.
+                with opened.store.transaction():
+                    opened.store.deliveries.forget_receipts()
         return cls(opened, network=network, proxy=proxy, direct=direct, timeout=timeout, preferences=preferences)
 
     @classmethod
@@ -200,12 +206,17 @@ class Client:
             self.close()
 
     def _share_changes(self) -> None:
-        """Tell our other devices what was changed, if the network is in use; what was read, with the next poll."""
+        """Tell our other devices what was changed, if the network is in use; what was read, with the next poll.
+
+        Not without a poll: they take it that whoever tells them something knows what came before. Another process that
+        is at it tells them of this, too; failures wait for a later run.
+        """
         if self._opened_network is None or not self._store.configs.is_due(reads=False):
             return
         from ..network.clock import Deadline
 
-        self._receiver.configs.push_in_passing(Deadline(self._timeout))
+        with suppress(NetworkError, ServiceRefused, StoreLocked, StoreUnwritable):
+            self.inbox.poll(Deadline(self._timeout).within(SHARING_S), patience_s=0)
 
     def sync(self) -> SyncSummary:
         """Fetch what our other devices changed, and tell them what was changed here.
@@ -214,11 +225,9 @@ class Client:
         """
         from ..network.clock import Deadline
 
-        polled = self.poll()
-        pushed = self._receiver.configs.push(Deadline(self._timeout))
-        return self._receiver.configs.summary(
-            merged=polled.merged, pushed=tuple(dict.fromkeys((*polled.pushed, *pushed)))
-        )
+        merged = self.poll().merged
+        self._receiver.configs.push(Deadline(self._timeout))
+        return self._receiver.configs.summary(merged=merged)
 
     def shared(self) -> SyncSummary:
         """What our devices share, as far as it has been fetched. Offline."""
@@ -471,12 +480,10 @@ class Client:
         return self.inbox.poll(Deadline(self._timeout))
 
     def _poll(self, deadline: Deadline) -> PollResult:
-        from .receiving import PollResult
-
         result = self._receiver.poll(deadline)
         note_network_time(self._store, self.network.clock.now_ms())
         if self._store.configs.is_due():
-            result += PollResult(pushed=self._receiver.configs.push_in_passing(deadline))
+            self._receiver.configs.push_in_passing(deadline)
         if self._store.configs.must_be_extended(self._store.now_ms()):
             self._receiver.configs.keep_alive(deadline)
         # Afterwards: a message that nobody takes must not keep us from receiving.

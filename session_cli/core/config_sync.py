@@ -2,27 +2,34 @@
 
 A poll brings other devices' messages, which are merged in the transaction that stores the rest of what it brought.
 Changes made here are noted by the store itself, whoever makes them, and go into the configs before the next merge or
-push. Nothing is pushed before the swarm was asked once: a restored account must not write over what it has.
+push. Nothing is put there or pushed before the swarm was asked once: a restored account must not write over what it
+has, and what was known before stands beside it.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import NetworkError, ServiceRefused
+from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
-from ..network.swarm_upkeep import OwnStore
+from ..network.swarm_upkeep import MOST_HASHES, OwnStore
+from ..protocol import bencode
+from ..protocol.account import AccountId
 from ..protocol.config import dump as dumps
 from ..protocol.config.contacts import Contacts
 from ..protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
 from ..protocol.config.state import ConfigKeys, ConfigState, Push
+from ..protocol.config.tree import Tree, read_tree
 from ..protocol.config.user_groups import UserGroups
 from ..protocol.storage_rpc import MessageHash, StoredMessage, message_hash
+from ..store.configs import ConfigRow
 from .config_views import ConfigViews
 from .profile import Profile
+from .shared_config import SharedConfig
 
 if TYPE_CHECKING:
     from ..network.network import Network
@@ -30,6 +37,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 PUSH_S = 20.0
 """How long another command takes at the most for a push."""
+REST_S = 60.0
+"""How long nothing is tried after a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,44 +67,63 @@ class ConfigSync:
         self._keys = ConfigKeys.of_account(profile.identity)
         self._views = ConfigViews(profile.store, profile.identity.account_id)
         self._network = network
+        self._rests_until = 0.0
+        self.pushed: tuple[str, ...] = ()
+        """The configs, by name, that were brought into the swarm."""
 
     # In the poll's transaction.
 
-    def take(self, messages: Mapping[int, Sequence[StoredMessage]], now_ms: int) -> int:
-        """Merge what came, by namespace, and let the store say the same; returns how many were understood.
+    def take(self, messages: Mapping[int, Sequence[StoredMessage]], now_ms: int) -> set[str]:
+        """Merge what came, by namespace, and let the store say the same; returns the hashes of what was understood.
 
         To be called inside a transaction.
         """
-        self._fold(now_ms)
-        count = 0
+        configs = self._store.configs
+        if configs.polled:
+            self._fold(now_ms)
+        unshared = configs.all_changes()
+        people = {key for kind, key in unshared if kind == "contact"}
+        understood: set[str] = set()
+        ahead: list[tuple[str, str]] = []
         for kind in ACCOUNT_KINDS:
             came = messages.get(kind.namespace, ())
             if not came:
                 continue
-            old = self._load(kind)
-            merged = old.merge([(stored.hash, stored.data) for stored in came], self._keys, now_ms)
+            before = self._load(kind)
+            after, merged = before.merge([(stored.hash, stored.data) for stored in came], self._keys, now_ms)
             for hash, error in merged.refused:
                 LOG.info("left a config message of %s alone: %s", _name(kind), error.message)
                 self._store.swarm.skip(hash, f"config: {error.slug}", now_ms)
-            count += len(merged.accepted)
-            newest_ms = max((one.timestamp_ms for one in came if one.hash in merged.accepted), default=0)
-            new = merged.state
-            self._store.configs.put(kind.namespace, dumps.dump(new), dirty=new.needs_push, merged_ms=newest_ms)
-            self._apply(kind, old, new)
+            understood.update(merged.accepted)
+            merged_ms = 0
+            if after.state.message is not before.state.message:
+                # Nobody's word puts it into the future, where it would decide about all that is still to come.
+                times = (one.timestamp_ms for one in came if one.hash in merged.accepted)
+                merged_ms = min(now_ms, max(times, default=0))
+            self._save(kind, after, merged_ms)
+            if after.state.data != before.state.data:
+                ahead += self._apply(kind, before.state, after.state, people, merged_ms, now_ms)
+        for what, key in unshared:
+            if what == "deleted":
+                self._views.delete_contact(AccountId(key))
         # What was just taken over is no change of ours.
-        self._store.configs.forget_changes(keep_profile=not self._store.configs.polled)
-        return count
+        configs.forget_changes()
+        configs.note([*unshared, *ahead])
+        return understood
 
-    def _apply(self, kind: ConfigKind, old: ConfigState, new: ConfigState) -> None:
-        if new.data == old.data:
-            return
+    def _apply(
+        self, kind: ConfigKind, old: ConfigState, new: ConfigState, unshared: set[str], merged_ms: int, now_ms: int
+    ) -> list[tuple[str, str]]:
+        """Let the store say the same; returns what it knows more, as changes of ours."""
         match kind:
             case ConfigKind.USER_PROFILE:
-                self._views.take_profile(new.data, unless_changed=not self._store.configs.polled)
+                self._views.take_profile(new.data, keep_newer=not self._store.configs.polled)
             case ConfigKind.CONTACTS:
-                self._views.take_contacts(old.data, new.data)
+                return [("contact", who) for who in self._views.take_contacts(old.data, new.data, unshared)]
             case ConfigKind.CONVO_INFO_VOLATILE:
-                self._views.take_read(old.data, new.data)
+                ahead = self._views.take_read(old.data, new.data, merged_ms or now_ms, now_ms)
+                return [("read", address) for address in ahead]
+        return []
 
     # Changes of ours.
 
@@ -109,95 +137,155 @@ class ConfigSync:
         if not configs.has_changes():
             return
         deleted, contacts, reads = (configs.changes(kind) for kind in ("deleted", "contact", "read"))
-        own_id = self._identity.account_id
         if deleted or contacts:
-            state = self._load(ConfigKind.CONTACTS)
-            data = self._views.without_contacts(state.data, deleted)
-            self._save(state, state.with_data(self._views.with_contacts(data, contacts, now_ms // 1000)))
+            known = self._load(ConfigKind.CONTACTS)
+            data = self._views.without_contacts(known.state.data, deleted)
+            data = self._views.with_contacts(data, contacts, now_ms // 1000)
+            self._change(ConfigKind.CONTACTS, known, data)
+            self._views.settle_nicknames(known.state.data, data)
         if deleted or reads:
-            state = self._load(ConfigKind.CONVO_INFO_VOLATILE)
-            data = self._views.without_reads(state.data, deleted)
-            self._save(state, state.with_data(self._views.with_read(data, reads, now_ms)))
-        if configs.polled and (configs.changes("profile") or own_id in contacts):
-            state = self._load(ConfigKind.USER_PROFILE)
-            self._save(state, state.with_data(self._views.with_profile(state.data)))
-        configs.forget_changes(keep_profile=not configs.polled)
+            known = self._load(ConfigKind.CONVO_INFO_VOLATILE)
+            data = self._views.with_read(known.state.data, reads, deleted, now_ms)
+            self._change(ConfigKind.CONVO_INFO_VOLATILE, known, data)
+        if configs.changes("profile") or self._identity.account_id in contacts:
+            known = self._load(ConfigKind.USER_PROFILE)
+            self._change(ConfigKind.USER_PROFILE, known, self._views.with_profile(known.state.data))
+        configs.forget_changes()
 
-    def _load(self, kind: ConfigKind) -> ConfigState:
+    def _change(self, kind: ConfigKind, known: SharedConfig, data: Tree) -> None:
+        changed = known.with_data(data)
+        if changed is not known:
+            self._save(kind, changed)
+
+    def _load(self, kind: ConfigKind) -> SharedConfig:
         row = self._store.configs.get(kind.namespace)
-        return dumps.load(kind, row.dump) if row else ConfigState(kind)
+        if row is None:
+            return SharedConfig(ConfigState(kind))
+        base = bencode.complete(read_tree, row.base) if row.base is not None else None
+        return SharedConfig(dumps.load(kind, row.dump), base)
 
-    def _save(self, old: ConfigState, new: ConfigState) -> None:
-        if new is not old:
-            self._store.configs.put(new.kind.namespace, dumps.dump(new), dirty=new.needs_push)
+    def _save(self, kind: ConfigKind, config: SharedConfig, merged_ms: int = 0) -> None:
+        row = ConfigRow(dumps.dump(config.state), config.base.encode() if config.base is not None else None)
+        self._store.configs.put(kind.namespace, row, dirty=config.state.needs_push, merged_ms=merged_ms)
 
     # Pushing.
 
-    def push_in_passing(self, deadline: Deadline) -> tuple[str, ...]:
-        """Push what there is, and return what `push` does; failures wait for the next run."""
+    def push_in_passing(self, deadline: Deadline) -> None:
+        """Push what there is; failures wait for a later run."""
+        if time.monotonic() < self._rests_until:
+            return
         try:
             return self.push(deadline.within(PUSH_S))
         except (NetworkError, ServiceRefused) as error:
             LOG.info("our other devices will hear of changes later: %s", error.message)
-            return ()
+            self._rests_until = time.monotonic() + REST_S
 
-    def push(self, deadline: Deadline) -> tuple[str, ...]:
-        """Bring what was changed here to our other devices; returns the names of the configs that were pushed.
+    def push(self, deadline: Deadline) -> None:
+        """Bring what was changed here to our other devices, see `pushed`.
 
-        Two processes may be at it at the same time: they store the same bytes. Raises NetworkError, ServiceRefused;
-        then all is as before, and the next run tries again.
+        To be called right after a poll: whoever pushes says that he knows all that was there before. Two processes may
+        be at it at the same time: they store the same bytes. Raises NetworkError, ServiceRefused; then the next run
+        tries again.
         """
         if not self._store.configs.polled:
-            return ()
+            return
         network = self._network()
         network.prepare(deadline)
         now_ms = network.clock.now_ms()
         with self._store.transaction():
             self._fold(now_ms)
-            states = [state for state in map(self._load, ACCOUNT_KINDS) if state.needs_push]
-        pushes = [(state, state.push(self._keys, now_ms)) for state in states]
-        if pushes:
-            stores = [OwnStore(state.kind.namespace, data, TTL_MS) for state, push in pushes for data in push.messages]
-            obsolete = [MessageHash(hash) for _, push in pushes for hash in sorted(push.obsolete)]
-            network.upkeep.replace(self._identity, stores, obsolete, deadline)
-            with self._store.transaction():
-                for state, push in pushes:
-                    self._confirm(state, push, now_ms)
-        return tuple(_name(state.kind) for state, _ in pushes)
-
-    def _confirm(self, before: ConfigState, push: Push, now_ms: int) -> None:
-        """Note that a push is in the swarm, unless something was changed meanwhile: then the next poll brings it."""
-        current = self._load(before.kind)
-        if dumps.dump(current) != dumps.dump(before):
+            pushes = [push for kind in ACCOUNT_KINDS if (push := self._begin(kind, now_ms))]
+        if not pushes:
             return
-        account, namespace = self._identity.account_id, before.kind.namespace
-        hashes = [message_hash(account, namespace, data) for data in push.messages]
-        self._save(current, push.state.confirm_pushed(push.seqno, hashes))
+        stores = [OwnStore(push.state.kind.namespace, data, TTL_MS) for push in pushes for data in push.messages]
+        obsolete = [MessageHash(hash) for push in pushes for hash in sorted(push.obsolete)]
+        network.upkeep.replace(self._identity, stores, obsolete, deadline)
+        with self._store.transaction():
+            for push in pushes:
+                self._confirm(push, now_ms)
+        self.pushed += tuple(_name(push.state.kind) for push in pushes if _name(push.state.kind) not in self.pushed)
+
+    def _begin(self, kind: ConfigKind, now_ms: int) -> Push | None:
+        """What is to be pushed of a config, noted as under way: should no answer come, it may be in the swarm all the
+        same, and what is changed from now on comes after it."""
+        known = self._load(kind)
+        if not known.state.needs_push:
+            return None
+        try:
+            push = known.state.push(self._keys, now_ms)
+        except InvalidInput as error:
+            LOG.warning("Our other devices can't be told of changes to %s: %s", _name(kind), error.message)
+            self._rests_until = time.monotonic() + REST_S
+            return None
+        # What is to be deleted is forgotten when it has been.
+        push = replace(push, state=replace(push.state, obsolete_hashes=push.obsolete))
+        self._save(kind, SharedConfig(push.state, known.base))
+        return push
+
+    def _confirm(self, push: Push, now_ms: int) -> None:
+        """Note that a push is in the swarm, unless something was changed meanwhile: then the next poll brings it."""
+        kind = push.state.kind
+        if dumps.dump(self._load(kind).state) != dumps.dump(push.state):
+            return
+        hashes = self._note_stored(kind, push.messages, now_ms)
+        state = replace(push.state, obsolete_hashes=frozenset())
+        self._save(kind, SharedConfig(state.confirm_pushed(push.seqno, hashes)))
+
+    def _note_stored(self, kind: ConfigKind, messages: Sequence[bytes], now_ms: int) -> list[str]:
+        account = self._identity.account_id
+        hashes: list[str] = [message_hash(account, kind.namespace, data) for data in messages]
         for hash in hashes:
-            self._store.swarm.mark_seen(account, namespace, hash, now_ms + TTL_MS)
+            self._store.swarm.mark_seen(account, kind.namespace, hash, now_ms + TTL_MS)
+        return hashes
+
+    # Keeping.
 
     def keep_alive(self, deadline: Deadline) -> None:
-        """Have our swarm keep the configs for another month, once a day. Failures wait for the next run."""
-        now_ms = self._store.now_ms()
-        hashes = [hash for kind in ACCOUNT_KINDS for hash in sorted(self._load(kind).active_hashes)]
+        """Have our swarm keep the configs for another month, once a day, and store again what it has lost.
+
+        Failures wait for the next run.
+        """
+        if time.monotonic() < self._rests_until:
+            return
         try:
-            if hashes:
-                network = self._network()
-                wanted = [MessageHash(hash) for hash in hashes]
-                until_ms = network.clock.now_ms() + TTL_MS
-                network.upkeep.extend(self._identity, wanted, until_ms, deadline.within(PUSH_S))
+            self._keep_alive(deadline.within(PUSH_S))
         except (NetworkError, ServiceRefused) as error:
             LOG.info("our swarm is asked later to keep the configs: %s", error.message)
+            self._rests_until = time.monotonic() + REST_S
             return
         with self._store.transaction():
-            self._store.configs.note_extended(now_ms)
+            self._store.configs.note_extended(self._store.now_ms())
+
+    def _keep_alive(self, deadline: Deadline) -> None:
+        states = [self._load(kind).state for kind in ACCOUNT_KINDS]
+        hashes = sorted(hash for state in states for hash in state.active_hashes)[:MOST_HASHES]
+        if not hashes:
+            return
+        network = self._network()
+        network.prepare(deadline)
+        now_ms = network.clock.now_ms()
+        wanted = [MessageHash(hash) for hash in hashes]
+        result = network.upkeep.extend(self._identity, wanted, now_ms + TTL_MS, deadline)
+        for state in states:
+            if not state.needs_push and any(result.dropped_ms(hash) == 0 for hash in state.current_hashes):
+                self._store_again(state, now_ms, deadline)
+
+    def _store_again(self, state: ConfigState, now_ms: int, deadline: Deadline) -> None:
+        """Store a config that the swarm had, and has no more: nobody was here for a month."""
+        push = state.push(self._keys, now_ms)
+        stores = [OwnStore(state.kind.namespace, data, TTL_MS) for data in push.messages]
+        self._network().upkeep.replace(self._identity, stores, (), deadline)
+        with self._store.transaction():
+            if dumps.dump(self._load(state.kind).state) == dumps.dump(state):
+                hashes = self._note_stored(state.kind, push.messages, now_ms)
+                self._save(state.kind, SharedConfig(replace(state, current_hashes=frozenset(hashes))))
 
     # For people.
 
-    def summary(self, *, merged: int = 0, pushed: tuple[str, ...] = ()) -> SyncSummary:
+    def summary(self, *, merged: int = 0) -> SyncSummary:
         """What is shared now."""
-        contacts = Contacts(self._load(ConfigKind.CONTACTS).data)
-        groups = UserGroups(self._load(ConfigKind.USER_GROUPS).data)
+        contacts = Contacts(self._load(ConfigKind.CONTACTS).state.data)
+        groups = UserGroups(self._load(ConfigKind.USER_GROUPS).state.data)
         dirty = self._store.configs.dirty()
         return SyncSummary(
             self._store.settings.get("display_name"),
@@ -205,7 +293,7 @@ class ConfigSync:
             sum(1 for _ in groups.groups()),
             sum(1 for _ in groups.communities()),
             merged,
-            pushed,
+            self.pushed,
             tuple(_name(kind) for kind in ACCOUNT_KINDS if kind.namespace in dirty),
         )
 

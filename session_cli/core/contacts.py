@@ -65,7 +65,8 @@ class Contacts:
     def set_blocked(self, who: str, *, blocked: bool) -> Contact:
         """Drop from now on whatever a person sends, who may be a stranger and is not told; or take it again.
 
-        What a stranger wrote before is shown no more. Raises what `Client.resolve` raises, and InvalidInput.
+        What a stranger wrote before is shown no more. What has still to be told to them, but for messages that wait in
+        the outbox, is not told any more. Raises what `Client.resolve` raises, and InvalidInput.
         """
         with self._profile.store.transaction():
             address = self.resolve(who)
@@ -74,9 +75,13 @@ class Contacts:
 
     def block(self, address: AccountId, *, blocked: bool) -> None:
         """As `set_blocked`, inside of a transaction."""
+        store = self._profile.store
         self._people.set_blocked(address, blocked=blocked)
-        if blocked and not self._people.is_approved(address):
-            self._profile.store.conversations.hide(address)
+        if not blocked:
+            return
+        store.chores.add_hashes(store.deliveries.cancel(address))
+        if not self.get(address).approved:
+            store.conversations.hide(address)
 
     def rename(self, who: str, nickname: str | None) -> Contact:
         """Give a person, who may be a stranger, a name that goes before all that people give themselves.

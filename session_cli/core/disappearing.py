@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, UsageError
 from ..network.clock import Deadline
@@ -11,9 +12,10 @@ from ..protocol.account import AccountId, parse_account_id
 from .history import History
 from .model import Party
 from .profile import Profile
-from .sealing import expiration_of
-from .sending import Sender
 from .when import parse_length
+
+if TYPE_CHECKING:
+    from .sending import Sender
 
 AFTER_SEND = {"12h": 43_200, "1d": 86_400, "1w": 604_800, "2w": 1_209_600}
 AFTER_READ = {"5m": 300, "1h": 3_600, **AFTER_SEND}
@@ -58,9 +60,12 @@ class Disappearing:
         self._check_time(place, mode, seconds)
         self._check_person(parse_account_id(place.id))
         if self._store.conversations.expiration(place.id) != (mode, seconds):
+            from .sealing import expiration_of
+
             expiration = expiration_of(mode, seconds)
             self._sender().announce_expiration(parse_account_id(place.id), expiration, Deadline(self._timeout))
-        return Rule(place, mode, seconds)
+        # Another device of ours may have said something else meanwhile.
+        return Rule(place, *self._store.conversations.expiration(place.id))
 
     def _check_time(self, place: Party, mode: str, seconds: int) -> None:
         if mode == "off":

@@ -124,6 +124,7 @@ class Files:
         What belongs together says a small file of its own, which is downloaded. Raises AttachmentCorrupt if that lies,
         InvalidInput, FileGone, NetworkError, ServiceRefused.
         """
+        self._settle()
         rows = self._row(message_id).attachments
         joined = [] if parts else [ReceivedFile(message_id, *found) for found in self._joined(rows)]
         taken = [row.id for file in joined for row in file.attachments]
@@ -138,6 +139,7 @@ class Files:
         Perhaps only those of one person (named as in `send`), or sent since a time.
         """
         address = self._resolve(sender) if sender is not None else None
+        self._settle()
         return [
             message.id
             for message in self._store.messages.with_attachments()
@@ -205,11 +207,12 @@ class Files:
                     with new as output:
                         for chunk in fetched.plaintext():
                             output.write(chunk)
-                        # Noted before: whoever looks after a kill in between finds nothing there, and takes the name.
-                        with self._store.transaction():
-                            for row in file.attachments:
-                                self._store.messages.set_saved(row.id or 0, str(place.absolute()))
+                        # Noted before, for whoever looks after a kill in between; see `_settle`. What takes the
+                        # place of another file can't be told from it then.
+                        if not overwrite:
+                            self._note(file, self._store.messages.set_saving, place)
                         new.commit()
+                    self._note(file, self._store.messages.set_saved, place)
                     break
                 except FileExistsError:
                     if not into_folder:
@@ -219,6 +222,19 @@ class Files:
         self._note_duration(file, place)
         self._saved(file.message_id)
         return place
+
+    def _note(self, file: ReceivedFile, note: Callable[[int, str], None], place: Path) -> None:
+        with self._store.transaction():
+            for row in file.attachments:
+                note(row.id or 0, str(place.absolute()))
+
+    def _settle(self) -> None:
+        """Find out what became of the files that a killed process was about to save."""
+        found = self._store.messages.saving()
+        if found:
+            with self._store.transaction():
+                for attachment_id, path in found:
+                    self._store.messages.set_saved(attachment_id, path if Path(path).exists() else None)
 
     def _note_duration(self, file: ReceivedFile, place: Path) -> None:
         """Keep how long a voice message is: only its file tells. Where it can't be kept, it is saved all the same."""

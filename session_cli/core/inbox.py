@@ -75,6 +75,11 @@ class Batch:
         self.events = list(events)
         self.taken = 0
 
+    @property
+    def reader(self) -> str:
+        """For whom it is."""
+        return self._reading.reader
+
     def take(self, events: Sequence[Event]) -> None:
         """Note that some of the events, in their order, have reached whom they are for. Nothing where one peeks."""
         self.taken += len(events)
@@ -112,12 +117,12 @@ class Inbox:
         self._poll = poll
         self._event_of = event_of
 
-    def poll(self, deadline: Deadline) -> PollResult:
+    def poll(self, deadline: Deadline, *, patience_s: float = LOCK_TIMEOUT_S) -> PollResult:
         """Fetch what is new from our swarm into the store. Another process that does so is waited for.
 
         Raises NetworkError, ServiceRefused, StoreLocked, StoreError.
         """
-        patience = deadline.limit(LOCK_TIMEOUT_S)
+        patience = deadline.limit(patience_s)
         with FileLock(self._folder / "receive.lock", patience, purpose="to receive messages"):
             return self._poll(deadline)
 

@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InvalidAccountId, MalformedMessage, ProtocolError, UnsupportedVersion
 from ..protocol import content as contents
@@ -36,7 +36,8 @@ from ..protocol.payload import (
     VisibleMessage,
 )
 from ..protocol.session_v1 import OpenedMessage
-from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, MAX_TTL_MS, Namespace, StoredMessage
+from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, Namespace, StoredMessage
+from ..store.marks import Early
 from ..store.records import AttachmentRow, NewMessage, PersonRow
 from ..store.unknowns import UnknownRow
 from .marking import Marking
@@ -54,10 +55,10 @@ OVERTAKEN_MS = 120_000
 """How much older than the contacts of another device a message must be for these to decide about it."""
 SAME_CALL_MS = 3_600_000
 """How far apart the messages of one call are at the most."""
-_SHORTENED_MS = 1_000
-"""A message that the swarm keeps for so much less than the longest time has been shortened."""
 _OWN = (VisibleMessage, TimerUpdate, Reaction, Unsend, Call, GroupUpdate, Unknown)
 """What our other devices send to us."""
+_CALL_STATES = ("ringing", "missed", "declined", "answered")
+"""The last of them that any message of a call speaks for is its state, whichever comes first."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NEWER = "a message of a newer protocol version than this client speaks"
 _GROUP = "a message of a group, which this version does not know"
@@ -92,31 +93,17 @@ class _Arrival:
     def expires_ms(self) -> int | None:
         """When it disappears, or None where that does not begin before somebody reads it.
 
-        The swarm keeps what disappears after sending for just as long, and what was read on another device is cut down
-        to that; our own messages count as read. Nobody's word makes a clock run longer than from now on, and that of
-        a member of the swarm makes none shorter than from when it was sent.
+        The swarm keeps what disappears after sending for just as long; our own messages count as read. Nobody's word
+        makes a clock run longer than from now on, and that of a member of the swarm makes none shorter than from when
+        it was sent. Nor does one member say that another device has read it: see `SwarmChores.learn`.
         """
-        expiration, timer_ms = self.content.expiration, self._timer_ms
+        expiration = self.content.expiration
+        timer_ms = 1000 * expiration.seconds
         if expiration.mode is ExpirationMode.OFF:
             return None
         if expiration.mode is ExpirationMode.AFTER_READ and not self.outgoing:
-            return min(self.stored.expiration_ms, self.now_ms + timer_ms) if self.read_elsewhere else None
+            return None
         return min(max(self.stored.expiration_ms, self.sent_ms + timer_ms), self.now_ms + timer_ms)
-
-    @property
-    def read_elsewhere(self) -> bool:
-        """Whether another device has read it, and so started its clock and had the swarm keep it for less time."""
-        ends_ms = self.stored.expiration_ms
-        return (
-            self.content.expiration.mode is ExpirationMode.AFTER_READ
-            and not self.outgoing
-            and 0 < ends_ms <= self.now_ms + self._timer_ms
-            and ends_ms < self.stored.timestamp_ms + MAX_TTL_MS - _SHORTENED_MS
-        )
-
-    @property
-    def _timer_ms(self) -> int:
-        return 1000 * self.content.expiration.seconds
 
 
 class Intake:
@@ -167,7 +154,7 @@ class Intake:
                 conversation = parse_account_id(conversation)
             except InvalidAccountId:
                 return self._ignore(stored, "a copy of a message to nobody", now_ms)
-        if conversation != self._account and self._is_overtaken(opened, payload, conversation, outgoing=outgoing):
+        if self._is_overtaken(conversation, payload, max(opened.timestamp_ms, stored.timestamp_ms)):
             return self._ignore(stored, "of a conversation that was deleted on another device since", now_ms)
         return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, person, notice_id), payload)
 
@@ -223,23 +210,23 @@ class Intake:
             return f"{name} from somebody to whom we never wrote"
         return None
 
-    def _is_overtaken(
-        self, opened: OpenedMessage, payload: Payload, conversation: AccountId, *, outgoing: bool
-    ) -> bool:
-        """Whether another device has deleted or hidden a conversation after a message was written.
+    def _is_overtaken(self, conversation: AccountId, payload: Payload, latest_ms: int) -> bool:
+        """Whether another device has deleted or hidden a conversation after a message was written and stored.
 
-        Without that, what was deleted would come back with every restored device: swarms keep messages for two weeks,
-        and who was written to would be a contact again.
+        Without that, what was deleted would come back with every restored device: swarms keep messages for two weeks.
+        `latest_ms` is the later of the two times: what was written long ago may have come out of an outbox just now.
         """
-        if isinstance(payload, ReadReceipt | Unsend):
+        if isinstance(payload, ReadReceipt | Unsend) or not self._is_decided(conversation, latest_ms):
             return False
-        merged_ms = self._store.configs.merged_ms(Namespace.CONTACTS)
-        if opened.timestamp_ms >= merged_ms - OVERTAKEN_MS:
-            return False
-        person = self._store.people.get(conversation)
-        if person is None or not (person.approved or person.approved_me or person.blocked):
+        if self._store.configs.conversation(conversation).hidden:
             return True
-        return not outgoing and self._store.configs.conversation(conversation).hidden
+        person = self._store.people.get(conversation)
+        return conversation != self._account and not (person and person.is_contact)
+
+    def _is_decided(self, conversation: AccountId, time_ms: int) -> bool:
+        """Whether what another device said later is to be believed rather than what messages of this time did."""
+        config = Namespace.USER_PROFILE if conversation == self._account else Namespace.CONTACTS
+        return time_ms < self._store.configs.merged_ms(config) - OVERTAKEN_MS
 
     def _ignore(self, stored: StoredMessage, what: str, now_ms: int) -> PollResult:
         LOG.info("ignored a message: %s", what)
@@ -293,12 +280,12 @@ class Intake:
             self._marking.name_copy(arrival.conversation, arrival.sender, arrival.sent_ms, arrival.stored.hash)
             return PollResult()
         self._store.swarm.name_message(self._account, Namespace.MESSAGES, arrival.stored.hash, message_id)
+        if entry.request:
+            # Whatever it is: who sends it can be answered, declined and blocked.
+            self._store.people.approve(arrival.sender, by_us=False)
         seq = self._store.events.add(entry.kind, message_id)
         if entry.kind == "unknown":
             self._keep(arrival.stored, entry.content["reason"], arrival.now_ms, seq, message_id)
-        if arrival.read_elsewhere:
-            # Not up to a time far off that its sender made up: what comes later would be read, too.
-            self._store.conversations.mark_read(arrival.conversation, min(arrival.sent_ms, arrival.now_ms))
         self._marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
         return PollResult(new=1)
 
@@ -312,10 +299,12 @@ class Intake:
         who said so."""
         expiration = arrival.content.expiration
         mode, seconds = expiration.mode.name.lower(), expiration.seconds
-        if arrival.outgoing:
-            self._store.conversations.set_expiration(arrival.conversation, mode, seconds)
-        else:
+        if not arrival.outgoing:
             learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
+        elif not self._is_decided(arrival.conversation, arrival.sent_ms):
+            # Not under a time far off, which would let nobody change it before.
+            said_ms = min(arrival.sent_ms, arrival.now_ms)
+            self._store.conversations.set_expiration(arrival.conversation, mode, seconds, said_ms)
         return self._add_notice(arrival, "expiration_update", {"mode": mode, "seconds": seconds})
 
     def _take_call(self, arrival: _Arrival, payload: Call) -> PollResult:
@@ -324,17 +313,18 @@ class Intake:
             return self._ignore(arrival.stored, "a call without an id", arrival.now_ms)
         since_ms = arrival.sent_ms - SAME_CALL_MS
         known = self._store.messages.call(payload.uuid, None if arrival.outgoing else arrival.conversation, since_ms)
-        if known is None:
-            if not arrival.outgoing and payload.kind in (CallKind.PRE_OFFER, CallKind.OFFER):
-                return self._add_notice(arrival, "call", {"call_id": payload.uuid, "state": "ringing"})
-            return self._ignore(arrival.stored, "a call that is not known", arrival.now_ms)
-        state = known.content["state"]
-        if state == "ringing" and payload.kind is CallKind.ANSWER and arrival.outgoing:
-            state = "answered"
-        elif state == "ringing" and payload.kind is CallKind.END_CALL:
-            state = "declined" if arrival.outgoing else "missed"
-        self._store.messages.set_content(known.id, {"call_id": payload.uuid, "state": state})
-        return PollResult(ignored=1)
+        became = _state_of_call(payload.kind, outgoing=arrival.outgoing)
+        if known is not None:
+            state = max(known.content["state"], became, key=_CALL_STATES.index)
+            self._store.messages.set_content(known.id, {"call_id": payload.uuid, "state": state})
+            return PollResult(ignored=1)
+        if not arrival.outgoing and payload.kind in (CallKind.PRE_OFFER, CallKind.OFFER):
+            early = self._store.marks.take_early_call(payload.uuid, (self._account, arrival.sender))
+            state = max(("ringing", *early), key=_CALL_STATES.index)
+            return self._add_notice(arrival, "call", {"call_id": payload.uuid, "state": state})
+        if became != "ringing":
+            self._marking.note_call(Early(became, arrival.sender, arrival.sent_ms, payload.uuid))
+        return self._ignore(arrival.stored, "a call that is not known", arrival.now_ms)
 
     def _keep_nameless(self, stored: StoredMessage, now_ms: int) -> PollResult:
         """Keep what only a later version can open; until then nobody knows from whom it is."""
@@ -390,6 +380,15 @@ class Intake:
             content={"state": "accepted"},
         )
         return True
+
+
+def _state_of_call(kind: CallKind, *, outgoing: bool) -> Literal["ringing", "missed", "declined", "answered"]:
+    """What a message says of the state of a call to us."""
+    if kind is CallKind.ANSWER and outgoing:
+        return "answered"
+    if kind is CallKind.END_CALL:
+        return "declined" if outgoing else "missed"
+    return "ringing"
 
 
 def _content(payload: VisibleMessage) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..protocol.account import AccountId
 from ..protocol.payload import Reaction, ReadReceipt, Unsend
 from ..protocol.storage_rpc import Namespace
-from ..store.marks import Early, Target
+from ..store.marks import MOST_EARLY, Early, Target
 from ..store.records import MessageRow
 from ..store.store import Store
 
@@ -29,16 +29,19 @@ class Marking:
         row = self._store.marks.find(target)
         early = Early("reaction", sender, sent_ms, reaction.emoji, reaction.remove)
         if row is None:
-            self._store.marks.add_early(target, early)
+            self._keep(target, early)
             return False
         return self._react(row, early)
 
     def _react(self, row: MessageRow, said: Early) -> bool:
         if row.deleted or row.kind not in ("message", "unknown"):
             return False
-        if not self._store.marks.react(row.id, said.sender, said.emoji, said.sent_ms, removed=said.removed):
+        marks = self._store.marks
+        if said.sender != self._own_id and not marks.has_room(row.id, said.sender, said.about):
             return False
-        self._note("reaction", row, said, {"emoji": said.emoji, "removed": said.removed})
+        if not marks.react(row.id, said.sender, said.about, said.sent_ms, removed=said.removed):
+            return False
+        self._note("reaction", row, said, {"emoji": said.about, "removed": said.removed})
         return True
 
     def unsend(self, sender: AccountId, request: Unsend, sent_ms: int) -> bool:
@@ -50,7 +53,7 @@ class Marking:
         if sender == self._own_id:
             found = self._store.marks.find_anywhere(request.author, request.timestamp_ms)
             if not found:
-                self._store.marks.add_early(Target("", request.author, request.timestamp_ms), early)
+                self._keep(Target("", request.author, request.timestamp_ms), early)
             # Of several it can't be known which one is meant.
             return len(found) == 1 and self.bury(found[0], early)
         if request.author != sender:
@@ -58,7 +61,7 @@ class Marking:
         target = Target(sender, sender, request.timestamp_ms)
         row = self._store.marks.find(target)
         if row is None:
-            self._store.marks.add_early(target, early)
+            self._keep(target, early)
             return False
         return self.bury(row, early)
 
@@ -82,7 +85,7 @@ class Marking:
         if row.conversation == self._own_id:
             self._store.messages.delete([row.id])
             target = Target(row.conversation, row.sender, row.sent_ms)
-            self._store.marks.add_early(target, Early("unsend", self._own_id, sent_ms))
+            self._keep(target, Early("unsend", self._own_id, sent_ms))
         else:
             self._store.messages.bury(row.id, sent_ms)
         return True
@@ -93,20 +96,22 @@ class Marking:
         if row is None:
             return
         self._store.swarm.name_message(self._own_id, Namespace.MESSAGES, hash, row.id)
+        if row.direction == "outgoing" and row.status != "queued":
+            # The process that sent it may have died over it.
+            self._store.timers.start(row.id, self._store.now_ms())
         if row.deleted:
             self._store.chores.add_deletions([row.id])
 
     def note_read(self, reader: AccountId, receipt: ReadReceipt, sent_ms: int) -> int:
         """Note which of our messages somebody has read; how many of them that was not known of."""
-        count, room = 0, True
+        count, room, early = 0, True, Early("receipt", reader, sent_ms)
+        here = self._store.marks.sent_at(reader, self._own_id, receipt.timestamps_ms)
         for timestamp_ms in receipt.timestamps_ms:
-            target = Target(reader, self._own_id, timestamp_ms)
-            row = self._store.marks.find(target)
-            early = Early("receipt", reader, sent_ms)
+            row = self._store.messages.get(here[timestamp_ms]) if timestamp_ms in here else None
             if row is not None:
                 count += self._note_read(row, early)
             elif room:
-                room = self._store.marks.add_early(target, early)
+                room = self._keep(Target(reader, self._own_id, timestamp_ms), early)
         return count
 
     def _note_read(self, row: MessageRow, said: Early) -> bool:
@@ -114,6 +119,14 @@ class Marking:
             return False
         self._note("receipt", row, said, {})
         return True
+
+    def note_call(self, said: Early) -> None:
+        """Keep what became of a call (`about`: its id) that is not here."""
+        self._store.marks.add_early_call(said, None if said.sender == self._own_id else MOST_EARLY)
+
+    def _keep(self, target: Target, said: Early) -> bool:
+        """Keep what was said about a message that is not here; False if its sender, who is not us, says too much."""
+        return self._store.marks.add_early(target, said, None if said.sender == self._own_id else MOST_EARLY)
 
     def apply_early(self, message_id: int, conversation: AccountId, author: AccountId, sent_ms: int) -> None:
         """Do to a message that is here now what was said about it before."""

@@ -62,9 +62,13 @@ class MessageRequests:
         return self._contacts.get(address)
 
     def decline(self, who: str) -> Contact:
-        """Show a request no more, until that person writes again. Nobody is told. Raises InvalidInput."""
+        """Show a request no more, until that person writes again. Nobody is told. Raises InvalidInput.
+
+        That it was accepted, if the process that was to tell so has died, nobody is told either.
+        """
         person = self._requester(who)
         with self._store.transaction():
+            self._store.chores.add_hashes(self._store.deliveries.cancel(person.address))
             self._store.conversations.hide(person.address)
         return self._contacts.get(person.address)
 

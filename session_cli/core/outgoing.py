@@ -82,8 +82,8 @@ class Outgoing:
                 yield error
             else:
                 hold = hold or sent.status == "queued"
-                # Who answers has read what there is.
-                self._reads.mark(recipient)
+                # Who answers has read what he was given. What no reader has had, nobody has seen.
+                self._reads.note_answered(recipient)
                 yield sent
             deadline = Deadline(self._timeout)
         if not hold:

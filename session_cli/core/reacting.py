@@ -10,7 +10,8 @@ from ..protocol.account import AccountId
 from ..protocol.payload import Reaction
 from ..store.records import EventDetail, EventRow, MessageRow
 from ..store.store import Store
-from .sealing import expiration_of, peer_ttl_ms
+from .effects import reaction
+from .sealing import expiration_of
 from .sending import Sender
 
 MOST_REACTIONS = 20
@@ -93,20 +94,16 @@ class Reacting:
         expiration = expiration_of(*self._store.conversations.expiration(row.conversation))
         done: list[EventRow] = []
         for each in emoji:
-
-            def apply(sent_ms: int, each: str = each) -> None:
-                self._store.marks.react(row.id, self._own_id, each, sent_ms, removed=remove)
-                self._note_pace(sent_ms)
-                done.append(self._event(row, each, sent_ms, remove=remove))
-
-            self._sender.transmit(
+            sent_ms = self._sender.transmit(
                 Reaction(row.sender, row.sent_ms, each, remove),
                 [*accounts, self._own_id],
                 Deadline(self._timeout),
                 expiration=expiration,
-                ttl_ms=peer_ttl_ms(expiration),
-                apply=apply,
+                effect=reaction(row.id, each, removed=remove),
             )
+            with self._store.quick_transaction():
+                self._note_pace(sent_ms)
+            done.append(self._event(row, each, sent_ms, remove=remove))
         return done
 
     def _event(self, row: MessageRow, emoji: str, sent_ms: int, *, remove: bool) -> EventRow:

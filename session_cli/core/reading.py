@@ -6,24 +6,26 @@ wished, whoever wrote. All of it is put down in one transaction, and sent afterw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
 from ..network.clock import Deadline
 from ..protocol.account import AccountId, parse_account_id
 from ..protocol.payload import ReadReceipt
+from ..store.conversations import AHEAD_MS
 from .chores import IN_PASSING_S, SwarmChores
 from .history import History
 from .model import Message, Party
 from .preferences import Preferences
 from .profile import Profile
-from .sending import Sender
+
+if TYPE_CHECKING:
+    from .sending import Sender
 
 MOST_IN_RECEIPT = 1_000
 """Messages that one receipt names."""
-AHEAD_MS = 10 * 60_000
-"""How far ahead of our clock a message that is read may be dated: all that comes before its time would be, too."""
 _EVER = 2**63 - 1
 
 
@@ -76,31 +78,65 @@ class ReadState:
         (mark,) = self._mark_and_tell([(self._history.place(row.conversation), row.sent_ms)])
         return mark
 
-    def note_shown(self, messages: Iterable[Message]) -> None:
-        """Mark what has been shown as read, and what came before it. `tell`, or the next poll, tells others of it."""
-        last: dict[str, int] = {}
+    def note_shown(self, messages: Iterable[Message], reader: str) -> None:
+        """Mark what has been shown to a reader as read; `tell`, or the next poll, tells others of it.
+
+        A conversation counts as read up to the first message that he has left.
+        """
+        shown: dict[str, set[int]] = {}
         for message in messages:
             if message.direction == "incoming":
-                place = message.conversation.id
-                last[place] = max(last.get(place, 0), message.timestamp_ms)
-        for place, until_ms in last.items():
-            self.mark(parse_account_id(place), until_ms)
+                shown.setdefault(message.conversation.id, set()).add(message.id)
+        for place, ids in shown.items():
+            address = parse_account_id(place)
+            unread = self._store.conversations.unread(address, self._limit_ms(None))
+            left = self._store.events.left([id for id in unread if id not in ids], reader)
+            waiting = [id for id in self._store.timers.waiting_for_reader(address, _EVER) if id in ids]
+            self._mark(address, _last_before(left, unread), waiting, ids)
+
+    def note_answered(self, address: AccountId) -> int:
+        """Mark what came from somebody as read, as far as any reader has had it; returns how many messages were not."""
+        unread = self._store.conversations.unread(address, self._limit_ms(None))
+        waiting = self._store.timers.waiting_for_reader(address, _EVER)
+        left = self._store.events.left({*unread, *waiting})
+        return self._mark(address, _last_before(left, unread), [id for id in waiting if id not in left])
 
     def mark(self, address: AccountId, until_ms: int | None = None) -> int:
         """Mark what came from somebody, perhaps up to a time only, as read; returns how many messages were not before.
 
         Asks nobody. What others are to be told of it is put down, for `tell` or a later run.
         """
-        now_ms = self._store.now_ms()
-        limit_ms = _EVER if until_ms is None else until_ms
-        end_ms = self._store.conversations.last_arrival_ms(address, min(limit_ms, now_ms + AHEAD_MS))
-        waiting = self._store.timers.waiting_for_reader(address, limit_ms)
+        end_ms = self._store.conversations.last_arrival_ms(address, self._limit_ms(until_ms))
+        # What is dated far ahead has come as well, and must not stay until then because of that.
+        waiting = self._store.timers.waiting_for_reader(address, _EVER if until_ms is None else until_ms)
+        return self._mark(address, end_ms, waiting)
+
+    def _limit_ms(self, until_ms: int | None) -> int:
+        """How far a conversation can be read."""
+        return min(_EVER if until_ms is None else until_ms, self._store.now_ms() + AHEAD_MS)
+
+    def _mark(
+        self, address: AccountId, end_ms: int, waiting: Collection[int], shown: Collection[int] | None = None
+    ) -> int:
+        """Mark a conversation as read up to a time, and start the clocks of messages (their ids) that are `waiting`.
+
+        Whoever wrote is told of what was not read up to then, or of those messages that were `shown`. Returns how many.
+        """
+
+        def unread_times() -> list[int]:
+            return self._store.conversations.unread_times(address, end_ms if shown is None else _EVER, shown)
+
         known = self._store.configs.conversation(address)
-        if not waiting and end_ms <= known.read_ms and not known.unread:
+        moves = end_ms > known.read_ms
+        if not waiting and not moves and not known.unread and not unread_times():
             return 0
+        now_ms = self._store.now_ms()
         with self._store.transaction():
-            times = self._store.conversations.unread_times(address, end_ms)
-            self._store.conversations.mark_read(address, end_ms)
+            times = unread_times()
+            if moves:
+                self._store.conversations.mark_read(address, end_ms)
+            elif known.unread and shown is None:
+                self._store.conversations.clear_unread(address)
             for message_id in waiting:
                 ends_ms = self._store.timers.start(message_id, now_ms)
                 if ends_ms is not None:
@@ -128,3 +164,13 @@ class ReadState:
         marks = [ReadMark(place, self.mark(parse_account_id(place.id), until_ms)) for place, until_ms in places]
         self.tell()
         return marks
+
+
+def _last_before(left: Collection[int], unread: Mapping[int, int]) -> int:
+    """The time of the last message before the first of those that are left; `unread` maps ids to times, in order."""
+    end_ms = 0
+    for message_id, sent_ms in unread.items():
+        if message_id in left:
+            break
+        end_ms = sent_ms
+    return end_ms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from ..errors import NetworkError, ServiceRefused, SessionError
 from ..network.clock import Deadline
 from ..network.swarm import Page, Poll
 from ..protocol.account import AccountId
-from ..protocol.storage_rpc import OWN_NAMESPACES, Namespace, StoredMessage
+from ..protocol.storage_rpc import MAX_TTL_MS, OWN_NAMESPACES, Namespace, StoredMessage
 from .preferences import Preferences
 from .profile import Profile
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 MAX_PAGES = 200
 """Pages in one poll: more than two weeks of mail, and an end to what a member could make up."""
+CONFIG_NAMESPACES = tuple(space for space in OWN_NAMESPACES if space is not Namespace.MESSAGES)
 SECOND_OPINION_MS = 10 * 60 * 1000
 """How long the word of one member of our swarm is enough."""
 SECOND_OPINION_S = 5.0
 _HASH_KEPT_MS = 24 * 3600 * 1000
 """How long a hash is remembered after its message has expired, for members whose clocks or sweeps are late."""
+_LONGEST_MS = MAX_TTL_MS + _HASH_KEPT_MS
 
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
     """What one poll brought: new events, messages of no use to anybody, messages that could not be read.
 
-    `merged`: messages by which our other devices told what they changed. `pushed`: what (configs, by name) they were
-    told in turn.
+    `merged`: messages by which our other devices told what they changed.
     """
 
     new: int = 0
     ignored: int = 0
     skipped: int = 0
     merged: int = 0
-    pushed: tuple[str, ...] = ()
 
     def __add__(self, other: PollResult) -> PollResult:
         return PollResult(
@@ -51,7 +51,6 @@ class PollResult:
             self.ignored + other.ignored,
             self.skipped + other.skipped,
             self.merged + other.merged,
-            self.pushed + other.pushed,
         )
 
 
@@ -73,7 +72,14 @@ class Receiver:
         """
         network = self._network()
         asked = self._store.swarm.asked(self._account, Namespace.MESSAGES)
-        result, node = self._poll_member(None, deadline)
+        result = PollResult()
+        if not self._store.configs.polled:
+            # All of it before the first message: what our other devices deleted must not come back.
+            with self._store.transaction():
+                self._store.swarm.forget_positions(self._account, CONFIG_NAMESPACES)
+            result += self._poll_member(None, deadline, CONFIG_NAMESPACES)[0]
+        more, node = self._poll_member(None, deadline)
+        result += more
         now_ms = network.clock.now_ms()
         others = {member: asked.get(member, 0) for member in network.swarm.members(self._account) if member != node}
         if others and max(others.values()) < now_ms - SECOND_OPINION_MS:
@@ -90,7 +96,9 @@ class Receiver:
                     )
         return result
 
-    def _poll_member(self, member: str | None, deadline: Deadline) -> tuple[PollResult, str]:
+    def _poll_member(
+        self, member: str | None, deadline: Deadline, namespaces: Sequence[Namespace] = OWN_NAMESPACES
+    ) -> tuple[PollResult, str]:
         """Fetch page by page, each stored before the next is asked for, from one member alone, or (None) the usual one.
 
         Should that one fail half way, another one goes on from where we stood with that other one, and what came
@@ -102,30 +110,29 @@ class Receiver:
         for _ in range(MAX_PAGES):
             now_ms = network.clock.now_ms()
             state = self._store.swarm
-            known = {space: state.positions(self._account, space, now_ms) for space in OWN_NAMESPACES}
+            known = {space: state.positions(self._account, space, now_ms) for space in namespaces}
             positions = {int(space): hashes for space, (hashes, _) in known.items()}
-            last_used = known[Namespace.MESSAGES][1]
+            last_used = known[namespaces[0]][1]
             poll = Poll(self._profile.identity, positions, member or last_used, stay, alone)
             page = network.swarm.poll_one(poll, deadline)
             result += self._take_page(page, network.clock.now_ms())
             member, stay = page.node, True
             if not page.more:
-                self._note_complete()
+                self._note_complete(page)
                 break
         return result, page.node
 
-    def _note_complete(self) -> None:
+    def _note_complete(self, page: Page) -> None:
         """Note that the swarm was asked for all that it has: now configs of ours may be pushed."""
-        if not self._store.configs.polled:
+        refused = any(isinstance(page.parts.get(int(space)), SessionError) for space in CONFIG_NAMESPACES)
+        if not refused and not self._store.configs.polled:
             with self._store.transaction():
                 self._store.configs.note_polled()
 
     def _new_configs(self, page: Page) -> dict[int, tuple[StoredMessage, ...]]:
         """The config messages of a page by their namespaces. One that the member refuses holds up nothing."""
         found = {}
-        for space in OWN_NAMESPACES:
-            if space == Namespace.MESSAGES:
-                continue
+        for space in CONFIG_NAMESPACES:
             try:
                 messages = page.messages(space)
             except SessionError as error:
@@ -137,12 +144,20 @@ class Receiver:
 
     def _take_configs(self, configs: dict[int, tuple[StoredMessage, ...]], now_ms: int) -> PollResult:
         swarm = self._store.swarm
-        unseen = {
-            space: [one for one in came if swarm.mark_seen(self._account, space, one.hash, one.expiration_ms)]
-            for space, came in configs.items()
-        }
-        merged = self.configs.take({space: came for space, came in unseen.items() if came}, now_ms)
-        return PollResult(merged=merged)
+        unseen: dict[int, list[StoredMessage]] = {}
+        for space, came in configs.items():
+            new = swarm.unseen(self._account, space, (one.hash for one in came))
+            if new:
+                unseen[space] = [one for one in came if one.hash in new]
+        if not unseen:
+            return PollResult()
+        understood = self.configs.take(unseen, now_ms)
+        for space, new_ones in unseen.items():
+            for one in new_ones:
+                # What was not understood stays new, for a later version of this program.
+                if one.hash in understood:
+                    swarm.mark_seen(self._account, space, one.hash, one.expiration_ms)
+        return PollResult(merged=len(understood))
 
     @cached_property
     def configs(self) -> ConfigSync:
@@ -163,8 +178,9 @@ class Receiver:
         return self._profile.identity.account_id
 
     def _take_page(self, page: Page, now_ms: int) -> PollResult:
-        messages = page.messages()
-        result = PollResult(skipped=page.malformed())
+        has_messages = Namespace.MESSAGES in page.parts
+        messages = page.messages() if has_messages else ()
+        result = PollResult(skipped=page.malformed() if has_messages else 0)
         configs = self._new_configs(page)
         unseen = self._store.swarm.unseen(self._account, Namespace.MESSAGES, (m.hash for m in messages))
         # Decrypting comes before the transaction, so that other processes don't wait for it.
@@ -175,7 +191,7 @@ class Receiver:
                 result += self._take_configs(configs, now_ms)
             for stored, outcome in opened:
                 if not self._store.swarm.mark_seen(
-                    self._account, Namespace.MESSAGES, stored.hash, stored.expiration_ms
+                    self._account, Namespace.MESSAGES, stored.hash, _kept_ms(stored, now_ms), seen_ms=now_ms
                 ):
                     continue
                 try:
@@ -186,18 +202,25 @@ class Receiver:
                     LOG.warning("A message could not be stored (%s); it is skipped.", type(error).__name__)
                     self._store.swarm.skip(stored.hash, "bug", now_ms)
                     result += PollResult(skipped=1)
-            last = messages[-1] if messages else None
-            self._store.swarm.advance(
-                page.node,
-                self._account,
-                Namespace.MESSAGES,
-                last=(last.hash, last.expiration_ms) if last else None,
-                now_ms=now_ms,
-            )
+            if has_messages:
+                last = messages[-1] if messages else None
+                self._store.swarm.advance(
+                    page.node,
+                    self._account,
+                    Namespace.MESSAGES,
+                    last=(last.hash, last.expiration_ms) if last else None,
+                    now_ms=now_ms,
+                )
             for space, came in configs.items():
                 newest = (came[-1].hash, came[-1].expiration_ms)
                 self._store.swarm.advance(page.node, self._account, space, last=newest, now_ms=now_ms)
             if opened:
-                self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS)
+                # Should one member say that a message expires at once, others still hold it for as long as they can.
+                self._store.swarm.forget_expired(now_ms - _HASH_KEPT_MS, seen_before_ms=now_ms - _LONGEST_MS)
                 self._store.marks.forget_early(now_ms)
         return result
+
+
+def _kept_ms(stored: StoredMessage, now_ms: int) -> int:
+    """Until when our swarm was to keep a message at the most, before another device of ours had it shortened."""
+    return max(stored.expiration_ms, min(stored.timestamp_ms, now_ms) + MAX_TTL_MS)

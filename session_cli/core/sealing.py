@@ -47,16 +47,24 @@ class Sealer:
     ) -> list[NewDelivery]:
         """What has to be stored of a message: for the recipient, if that is somebody else, and for our own devices.
 
-        The swarm keeps what disappears for no longer than it has to. Of our own messages the copy counts as read; when
-        the recipient reads, nobody knows.
+        The swarms keep what disappears for no longer than they have to.
         """
-        own_id = self._identity.account_id
-        own_ttl_ms = MAX_TTL_MS if expiration.mode is ExpirationMode.OFF else _timer_ms(expiration)
-        ttls = {recipient: peer_ttl_ms(expiration), own_id: own_ttl_ms}
+        accounts = dict.fromkeys((recipient, self._identity.account_id))
         return [
-            self.seal(payload, account, sent_ms, ttl_ms, recipient=recipient, expiration=expiration)
-            for account, ttl_ms in ttls.items()
+            self.seal(
+                payload, account, sent_ms, self.ttl_ms(account, expiration), recipient=recipient, expiration=expiration
+            )
+            for account in accounts
         ]
+
+    def ttl_ms(self, account: AccountId, expiration: Expiration) -> int:
+        """How long the swarm of an account keeps what disappears so.
+
+        What we wrote ourselves counts as read; when somebody else reads it, nobody knows beforehand.
+        """
+        own = account == self._identity.account_id
+        starts = expiration.mode is ExpirationMode.AFTER_SEND or (own and expiration.mode is ExpirationMode.AFTER_READ)
+        return max(MIN_TTL_MS, min(1000 * expiration.seconds, MAX_TTL_MS)) if starts else MAX_TTL_MS
 
     def seal(
         self,
@@ -91,15 +99,6 @@ class Sealer:
 def expiration_of(mode: str, seconds: int) -> Expiration:
     """An expiration as the store has it, as a value of the protocol."""
     return Expiration(ExpirationMode[mode.upper()], seconds)
-
-
-def peer_ttl_ms(expiration: Expiration) -> int:
-    """How long another's swarm keeps what disappears so: when something is read, nobody knows beforehand."""
-    return _timer_ms(expiration) if expiration.mode is ExpirationMode.AFTER_SEND else MAX_TTL_MS
-
-
-def _timer_ms(expiration: Expiration) -> int:
-    return max(MIN_TTL_MS, min(1000 * expiration.seconds, MAX_TTL_MS))
 
 
 def payload_of(entry: NewMessage | MessageRow) -> Payload:

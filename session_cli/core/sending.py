@@ -25,10 +25,11 @@ from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
 from ..protocol.account import AccountId
-from ..protocol.payload import Expiration, Payload, RequestAccepted
-from ..protocol.storage_rpc import MAX_TTL_MS, MessageHash, StoreResult
-from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewDelivery, NewMessage
+from ..protocol.payload import Expiration, Payload, ReadReceipt, RequestAccepted
+from ..protocol.storage_rpc import MessageHash, StoreResult
+from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewMessage
 from .bodies import check_body
+from .effects import Effect, Effects, acceptance
 from .profile import Profile
 from .sealing import STAYS, Sealer, expiration_of, payload_of
 
@@ -42,6 +43,10 @@ CLOCK_AHEAD_MS = 10_000
 """Swarms refuse what is dated further in the future."""
 _ABANDONED_MS = 15 * 60 * 1000
 """A message that is still being sent after this time is not: its process was killed."""
+_ATTEMPT_S = 120.0
+"""How long one attempt to store what is no message takes at the most."""
+_HELD_MS = 150_000
+"""How long others leave it to the process that is at it; one that has died is at it no longer."""
 _ACCEPTANCE_S = 10.0
 """How long an answer waits for the news that a message request is accepted, to come behind it."""
 
@@ -63,6 +68,7 @@ class Sender:
         self._store = profile.store
         self._network = network
         self._sealer = Sealer(profile)
+        self._effects = Effects(profile.store, profile.identity.account_id)
 
     def send(
         self,
@@ -174,49 +180,61 @@ class Sender:
         deadline: Deadline,
         *,
         expiration: Expiration = STAYS,
-        ttl_ms: int = MAX_TTL_MS,
-        apply: Callable[[int], object] = lambda _: None,
-        keep: bool = False,
-    ) -> None:
-        """Send what is no message of its own: a reaction, a receipt, a request to delete.
+        effect: Effect | None = None,
+    ) -> int:
+        """Send what is no message of its own: a reaction, a request to delete. Returns its time, in ms.
 
-        The first of `accounts` is whom it is for; our own among them gets the copy for our other devices. `apply` is
-        called with the sent time inside the transaction that notes success: it does here what the others were told.
-        With `keep`, what the network does not take now is sent by a later run, and counts as success.
-        Raises NetworkError (without `keep`), ServiceRefused; then nothing is left of it.
+        The first of `accounts` is whom it is for; our own among them gets the copy for our other devices. `effect` is
+        what it does here. Whatever ends this process before that is noted: a later run sends the same again, and does
+        it. Raises NetworkError, ServiceRefused; then nothing is left of it.
         """
         network = self._network()
-        try:
-            network.prepare(deadline)
-        except NetworkError:
-            if not keep:
-                raise
+        network.prepare(deadline)
+        deliveries: list[DeliveryRow] = []
         with self._store.transaction():
             sent_ms = self._store.next_sent_ms(network.clock.now_ms())
-            sealed = [
-                self._sealer.seal(payload, account, sent_ms, ttl_ms, recipient=accounts[0], expiration=expiration)
-                for account in accounts
-            ]
-            deliveries = [_row(self._store.deliveries.add(None, new), None, new) for new in sealed]
-        outcomes = self._deliver(deliveries, deadline, dated_ms=sent_ms)
+            for account in accounts:
+                ttl_ms = self._sealer.ttl_ms(account, expiration)
+                new = self._sealer.seal(payload, account, sent_ms, ttl_ms, recipient=accounts[0], expiration=expiration)
+                deliveries.append(
+                    self._store.deliveries.add(
+                        None,
+                        new,
+                        effect={**effect, "sent_ms": sent_ms} if effect is not None and not deliveries else None,
+                        follows=deliveries[0].id if deliveries else None,
+                        free_ms=_now_ms() + _HELD_MS,
+                    )
+                )
+                if new.role == "own":
+                    # A poll that meets it must not take it for something that another device has said.
+                    self._store.swarm.mark_seen(account, 0, new.hash, sent_ms + ttl_ms, seen_ms=sent_ms)
+        outcomes = self._attempt(deliveries, deadline, dated_ms=sent_ms)
         first = outcomes[0]
-        failed = isinstance(first, ServiceRefused) or (isinstance(first, SessionError) and not keep)
-        with self._store.transaction():
-            for delivery, outcome in zip(deliveries, outcomes, strict=True):
-                if isinstance(outcome, StoreResult):
-                    self._note_stored(delivery, outcome)
-                elif failed:
-                    self._store.deliveries.finish(delivery)
-            if not failed:
-                apply(sent_ms)
-        if failed and isinstance(first, SessionError):
+        if isinstance(first, SessionError):
+            with self._store.transaction():
+                self._store.deliveries.give_up(deliveries[0])
             self._take_back(deliveries[1:], outcomes[1:], deadline)
             raise first
+        self._settle(deliveries, outcomes)
+        return sent_ms
+
+    def _attempt(
+        self, deliveries: list[DeliveryRow], deadline: Deadline, *, dated_ms: int | None = None
+    ) -> list[StoreResult | SessionError]:
+        """Try to store what others leave to us until `_HELD_MS` are over."""
+        try:
+            return self._deliver(deliveries, deadline.within(_ATTEMPT_S), dated_ms=dated_ms)
+        except BaseException:
+            # It may have arrived, so it has to in the end: the next run need not wait to see to that.
+            with self._store.transaction():
+                self._store.deliveries.hold(deliveries, _now_ms())
+            raise
 
     def leave(self, payload: Payload, account: AccountId) -> None:
         """Put down what is no message of its own, to be sent by `resend_left`. To be called inside a transaction."""
         sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
-        self._store.deliveries.add(None, self._sealer.seal(payload, account, sent_ms))
+        receipt = isinstance(payload, ReadReceipt)
+        self._store.deliveries.add(None, self._sealer.seal(payload, account, sent_ms), receipt=receipt)
 
     def signal(self, payload: Payload, account: AccountId, deadline: Deadline, *, ttl_ms: int) -> None:
         """Send what is worth nothing later: that somebody is typing. Raises NetworkError, ServiceRefused."""
@@ -225,18 +243,14 @@ class Sender:
         with self._store.transaction():
             sent_ms = self._store.next_sent_ms(network.clock.now_ms())
         new = self._sealer.seal(payload, account, sent_ms, ttl_ms)
-        (outcome,) = self._deliver([_row(0, None, new)], deadline, dated_ms=sent_ms)
+        nameless = DeliveryRow(0, None, new.role, new.account, new.ttl_ms, new.data, new.hash)
+        (outcome,) = self._deliver([nameless], deadline, dated_ms=sent_ms)
         if isinstance(outcome, SessionError):
             raise outcome
 
     def accept_request(self, account: AccountId, deadline: Deadline) -> None:
         """Tell somebody who wrote to us that we want to talk. Raises NetworkError, ServiceRefused."""
-        self.transmit(RequestAccepted(), [account], deadline, apply=lambda _: self._settle_request(account))
-
-    def _settle_request(self, account: AccountId) -> None:
-        self._store.people.approve(account, by_us=True)
-        self._store.messages.settle_request(account)
-        self._store.conversations.show(account)
+        self.transmit(RequestAccepted(), [account], deadline, effect=acceptance(account))
 
     def _send_out(self, prepared: _Prepared, deadline: Deadline) -> NetworkError | None:
         """Bring what is left of a message to the swarms. What keeps it in the outbox is returned; else as `send`."""
@@ -272,14 +286,15 @@ class Sender:
         return ahead and isinstance(outcome, ClockOutOfSync)
 
     def _settle(self, deliveries: list[DeliveryRow], outcomes: list[StoreResult | SessionError]) -> None:
-        """Note which of the deliveries that belong to no message have arrived; the others are for a later run."""
-        for delivery, outcome in zip(deliveries, outcomes, strict=True):
-            if isinstance(outcome, StoreResult | ServiceRefused):
-                with self._store.transaction():
-                    if isinstance(outcome, StoreResult):
-                        self._note_stored(delivery, outcome)
-                    else:
-                        self._store.deliveries.finish(delivery)
+        """Note which deliveries have arrived, or never will; the others are for a later run."""
+        with self._store.transaction():
+            for delivery, outcome in zip(deliveries, outcomes, strict=True):
+                if isinstance(outcome, StoreResult):
+                    self._note_stored(delivery, outcome)
+                elif isinstance(outcome, ServiceRefused):
+                    self._store.chores.add_hashes(self._store.deliveries.give_up(delivery))
+                else:
+                    self._store.deliveries.hold([delivery], _now_ms())
 
     # The outbox.
 
@@ -303,7 +318,7 @@ class Sender:
                 if row.status != "queued":
                     continue  # the process that queued it has just sent it
                 try:
-                    besides = self._store.deliveries.apart(row.conversation)
+                    besides = self._store.deliveries.acceptances(row.conversation)
                     problem = self._send_out(_Prepared(message_id, deliveries, besides), deadline)
                 except ServiceRefused as error:
                     LOG.error("Message %d from the outbox was refused for good: %s", message_id, error.message)
@@ -323,18 +338,31 @@ class Sender:
                 for delivery in self._store.deliveries.of_message(message_id):
                     self._store.deliveries.finish(delivery)
                 self._store.messages.set_status(message_id, "failed")
+                self._store.timers.start(message_id, self._store.now_ms())
         if row.hash is not None:
             self._delete_own_copies([MessageHash(row.hash)], deadline)
         return self._stored(message_id)
 
     def resend_left(self, deadline: Deadline) -> None:
-        """Store what an earlier run could not: copies for our own devices, receipts. Failures wait for the next run."""
-        before_ms = int(time.time() * 1000) - _ABANDONED_MS
+        """Store what an earlier run could not: copies for our own devices, receipts, what a process died over.
+
+        Failures wait for the next run, behind what was not tried for longer. What another process is at is left to it.
+        """
+        started_ms = _now_ms()
+        before_ms = started_ms - _ABANDONED_MS
         if self._store.messages.has_pending(before_ms):
             with self._store.transaction():
-                self._store.messages.give_up_pending(before_ms)
-        left = self._store.deliveries.left()[:COPIES_AT_ONCE]
-        self._settle(left, self._deliver(left, deadline))
+                for message_id in self._store.messages.give_up_pending(before_ms):
+                    self._store.timers.start(message_id, self._store.now_ms())
+        while self._store.deliveries.left(started_ms, _now_ms() + _HELD_MS, 1):
+            with self._store.transaction():
+                until_ms = _now_ms() + _HELD_MS
+                left = self._store.deliveries.left(started_ms, until_ms, COPIES_AT_ONCE)
+                self._store.deliveries.hold(left, until_ms)
+            outcomes = self._attempt(left, deadline)
+            self._settle(left, outcomes)
+            if all(isinstance(outcome, NetworkError) for outcome in outcomes):
+                return
 
     def _stored(self, message_id: int) -> MessageRow:
         row = self._store.messages.get(message_id)
@@ -356,7 +384,7 @@ class Sender:
             if accepts:
                 accepted_ms = self._store.next_sent_ms(self._network().clock.now_ms())
                 new = self._sealer.seal(RequestAccepted(), recipient, accepted_ms)
-                besides.append(_row(self._store.deliveries.add(None, new), None, new))
+                besides.append(self._store.deliveries.add(None, new, effect=acceptance(recipient)))
             sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
             if expiration is None:
                 expiration = expiration_of(*self._store.conversations.expiration(recipient))
@@ -368,8 +396,8 @@ class Sender:
             if message_id is None:
                 raise LookupError("another message of ours has this sent time")
             if recipient != own_id:
-                self._settle_request(recipient)
-            deliveries = [_row(self._store.deliveries.add(message_id, new), message_id, new) for new in sealed]
+                self._effects.accept(recipient)
+            deliveries = [self._store.deliveries.add(message_id, new) for new in sealed]
         return _Prepared(message_id, deliveries, besides)
 
     def _redate(self, row: MessageRow, deliveries: list[DeliveryRow]) -> list[DeliveryRow]:
@@ -390,7 +418,7 @@ class Sender:
             for delivery in deliveries:
                 new = sealed[delivery.role]
                 self._store.deliveries.replace(delivery.id, new.data, new.hash)
-        return [_row(old.id, row.id, sealed[old.role]) for old in deliveries]
+            return self._store.deliveries.of_message(row.id)
 
     def _deliver(
         self, deliveries: list[DeliveryRow], deadline: Deadline, *, dated_ms: int | None = None
@@ -423,12 +451,14 @@ class Sender:
                     self._note_stored(delivery, outcome)
                 elif isinstance(first, SessionError) and not stays:
                     self._store.deliveries.finish(delivery)
+            if not (isinstance(first, SessionError) and stays):
+                # Also what never arrives was written to disappear.
+                self._store.timers.start(message_id, self._network().clock.now_ms())
             if not isinstance(first, SessionError):
                 self._store.messages.set_status(message_id, "sent")
-                self._store.timers.start(message_id, self._network().clock.now_ms())
                 if row.kind == "expiration_update":
                     # Together: who dies here must not have told others something else than is set.
-                    self._store.conversations.set_expiration(row.conversation, **row.content)
+                    self._store.conversations.set_expiration(row.conversation, **row.content, said_ms=row.sent_ms)
             elif not stays:
                 self._store.messages.set_status(message_id, "failed")
         if isinstance(first, SessionError) and stays:
@@ -467,15 +497,19 @@ class Sender:
 
     def _note_stored(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
         self._store.deliveries.finish(delivery)
+        if delivery.effect is not None:
+            self._effects.apply(delivery.effect)
         if delivery.role == "own":
-            expires_ms = outcome.expiration_ms or self._network().clock.now_ms() + delivery.ttl_ms
+            now_ms = self._network().clock.now_ms()
+            expires_ms = outcome.expiration_ms or now_ms + delivery.ttl_ms
             message_id = delivery.message_id
             swarm = self._store.swarm
-            new = swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id)
+            new = swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id, seen_ms=now_ms)
             if not new and message_id is not None:
                 # A poll of another process has met our copy before we came to note it.
                 swarm.name_message(delivery.account, 0, delivery.hash, message_id)
 
 
-def _row(delivery_id: int, message_id: int | None, new: NewDelivery) -> DeliveryRow:
-    return DeliveryRow(delivery_id, message_id, new.role, new.account, new.ttl_ms, new.data, new.hash)
+def _now_ms() -> int:
+    """What all processes on this machine agree upon."""
+    return time.time_ns() // 1_000_000

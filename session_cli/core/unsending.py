@@ -14,6 +14,7 @@ from ..protocol.account import AccountId
 from ..protocol.payload import Unsend
 from ..store.records import EventDetail, EventRow, MessageRow
 from .chores import SwarmChores
+from .effects import deletion
 from .marking import Marking
 from .profile import Profile
 from .sending import Sender
@@ -33,10 +34,13 @@ class Unsending:
     def unsend(self, rows: Sequence[MessageRow], *, own_devices: bool) -> Iterator[EventRow]:
         """Delete messages for everyone, or (`own_devices`) on all devices of ours only; yields what was done.
 
-        What waits in the outbox is taken out of it, and nobody ever gets it. All messages are checked before the first
-        is deleted. Doing it again is no error: the request goes out once more. Raises InvalidInput for another's
-        message, which can be deleted on own devices only, and for notices; StoreLocked for what is being sent right
-        now; NetworkError or ServiceRefused where the request is not taken: then the message is as before.
+        What waits in the outbox is taken out of it, and nobody ever gets it. What could not be sent is deleted here at
+        once; should others have got it all the same, they are asked now, or by a later run.
+
+        All messages are checked before the first is deleted. Doing it again is no error: the request goes out once
+        more. Raises InvalidInput for another's message, which can be deleted on own devices only, and for notices;
+        StoreLocked for what is being sent right now; NetworkError or ServiceRefused where the request is not taken:
+        then the message is as before.
         """
         for row in rows:
             self._check(row, own_devices=own_devices)
@@ -56,22 +60,23 @@ class Unsending:
 
     def _unsend(self, row: MessageRow, *, own_devices: bool) -> EventRow:
         deadline = Deadline(self._timeout)
-        when_ms = row.sent_ms
+        others = [] if own_devices or row.conversation == self._own_id else [AccountId(row.conversation)]
+        accounts, request = [*others, self._own_id], Unsend(row.sender, row.sent_ms)
         if row.status == "queued":
             self._sender.drop(row.id, deadline)
             with self._store.transaction():
                 when_ms = self._store.now_ms()
                 self._marking.delete(row, when_ms)
+        elif row.status == "failed":
+            # Nobody is known to have it: it must not stay here until those are reached who hardly do.
+            with self._store.transaction():
+                when_ms = self._store.now_ms()
+                self._marking.delete(row, when_ms)
+                for account in accounts:
+                    self._sender.leave(request, account)
+            self._sender.resend_left(deadline)
         else:
-
-            def apply(sent_ms: int) -> None:
-                nonlocal when_ms
-                when_ms = sent_ms
-                self._marking.delete(row, sent_ms)
-
-            others = [] if own_devices or row.conversation == self._own_id else [AccountId(row.conversation)]
-            request = Unsend(row.sender, row.sent_ms)
-            self._sender.transmit(request, [*others, self._own_id], deadline, apply=apply)
+            when_ms = self._sender.transmit(request, accounts, deadline, effect=deletion(row.id))
         self._chores.run(deadline)
         detail = EventDetail(row.conversation, row.conversation_name, self._own_id, None, when_ms, {})
         return EventRow(0, "unsend", row, detail)

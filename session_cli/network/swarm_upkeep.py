@@ -66,13 +66,18 @@ class SwarmUpkeep:
 
         return self._swarm.ask(identity.account_id, "expire", request_for, parse, deadline)
 
-    def extend(self, identity: Identity, hashes: Sequence[MessageHash], expires_ms: int, deadline: Deadline) -> None:
-        """Have messages kept until a time (ms) at least, as a member proves. Raises NetworkError, ServiceRefused."""
+    def extend(
+        self, identity: Identity, hashes: Sequence[MessageHash], expires_ms: int, deadline: Deadline
+    ) -> ExpireResult:
+        """Have messages kept until a time (ms) at least; returns what members prove of it.
+
+        Raises NetworkError, ServiceRefused.
+        """
 
         def parse(body: Any, members: frozenset[str]) -> ExpireResult:
             return storage_upkeep.parse_expire(body, identity.account_id, hashes, expires_ms, members)
 
-        self._swarm.ask(
+        return self._swarm.ask(
             identity.account_id,
             "expire",
             lambda node: storage_upkeep.extend(identity, hashes, expires_ms),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MalformedMessage
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 MAX_BODY_CODE_POINTS = 2_000
 """Longest body sent without a subscription; receivers that enforce it cut the rest."""
 MAX_ATTACHMENTS = 32
+MAX_RECEIPT_TIMES = 1_000
+"""Of different messages that a receipt names; further ones don't count. A message has room for 76,000."""
 MAX_EMOJI_CODE_POINTS = 32
 """Of a reaction. The longest emoji, a family in skin tones, has eleven."""
 EXPIRATION_TIMER_UPDATE = 2
@@ -317,7 +320,8 @@ def _read_receipt(content: pb.Content) -> Payload:
     receipt = content.receiptMessage
     if receipt.type != receipt.READ:
         return Ignored("a delivery receipt")
-    return ReadReceipt(tuple(map(check_time, receipt.timestamp)))
+    times = islice(dict.fromkeys(receipt.timestamp), MAX_RECEIPT_TIMES)
+    return ReadReceipt(tuple(map(check_time, times)))
 
 
 def _read_extraction(content: pb.Content) -> Payload:

@@ -13,10 +13,8 @@ from ..errors import AttachmentCorrupt
 from . import aes_gcm
 from .attachment import AttachmentKey
 
-MAX_PICTURE_BYTES = 10_000_000
-"""Of a picture, not encrypted."""
 MAX_FILE_BYTES = 10_223_616
-"""Of an encrypted one: what the stream format makes of the largest."""
+"""Of an encrypted one: what the stream format makes of the largest picture that apps take, of 10 MB."""
 _TAG_BYTES = 16
 _STREAM_MARK = b"S"
 

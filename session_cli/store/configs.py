@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,8 @@ import apsw
 from .messages import EXPIRE_MODES
 from .queries import fetch_all, fetch_one
 
+READER = 1
+"""To be raised whenever more config messages are understood than before: all of them are fetched once more then."""
 EXTEND_EVERY_MS = 24 * 3600 * 1000
 """How often the swarm is asked to keep the configs for another month."""
 _POLLED, _EXTENDED = "configs_polled", "configs_extended_ms"
@@ -21,10 +24,10 @@ _SETTINGS = """
 
 @dataclass(frozen=True, slots=True)
 class ConfigRow:
-    """A config as it was last: its state as bytes, and when (ms) the newest of another device's was stored."""
+    """A config as it was last, in bytes: its state, and if anything is still to be pushed, its data without that."""
 
     dump: bytes = field(repr=False)
-    merged_ms: int
+    base: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Configs:
 
     def get(self, namespace: int) -> ConfigRow | None:
         """A config by its namespace."""
-        row = fetch_one(self._connection, "SELECT dump, merged_ms FROM configs WHERE namespace = ?", (namespace,))
+        row = fetch_one(self._connection, "SELECT dump, base FROM configs WHERE namespace = ?", (namespace,))
         return ConfigRow(*row) if row else None
 
     def merged_ms(self, namespace: int) -> int:
@@ -73,14 +76,15 @@ class Configs:
         row = fetch_one(self._connection, "SELECT merged_ms FROM configs WHERE namespace = ?", (namespace,))
         return int(row[0]) if row else 0
 
-    def put(self, namespace: int, dump: bytes, *, dirty: bool, merged_ms: int = 0) -> None:
+    def put(self, namespace: int, row: ConfigRow, *, dirty: bool, merged_ms: int = 0) -> None:
         """Keep a config, which is still to be pushed if it is `dirty`; `merged_ms` only moves forward."""
         self._connection.execute(
             """
-            INSERT INTO configs (namespace, dump, dirty, merged_ms) VALUES (?, ?, ?, ?) ON CONFLICT (namespace)
-            DO UPDATE SET dump = excluded.dump, dirty = excluded.dirty, merged_ms = max(merged_ms, excluded.merged_ms)
+            INSERT INTO configs (namespace, dump, base, dirty, merged_ms) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (namespace) DO UPDATE SET dump = excluded.dump, base = excluded.base, dirty = excluded.dirty,
+                                                  merged_ms = max(merged_ms, excluded.merged_ms)
             """,
-            (namespace, dump, dirty, merged_ms),
+            (namespace, row.dump, row.base, dirty, merged_ms),
         )
 
     def dirty(self) -> list[int]:
@@ -90,12 +94,16 @@ class Configs:
 
     @property
     def polled(self) -> bool:
-        """Whether the swarm was asked for all that it has, so that nothing there can be written over unseen."""
-        return fetch_one(self._connection, "SELECT 1 FROM settings WHERE name = ?", (_POLLED,)) is not None
+        """Whether the swarm was asked for all that it has, by a version that could read no less than this one.
+
+        So nothing there can be written over unseen.
+        """
+        row = fetch_one(self._connection, "SELECT value FROM settings WHERE name = ?", (_POLLED,))
+        return row is not None and row[0] >= READER
 
     def note_polled(self) -> None:
         """Note that the swarm was asked for all that it has, or can't have anything."""
-        self._set(_POLLED, 1)
+        self._set(_POLLED, READER)
 
     def must_be_extended(self, now_ms: int) -> bool:
         """Whether the swarm is to be asked to keep the configs for longer."""
@@ -120,9 +128,17 @@ class Configs:
         rows = fetch_all(self._connection, "SELECT key FROM config_changes WHERE kind = ? ORDER BY key", (kind,))
         return [row[0] for row in rows]
 
+    def all_changes(self) -> list[tuple[str, str]]:
+        """All of them: kinds and keys."""
+        return fetch_all(self._connection, "SELECT kind, key FROM config_changes ORDER BY kind, key")
+
+    def note(self, changes: Iterable[tuple[str, str]]) -> None:
+        """Note changes, as `all_changes` gives them."""
+        self._connection.executemany("INSERT INTO config_changes VALUES (?, ?) ON CONFLICT DO NOTHING", changes)
+
     def note_deleted(self, address: str) -> None:
         """Note that a person is no contact any more."""
-        self._connection.execute("INSERT INTO config_changes VALUES ('deleted', ?) ON CONFLICT DO NOTHING", (address,))
+        self.note([("deleted", address)])
 
     def has_changes(self) -> bool:
         """Whether anything was changed here that the configs don't hold."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+
 import apsw
 
 from .messages import EXPIRE_MODES
 from .queries import fetch_all, fetch_one
+
+AHEAD_MS = 10 * 60_000
+"""How far ahead of our clock a message that is read may be dated: all that comes before its time would be, too."""
 
 
 class Conversations:
@@ -21,12 +27,13 @@ class Conversations:
         )
         return (EXPIRE_MODES[row[0]], row[1]) if row else ("off", 0)
 
-    def set_expiration(self, address: str, mode: str, seconds: int) -> None:
-        """Let what we write there disappear from now on, or (`off`, 0) stay."""
+    def set_expiration(self, address: str, mode: str, seconds: int, said_ms: int) -> None:
+        """Let what we write there disappear from now on, or (`off`, 0) stay, unless something else was said later."""
         self._ensure(address)
         self._connection.execute(
-            "UPDATE conversations SET expire_mode = ?, expire_s = ? WHERE address = ?",
-            (EXPIRE_MODES.index(mode), seconds, address),
+            "UPDATE conversations SET expire_mode = ?1, expire_s = ?2, rule_ms = ?3 "
+            "WHERE address = ?4 AND rule_ms < ?3",
+            (EXPIRE_MODES.index(mode), seconds, said_ms, address),
         )
 
     def read_ms(self, address: str) -> int:
@@ -41,6 +48,10 @@ class Conversations:
             "UPDATE conversations SET read_ms = max(read_ms, ?), unread = 0 WHERE address = ?", (until_ms, address)
         )
 
+    def clear_unread(self, address: str) -> None:
+        """Take back that the user marked a conversation as unread."""
+        self._connection.execute("UPDATE conversations SET unread = 0 WHERE address = ?", (address,))
+
     def last_arrival_ms(self, address: str, until_ms: int) -> int:
         """The time of the last message that came there up to a time; 0 if there is none."""
         row = fetch_one(
@@ -53,8 +64,20 @@ class Conversations:
         )
         return int(row[0]) if row else 0
 
-    def unread_times(self, address: str, until_ms: int) -> list[int]:
-        """When the messages were sent that came there up to a time and are not read, oldest first.
+    def unread(self, address: str, until_ms: int) -> dict[int, int]:
+        """The ids of the messages and notices that came there up to a time and are not read, and their times."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT m.id, m.sent_ms FROM messages m JOIN conversations c ON c.id = m.conversation_id
+            WHERE c.address = ? AND m.outgoing = 0 AND m.sent_ms > c.read_ms AND m.sent_ms <= ? ORDER BY m.sent_ms
+            """,
+            (address, until_ms),
+        )
+        return dict(rows)
+
+    def unread_times(self, address: str, until_ms: int, only: Iterable[int] | None = None) -> list[int]:
+        """When the messages were sent that came there up to a time and are not read, oldest first; perhaps `only` some.
 
         Notices are none of them, nor is what was deleted.
         """
@@ -62,12 +85,13 @@ class Conversations:
             self._connection,
             """
             SELECT m.sent_ms FROM messages m JOIN conversations c ON c.id = m.conversation_id
-            WHERE c.address = ? AND m.outgoing = 0 AND m.sent_ms > c.read_ms AND m.sent_ms <= ?
+            WHERE c.address = ?1 AND m.outgoing = 0 AND m.sent_ms > c.read_ms AND m.sent_ms <= ?2
             AND NOT EXISTS (SELECT 1 FROM details d WHERE d.message_id = m.id AND d.kind <> 0)
             AND NOT EXISTS (SELECT 1 FROM tombstones t WHERE t.message_id = m.id)
+            AND (?3 IS NULL OR m.id IN (SELECT value FROM json_each(?3)))
             ORDER BY m.sent_ms
             """,
-            (address, until_ms),
+            (address, until_ms, None if only is None else json.dumps(list(only))),
         )
         return [row[0] for row in rows]
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import apsw
 
-from .queries import fetch_all
+from .queries import fetch_all, fetch_one
 from .records import DeliveryRow, NewDelivery
 
 
@@ -14,16 +18,49 @@ class Deliveries:
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
 
-    def add(self, message_id: int | None, delivery: NewDelivery) -> int:
-        """Note what has to be stored, for a message or (None) by itself. Returns the delivery's id."""
+    def add(
+        self,
+        message_id: int | None,
+        delivery: NewDelivery,
+        *,
+        effect: Mapping[str, Any] | None = None,
+        follows: int | None = None,
+        free_ms: int = 0,
+        receipt: bool = False,
+    ) -> DeliveryRow:
+        """Note what has to be stored, for a message or (None) by itself.
+
+        `effect`: what is done here when it has arrived. `follows`: the delivery without whose arrival it goes nowhere.
+        `free_ms`: until then the caller is at it. `receipt`: it says what we have read.
+        """
         added = self._connection.execute(
             """
-            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash)
-            VALUES (?, ?, ?, ?, ?, ?) RETURNING id
+            INSERT INTO deliveries (message_id, role, account, ttl_ms, data, hash, effect, follows, free_ms, receipt)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id
             """,
-            (message_id, delivery.role, delivery.account, delivery.ttl_ms, delivery.data, delivery.hash),
+            (
+                message_id,
+                delivery.role,
+                delivery.account,
+                delivery.ttl_ms,
+                delivery.data,
+                delivery.hash,
+                json.dumps(effect) if effect is not None else None,
+                follows,
+                free_ms,
+                receipt,
+            ),
         ).get
-        return int(added)
+        return DeliveryRow(
+            int(added),
+            message_id,
+            delivery.role,
+            delivery.account,
+            delivery.ttl_ms,
+            delivery.data,
+            delivery.hash,
+            effect,
+        )
 
     def replace(self, delivery_id: int, data: bytes, hash: str) -> None:
         """Put other sealed bytes in the place of those that no swarm has taken."""
@@ -41,24 +78,52 @@ class Deliveries:
         """Store nothing more for somebody."""
         self._connection.execute("DELETE FROM deliveries WHERE account = ?", (address,))
 
-    def left(self) -> list[DeliveryRow]:
-        """What is still to be stored: copies for our own devices of messages that did reach their recipient, and what
-        belongs to no message."""
-        return [
-            DeliveryRow(*row)
-            for row in fetch_all(
-                self._connection,
-                """
-                SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash
-                FROM deliveries d LEFT JOIN messages m ON m.id = d.message_id
-                WHERE d.message_id IS NULL OR (d.role = 'own' AND m.status = 1) ORDER BY d.id
-                """,
-            )
-        ]
+    def forget_receipts(self) -> None:
+        """Tell nobody any more what we have read."""
+        self._connection.execute("DELETE FROM deliveries WHERE receipt = 1")
 
-    def apart(self, account: str) -> list[DeliveryRow]:
-        """What has still to be stored for somebody, and belongs to no message."""
-        return [delivery for delivery in self.left() if delivery.message_id is None and delivery.account == account]
+    def has_receipts(self) -> bool:
+        """Whether somebody has still to be told what we have read."""
+        return fetch_one(self._connection, "SELECT 1 FROM deliveries WHERE receipt = 1 LIMIT 1") is not None
+
+    def left(self, before_ms: int, until_ms: int, most: int) -> list[DeliveryRow]:
+        """What is still to be stored, and nobody was at since `before_ms`; what was tried last comes last.
+
+        That is copies for our own devices of messages that did reach their recipient, and what belongs to no message
+        and follows nothing. `until_ms`: nobody can have said that he is at it until later than that.
+        """
+        return self._rows(
+            """
+            LEFT JOIN messages m ON m.id = d.message_id
+            WHERE (d.message_id IS NULL OR (d.role = 'own' AND m.status = 1)) AND d.follows IS NULL
+            AND (d.free_ms <= ? OR d.free_ms > ?) ORDER BY d.free_ms, d.id LIMIT ?
+            """,
+            (before_ms, until_ms, most),
+        )
+
+    def hold(self, deliveries: Iterable[DeliveryRow], until_ms: int) -> None:
+        """Note that nobody else is to try these before a time; that is over when it is now."""
+        self._connection.executemany(
+            "UPDATE deliveries SET free_ms = ? WHERE id = ? AND hash = ?",
+            [(until_ms, delivery.id, delivery.hash) for delivery in deliveries],
+        )
+
+    def give_up(self, delivery: DeliveryRow) -> list[str]:
+        """Forget what never reached its swarm, and what follows it; returns the hashes of that, which may have."""
+        followers = "SELECT hash FROM deliveries WHERE follows = (SELECT id FROM deliveries WHERE id = ? AND hash = ?)"
+        hashes = [row[0] for row in fetch_all(self._connection, followers, (delivery.id, delivery.hash))]
+        self._connection.executemany("DELETE FROM deliveries WHERE hash = ?", [(hash,) for hash in hashes])
+        self.finish(delivery)
+        return hashes
+
+    def cancel(self, account: str) -> list[str]:
+        """Let somebody never be told what he has not been told yet, but for messages; returns what `give_up` does."""
+        doomed = self._rows("WHERE d.message_id IS NULL AND d.role = 'recipient' AND d.account = ?", (account,))
+        return [hash for delivery in doomed for hash in self.give_up(delivery)]
+
+    def acceptances(self, account: str) -> list[DeliveryRow]:
+        """What tells somebody that we want to talk, if it has still to be stored."""
+        return self._rows("WHERE d.account = ? AND json_extract(d.effect, '$.type') = 'accept'", (account,))
 
     def count_left(self) -> tuple[int, int, int]:
         """How many have not reached their swarm: of messages in the outbox, of unfinished ones, and own copies."""
@@ -77,14 +142,15 @@ class Deliveries:
 
     def of_message(self, message_id: int) -> list[DeliveryRow]:
         """What of a message has not reached its swarm yet, the recipient's first."""
-        return [
-            DeliveryRow(*row)
-            for row in fetch_all(
-                self._connection,
-                """
-                SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries
-                WHERE message_id = ? ORDER BY role DESC
-                """,
-                (message_id,),
-            )
-        ]
+        return self._rows("WHERE d.message_id = ? ORDER BY d.role DESC", (message_id,))
+
+    def _rows(self, condition: str, parameters: tuple[Any, ...]) -> list[DeliveryRow]:
+        query = "SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash, d.effect FROM deliveries d "
+        return [_row(row) for row in fetch_all(self._connection, query + condition, parameters)]
+
+
+def _row(row: tuple[Any, ...]) -> DeliveryRow:
+    id, message_id, role, account, ttl_ms, data, hash, effect = row
+    return DeliveryRow(
+        id, message_id, role, account, ttl_ms, data, hash, json.loads(effect) if effect is not None else None
+    )

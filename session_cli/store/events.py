@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,12 +118,17 @@ class Events:
     def unread(self, reader: str, selection: Selection, limit: int, after: int = 0) -> list[EventRow]:
         """The first events, at most `limit`, that a reader has not taken yet, oldest first, and beyond seq `after`."""
         condition, parameters = _condition(selection)
-        rows = fetch_all(
-            self._connection,
-            f"SELECT e.seq, e.type, e.message_id FROM events e {condition} AND e.seq > ?2 ORDER BY e.seq LIMIT ?3",  # noqa: S608 - put together of constants
-            (reader, after, limit, *parameters),
-        )
-        return self._with_messages(rows)
+        while True:
+            rows = fetch_all(
+                self._connection,
+                f"SELECT e.seq, e.type, e.message_id FROM events e {condition} AND e.seq > ?2 ORDER BY e.seq LIMIT ?3",  # noqa: S608 - put together of constants
+                (reader, after, limit, *parameters),
+            )
+            found = self._with_messages(rows)
+            if found or not rows:
+                return found
+            # All of them are of messages that have disappeared, and are not deleted yet.
+            after = rows[-1][0]
 
     def _with_messages(self, rows: list[tuple[Any, ...]]) -> list[EventRow]:
         if not rows:
@@ -161,6 +166,23 @@ class Events:
             seq: EventDetail(place, place_name, sender, sender_name, sent_ms, json.loads(content))
             for seq, content, place, place_name, sender, sender_name, sent_ms in rows
         }
+
+    def left(self, message_ids: Collection[int], reader: str | None = None) -> set[int]:
+        """Those of the messages whose event a reader, or (None) any reader, has still before him."""
+        if not message_ids:
+            return set()
+        rows = fetch_all(
+            self._connection,
+            f"""
+            SELECT e.message_id FROM events e
+            WHERE e.message_id IN (SELECT value FROM json_each(?1)) AND e.type < {len(KINDS)} AND NOT EXISTS (
+                SELECT 1 FROM readers r WHERE (?2 IS NULL OR r.name = ?2)
+                AND (e.seq <= r.seq OR EXISTS (SELECT 1 FROM taken t WHERE t.reader = r.name AND t.seq = e.seq))
+            )
+            """,  # noqa: S608 - a constant
+            (json.dumps(list(message_ids)), reader),
+        )
+        return {message_id for (message_id,) in rows}
 
     def count_unread(self, reader: str) -> int:
         """How many events a reader has waiting."""

@@ -6,6 +6,8 @@ here is kept for as long as a swarm could still bring it.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,12 +18,14 @@ from .people import person_id
 from .queries import fetch_all
 from .records import MessageRow
 
-Kind = Literal["reaction", "unsend", "receipt"]
-EARLY_KINDS: tuple[Kind, ...] = ("reaction", "unsend", "receipt")
-"""What the numbers in the table mean."""
+Kind = Literal["reaction", "unsend", "receipt", "answered", "declined", "missed"]
+EARLY_KINDS: tuple[Kind, ...] = ("reaction", "unsend", "receipt", "answered", "declined", "missed")
+"""What the numbers in the table mean; the last three: what became of a call."""
 EARLY_KEPT_MS = 15 * 86_400_000
 MOST_EARLY = 1_000
-"""Of one sender. Who says more about messages that are not here is not listened to."""
+"""Of one sender and kind. Who says more about messages that are not here is not listened to."""
+MOST_REACTIONS = 20
+"""Different ones of one person on a message, counting those taken away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +44,22 @@ class Early:
     kind: Kind
     sender: str
     sent_ms: int
-    emoji: str = ""
+    about: str = ""
+    """The emoji, or the id of the call."""
     removed: bool = False
+
+
+_NO_MESSAGE = Target("", "", 0)
+"""A call is named by its id."""
 
 
 class Marks:
     """Reads and writes what was done to messages. Writing happens inside the caller's transaction."""
 
-    def __init__(self, connection: apsw.Connection, messages: Messages) -> None:
+    def __init__(self, connection: apsw.Connection, messages: Messages, now_ms: Callable[[], int]) -> None:
         self._connection = connection
         self._messages = messages
+        self._now_ms = now_ms
 
     def find(self, target: Target) -> MessageRow | None:
         """The message, if it is here."""
@@ -87,6 +97,31 @@ class Marks:
         changed = self._connection.changes() == 1
         return changed and (not removed if before is None else bool(before) != removed)
 
+    def has_room(self, message_id: int, sender: str, emoji: str) -> bool:
+        """Whether a person who uses this emoji has not put too many different ones on a message."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT r.emoji FROM reactions r JOIN people p ON p.id = r.sender_id
+            WHERE r.message_id = ? AND p.address = ?
+            """,
+            (message_id, sender),
+        )
+        return len(rows) < MOST_REACTIONS or (emoji,) in rows
+
+    def sent_at(self, conversation: str, author: str, times_ms: Iterable[int]) -> dict[int, int]:
+        """The ids of the messages that somebody sent to a conversation at some of these times, by time."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT m.sent_ms, m.id FROM json_each(?1) t JOIN messages m ON m.sent_ms = t.value
+            WHERE m.conversation_id = (SELECT id FROM conversations WHERE address = ?2)
+            AND m.sender_id = (SELECT id FROM people WHERE address = ?3)
+            """,
+            (json.dumps(list(times_ms)), conversation, author),
+        )
+        return dict(rows)
+
     def note_read(self, message_id: int, read_ms: int) -> bool:
         """Note that one of our messages was read; False if that is known."""
         self._connection.execute(
@@ -96,27 +131,30 @@ class Marks:
 
     # Before the message.
 
-    def add_early(self, target: Target, said: Early) -> bool:
-        """Keep what was said about a message that is not here; False if its sender has said too much of that kind."""
-        count = self._connection.execute("SELECT count(*) FROM early WHERE sender = ?", (said.sender,)).get
-        if int(count) >= MOST_EARLY:
-            return False
+    def add_early(self, target: Target, said: Early, most: int | None = MOST_EARLY) -> bool:
+        """Keep what was said about a message that is not here; False if its sender has said `most` of that kind."""
+        kind = EARLY_KINDS.index(said.kind)
+        if most is not None:
+            count = "SELECT count(*) FROM early WHERE sender = ? AND kind = ?"
+            if int(self._connection.execute(count, (said.sender, kind)).get) >= most:
+                return False
         self._connection.execute(
             """
-            INSERT INTO early (conversation, author, target_ms, kind, sender, sent_ms, emoji, removed)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET sent_ms = excluded.sent_ms, removed = excluded.removed
+            INSERT INTO early (conversation, author, target_ms, kind, sender, sent_ms, about, removed, kept_ms)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET sent_ms = excluded.sent_ms, removed = excluded.removed, kept_ms = excluded.kept_ms
             WHERE excluded.sent_ms > sent_ms
             """,
             (
                 target.conversation,
                 target.author,
                 target.sent_ms,
-                EARLY_KINDS.index(said.kind),
+                kind,
                 said.sender,
                 said.sent_ms,
-                said.emoji,
+                said.about,
                 said.removed,
+                self._now_ms(),
             ),
         )
         return True
@@ -130,20 +168,36 @@ class Marks:
         parameters = (target.sent_ms, target.author, target.conversation)
         rows = fetch_all(
             self._connection,
-            f"SELECT kind, sender, sent_ms, emoji, removed FROM early {where} ORDER BY sent_ms",  # noqa: S608 - a constant
+            f"SELECT kind, sender, sent_ms, about, removed FROM early {where} ORDER BY sent_ms",  # noqa: S608 - a constant
             parameters,
         )
         if rows:
             self._connection.execute(f"DELETE FROM early {where}", parameters)  # noqa: S608 - a constant
         return [
-            Early(EARLY_KINDS[kind], sender, sent_ms, emoji, bool(removed))
-            for kind, sender, sent_ms, emoji, removed in rows
+            Early(EARLY_KINDS[kind], sender, sent_ms, about, bool(removed))
+            for kind, sender, sent_ms, about, removed in rows
         ]
 
     def forget_person(self, address: str) -> None:
         """Forget what was said by somebody, or in the conversation with him, about messages that are not here."""
         self._connection.execute("DELETE FROM early WHERE ?1 IN (conversation, sender)", (address,))
 
+    def add_early_call(self, said: Early, most: int | None = MOST_EARLY) -> bool:
+        """Keep what became of a call that is not here; else as `add_early`."""
+        return self.add_early(_NO_MESSAGE, said, most)
+
+    def take_early_call(self, call_id: str, senders: Iterable[str]) -> set[Kind]:
+        """What became of a call that is here now, as those say who have a say; it is forgotten."""
+        rows = fetch_all(
+            self._connection,
+            """
+            DELETE FROM early WHERE target_ms = 0 AND author = '' AND conversation = '' AND about = ?
+            AND sender IN (SELECT value FROM json_each(?)) RETURNING kind
+            """,
+            (call_id, json.dumps(list(senders))),
+        )
+        return {EARLY_KINDS[kind] for (kind,) in rows}
+
     def forget_early(self, now_ms: int) -> None:
-        """Forget what was said about messages that no swarm can bring any more."""
-        self._connection.execute("DELETE FROM early WHERE sent_ms < ?", (now_ms - EARLY_KEPT_MS,))
+        """Forget what was said about messages that no swarm can bring any more, whatever time its sender gave it."""
+        self._connection.execute("DELETE FROM early WHERE kept_ms < ?", (now_ms - EARLY_KEPT_MS,))

@@ -32,7 +32,7 @@ _MESSAGE = """
            (SELECT h.hash FROM seen_hashes h WHERE h.message_id = m.id LIMIT 1),
            coalesce(d.kind, 0), d.content, t.message_id IS NOT NULL,
            CASE WHEN m.outgoing THEN r.message_id IS NOT NULL ELSE m.sent_ms <= c.read_ms END,
-           coalesce(quoted.nickname, quoted.name), qm.id, CASE WHEN qt.message_id IS NULL THEN qm.body END
+           coalesce(quoted.nickname, quoted.name), qm.id, CASE WHEN qt.message_id IS NULL THEN qm.body END, qx.ends_ms
     FROM messages m
     JOIN conversations c ON c.id = m.conversation_id
     JOIN people s ON s.id = m.sender_id
@@ -42,13 +42,14 @@ _MESSAGE = """
     LEFT JOIN messages qm
         ON qm.conversation_id = m.conversation_id AND qm.sent_ms = q.sent_ms AND qm.sender_id = quoted.id
     LEFT JOIN tombstones qt ON qt.message_id = qm.id
+    LEFT JOIN expirations qx ON qx.message_id = qm.id
     LEFT JOIN expirations x ON x.message_id = m.id
     LEFT JOIN details d ON d.message_id = m.id
     LEFT JOIN tombstones t ON t.message_id = m.id
     LEFT JOIN receipts r ON r.message_id = m.id
 """
 _MESSAGE_FIELDS = tuple(field.name for field in dataclasses.fields(MessageRow))[:-2]
-"""The columns above, in their order; attachments and reactions are read apart."""
+"""The columns above but for the last, in their order; attachments and reactions are read apart."""
 _MANY = 500
 """Bound parameters in one statement at most."""
 
@@ -256,11 +257,13 @@ class Messages:
         ).get
         return int(found or 0)
 
-    def give_up_pending(self, before_ms: int) -> None:
+    def give_up_pending(self, before_ms: int) -> list[int]:
         """Call those messages failed that were begun before a time, by processes which can't be at it any more."""
-        for message_id in self._begun_before(before_ms):
+        given_up = self._begun_before(before_ms)
+        for message_id in given_up:
             self.set_status(message_id, "failed")
             self._connection.execute("DELETE FROM deliveries WHERE message_id = ?", (message_id,))
+        return given_up
 
     def has_pending(self, before_ms: int) -> bool:
         """Whether a message is still being sent, as it seems, that was begun before a time."""
@@ -320,7 +323,9 @@ class Messages:
         now_ms = self._now_ms()
         messages = [
             message
-            for message in map(_message, fetch_all(self._connection, _MESSAGE + condition, parameters))
+            for message in (
+                _message(row, now_ms) for row in fetch_all(self._connection, _MESSAGE + condition, parameters)
+            )
             if message.expires_ms is None or message.expires_ms > now_ms
         ]
         ids = [message.id for message in messages]
@@ -362,17 +367,31 @@ class Messages:
                 found.setdefault(message_id, []).append(ReactionRow(*reaction))
         return found
 
-    def set_saved(self, attachment_id: int, path: str) -> None:
-        """Remember where an attachment was saved."""
-        self._connection.execute("UPDATE attachments SET saved = ? WHERE id = ?", (path, attachment_id))
+    def set_saving(self, attachment_id: int, path: str) -> None:
+        """Remember where an attachment is about to be saved; to be followed by `set_saved`."""
+        self._connection.execute("UPDATE attachments SET saving = ? WHERE id = ?", (path, attachment_id))
+
+    def saving(self) -> list[tuple[int, str]]:
+        """The attachments that were about to be saved when the process died, and where."""
+        rows = fetch_all(self._connection, "SELECT id, saving FROM attachments WHERE saving IS NOT NULL ORDER BY id")
+        return [(row[0], row[1]) for row in rows]
+
+    def set_saved(self, attachment_id: int, path: str | None) -> None:
+        """Remember where an attachment was saved; None if it was only about to be."""
+        self._connection.execute(
+            "UPDATE attachments SET saved = coalesce(?, saved), saving = NULL WHERE id = ?", (path, attachment_id)
+        )
 
     def set_duration(self, attachment_id: int, duration_ms: int) -> None:
         """Remember how long a voice message is."""
         self._connection.execute("UPDATE attachments SET duration_ms = ? WHERE id = ?", (duration_ms, attachment_id))
 
 
-def _message(row: tuple[Any, ...]) -> MessageRow:
-    values = dict(zip(_MESSAGE_FIELDS, row, strict=True))
+def _message(row: tuple[Any, ...], now_ms: int) -> MessageRow:
+    *columns, quoted_ends_ms = row
+    values = dict(zip(_MESSAGE_FIELDS, columns, strict=True))
+    if quoted_ends_ms is not None and quoted_ends_ms <= now_ms:
+        values["quote_id"] = values["quote_body"] = None  # it has disappeared
     values["direction"] = "outgoing" if values["direction"] else "incoming"
     values["status"] = STATUSES[values["status"]]
     values["expire_mode"] = EXPIRE_MODES[values["expire_mode"]]

@@ -50,11 +50,6 @@ class People:
             (address,),
         )
 
-    def is_approved(self, address: str) -> bool:
-        """Whether we have written to this person, so that their messages are no requests."""
-        row = fetch_one(self._connection, "SELECT approved FROM people WHERE address = ?", (address,))
-        return bool(row and row[0])
-
     def set_picture(self, address: str, url: str | None, key: bytes | None) -> None:
         """Note where a known person's picture lies and its key of 32 bytes, or that there is none."""
         self._connection.execute(

@@ -55,7 +55,8 @@ class PersonRow:
 
     @property
     def is_contact(self) -> bool:
-        """Whether we or they have had to do with each other."""
+        """Whether our other devices are told of this person: one of us has written to the other, or we said something
+        of him."""
         return self.approved or self.approved_me or self.blocked or self.nickname is not None
 
 
@@ -140,7 +141,10 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery that has not reached its swarm yet. `message_id` is None where it is of no message."""
+    """A delivery that has not reached its swarm yet. `message_id` is None where it is of no message.
+
+    `effect` is what is done here when it has: see `core.effects`.
+    """
 
     id: int
     message_id: int | None
@@ -149,6 +153,7 @@ class DeliveryRow:
     ttl_ms: int
     data: bytes = field(repr=False)
     hash: str
+    effect: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Store:
     def marks(self) -> Marks:
         from .marks import Marks
 
-        return Marks(self._connection, self.messages)
+        return Marks(self._connection, self.messages, self._time_ms)
 
     @cached_property
     def timers(self) -> Timers:

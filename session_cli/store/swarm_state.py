@@ -59,16 +59,33 @@ class SwarmState:
             (node, account, namespace, *last, now_ms),
         )
 
+    def forget_positions(self, account: str, namespaces: Iterable[int]) -> None:
+        """Fetch all that there is in some namespaces once more."""
+        self._connection.executemany(
+            "DELETE FROM swarm_positions WHERE account = ? AND namespace = ?",
+            [(account, namespace) for namespace in namespaces],
+        )
+
     def mark_seen(
-        self, account: str, namespace: int, hash: str, expires_ms: int, *, message_id: int | None = None
+        self,
+        account: str,
+        namespace: int,
+        hash: str,
+        expires_ms: int,
+        *,
+        message_id: int | None = None,
+        seen_ms: int = 0,
     ) -> bool:
-        """Remember a hash until its message expires, and perhaps which message of ours it names. False if known."""
+        """Remember a hash until its message expires, and perhaps which message of ours it names. False if known.
+
+        `seen_ms`: when it was, where it is the word of a swarm when the message expires.
+        """
         self._connection.execute(
             """
-            INSERT INTO seen_hashes (account, namespace, hash, expires_ms, message_id) VALUES (?, ?, ?, ?, ?)
-            ON CONFLICT DO NOTHING
+            INSERT INTO seen_hashes (account, namespace, hash, expires_ms, message_id, seen_ms)
+            VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
             """,
-            (account, namespace, hash, expires_ms, message_id),
+            (account, namespace, hash, expires_ms, message_id, seen_ms),
         )
         return self._connection.changes() == 1
 
@@ -100,9 +117,11 @@ class SwarmState:
             )
         }
 
-    def forget_expired(self, before_ms: int) -> None:
-        """Drop hashes of messages that no swarm can hold any more."""
-        self._connection.execute("DELETE FROM seen_hashes WHERE expires_ms < ?", (before_ms,))
+    def forget_expired(self, before_ms: int, *, seen_before_ms: int) -> None:
+        """Drop hashes of messages that no swarm can hold any more: expired before a time, and seen before another."""
+        self._connection.execute(
+            "DELETE FROM seen_hashes WHERE expires_ms < ? AND seen_ms < ?", (before_ms, seen_before_ms)
+        )
 
     def skip(self, hash: str, reason: str, now_ms: int) -> None:
         """Remember that a message was of no use, and why."""

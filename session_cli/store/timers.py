@@ -16,7 +16,7 @@ class WaitingRow:
     """A message whose clock starts when it is read.
 
     Where it came (an address) and when, for how long it stays then, its hash, and until when (ms) our swarm was to keep
-    it when it came.
+    it before anybody read it.
     """
 
     message_id: int
@@ -84,7 +84,10 @@ class Timers:
         return fetch_one(self._connection, query, (EXPIRE_MODES.index("after_read"),)) is not None
 
     def waiting(self, now_ms: int, limit: int) -> list[WaitingRow]:
-        """The messages whose clocks start when they are read, and which our swarm holds; those that came last first."""
+        """The messages whose clocks start when they are read, and which our swarm holds; those that came last first.
+
+        Of notices only those that it is to keep for as long as a message: the others expire long before they are read.
+        """
         rows = fetch_all(
             self._connection,
             """
@@ -92,6 +95,7 @@ class Timers:
             FROM expirations x JOIN messages m ON m.id = x.message_id JOIN conversations c ON c.id = m.conversation_id
             JOIN seen_hashes h ON h.message_id = m.id
             WHERE x.ends_ms IS NULL AND x.mode = ? AND m.outgoing = 0 AND h.expires_ms > ?
+            AND NOT EXISTS (SELECT 1 FROM details d WHERE d.message_id = m.id AND d.kind > 1)
             ORDER BY x.message_id DESC LIMIT ?
             """,
             (EXPIRE_MODES.index("after_read"), now_ms, limit),
@@ -113,6 +117,13 @@ class Chores:
             ON CONFLICT (hash) DO UPDATE SET expires_ms = NULL
             """,
             [(message_id,) for message_id in message_ids],
+        )
+
+    def add_hashes(self, hashes: Iterable[str]) -> None:
+        """Have what these name deleted, which is no message of ours, and which the swarm may hold."""
+        self._connection.executemany(
+            "INSERT INTO chores (hash, expires_ms) VALUES (?, NULL) ON CONFLICT (hash) DO UPDATE SET expires_ms = NULL",
+            [(hash,) for hash in hashes],
         )
 
     def add_shortening(self, message_id: int, expires_ms: int) -> None:

@@ -69,6 +69,8 @@ FORBIDDEN = {
     "send me hi": {"keyring", "rich", "mnemonic", "asyncio", "platformdirs", "segno", "aiohttp"},
     "config list": {"requests", "nacl", "google", "keyring", "apsw", "rich", "cryptography", "asyncio", "tomlkit"},
     "config get timeout": {"tomllib", "tomlkit", "json"},
+    "read me": {"requests", "google", "keyring", "rich", "cryptography", "asyncio"},
+    "expire me": {"requests", "google", "keyring", "rich", "cryptography", "asyncio"},
     "schema": {"requests", "nacl", "google", "keyring", "apsw", "rich", "cryptography", "asyncio", "tomllib"},
     "recv": {"keyring", "rich", "mnemonic", "asyncio", "platformdirs", "segno", "aiohttp"},
     "init --key keyfile --profile second": {"requests", "google", "keyring", "rich", "cryptography", "asyncio"},

@@ -319,7 +319,7 @@ def test_bare_surroundings_change_no_byte(surroundings: dict[str, str], person: 
     bob.run("send", alice.id, text)
     bob.run("send", alice.id, "-", stdin=text.encode())
     alice.run("send", bob.id, text)
-    first, second = alice.receive()
+    first, second = alice.receive("--type", "message")
     assert first["body"] == second["body"] == text
     assert first["sender"]["name"] == "Bób 🐻"
     assert text.encode() in bob.run("recv", "--peek").stdout

@@ -184,6 +184,39 @@ def several(desk: Desk, recipe: str) -> None:
     assert re.fullmatch(r"\d{8}T\d{6}-a\.txt", saved.name)
 
 
+def talk(desk: Desk, recipe: str) -> None:
+    desk.alice.receive()
+    desk.bob.run("send", desk.alice.id, "where are you?")
+    desk.run(recipe)
+    reaction, answer, deleted, timer = (event for event in desk.bob.receive() if event["type"] != "unsend")
+    assert (reaction["type"], reaction["emoji"], reaction["target"]["sender"]["id"]) == ("reaction", "👍", desk.bob.id)
+    assert (answer["body"], answer["quote"]["excerpt"]) == ("on my way", "where are you?")
+    assert (deleted["deleted"], deleted["body"]) == (True, "")
+    assert (timer["type"], timer["mode"], timer["seconds"]) == ("expiration_update", "after_send", 86_400)
+
+
+def speak(desk: Desk, recipe: str) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg can't be found")
+    desk.program("arecord", "exec ffmpeg -v error -f lavfi -i sine=d=2 -f wav -")
+    (desk.folder / "photos").mkdir()
+    (desk.folder / "photos" / "a.raw").write_bytes(os.urandom(11_000_000))
+    desk.run(recipe)
+    voice, photos = desk.bob.receive("--type", "message")
+    assert voice["attachments"][0]["voice"] is True
+    assert [file["name"] for file in photos["attachments"]][::2] == ["photos.tar.001", "photos.tar.parts.json"]
+
+
+def requests(desk: Desk, recipe: str) -> None:
+    stranger = Person(desk.folder / "stranger", desk.alice.network).init("--name", "Dave")
+    stranger.run("send", desk.alice.id, "may I?")
+    desk.alice.run("recv")
+    shown = desk.run(recipe.replace("05d871fc", stranger.id[:10])).text
+    assert "may I?" in shown
+    (accepted,) = stranger.receive()
+    assert (accepted["type"], accepted["state"]) == ("contact_request", "accepted")
+
+
 def look_back(desk: Desk, recipe: str) -> None:
     for text in ("the disk full of dust", "disk full", "disk full, a test"):
         desk.bob.run("send", desk.alice.id, text)
@@ -228,6 +261,9 @@ TRIED = (
     nothing_more,
     readers,
     several,
+    talk,
+    speak,
+    requests,
     look_back,
     copy,
     local_network,

@@ -90,8 +90,8 @@ def test_a_name_that_two_people_have(person: People, tmp_path: Path) -> None:
     assert "session contact rename" in message
     alice.run("contact", "rename", bobs[1].id, "Bob")
     alice.run("send", "Bob", "you")
-    assert [message["body"] for message in bobs[1].receive()] == ["hi", "you"]
-    assert [message["body"] for message in bobs[0].receive()] == ["hi"]
+    assert bodies(bobs[1].receive()) == ["hi", "you"]
+    assert bodies(bobs[0].receive()) == ["hi"]
 
 
 EMPTY = {

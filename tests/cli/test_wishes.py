@@ -228,10 +228,10 @@ def test_wish_18_where_attachments_go(person: People, tmp_path: Path) -> None:
     bob.run("send", alice.id, "you may send me files")
     alice.run("attach", "send", bob.id, "-", "--name", "a.txt", stdin=b"secret text")
     before = files_below(bob.home)
-    (message,) = bob.receive("--peek")
+    message = bob.receive("--peek")[-1]
     assert message["attachments"][0]["saved"] is None
     assert {path.name for path in files_below(bob.home)} - {path.name for path in before} <= {"receive.lock"}
-    (message,) = bob.receive("--download", str(tmp_path), "--download-name", "id")
+    message = bob.receive("--download", str(tmp_path), "--download-name", "id")[-1]
     assert (tmp_path / f"{message['id']}-a.txt").read_bytes() == b"secret text"
 
 

@@ -246,6 +246,7 @@ def test_files_that_can_not_be_had(bob: Person, stranger: Stranger, shared_defin
         replace(good, size=4_294_967_295),
         AttachmentPointer(good.url.rpartition("/")[0] + "/99999999999", b"k" * 64, 5),
     ]
+    bob.run("send", stranger.id, "you may send me files")
     for number, pointer in enumerate(bad):
         stranger.say(bob.id, f"{number}", files=[pointer])
     stranger.say(bob.id, "good", files=[good])

@@ -15,16 +15,20 @@ from hypothesis import strategies as st
 from session_cli.core.intake import Intake
 from session_cli.core.preferences import Preferences
 from session_cli.core.profile import Profile, choose_network, create_profile, key_sources, open_profile
+from session_cli.core.sealing import STAYS
 from session_cli.protocol import content as contents
 from session_cli.protocol import session_v1
 from session_cli.protocol.account import Identity
 from session_cli.protocol.payload import (
     Content,
+    Expiration,
+    ExpirationMode,
     Payload,
     Quote,
     Reaction,
     ReadReceipt,
     RequestAccepted,
+    TimerUpdate,
     Unsend,
     VisibleMessage,
 )
@@ -83,11 +87,10 @@ SAID = [
 ]
 
 
-def _stored(said: Said) -> StoredMessage:
+def _stored(said: Said, expiration: Expiration = STAYS) -> StoredMessage:
     sent_ms = NOW_MS + said.at
-    data = session_v1.encode_message(
-        said.who, ALICE.account_id, contents.serialize(Content(said.payload, sent_ms)), sent_ms
-    )
+    content = contents.serialize(Content(said.payload, sent_ms, expiration))
+    data = session_v1.encode_message(said.who, ALICE.account_id, content, sent_ms)
     return StoredMessage(MessageHash(message_hash(ALICE.account_id, 0, data)), sent_ms, EXPIRES_MS, data)
 
 
@@ -161,3 +164,23 @@ def test_the_end_does_not_depend_on_the_order(
     assert deleted == {STORED[number].hash for number in gone}
     copied = {COPIES[number].hash for _, number in again if number in gone}
     assert also_deleted == deleted | copied, "no copy is left in our swarm of what was deleted"
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 1, 0), (0, 1, 2, 0), (2, 0, 1, 1)])
+def test_what_was_said_last_of_disappearing_messages_holds(empty: Path, tmp_path: Path, order: tuple[int, ...]) -> None:
+    """Also where the same bytes come again when their hashes are forgotten."""
+    said = [(1, ExpirationMode.OFF, 0), (2, ExpirationMode.AFTER_READ, 300), (3, ExpirationMode.AFTER_SEND, 86_400)]
+    stored = [
+        _stored(Said(ALICE, at, TimerUpdate(sync_target=BOB.account_id)), Expiration(mode, seconds))
+        for at, mode, seconds in said
+    ]
+    shutil.copytree(empty, tmp_path / "home")
+    profile = open_profile(_sources(tmp_path / "home"))
+    try:
+        for number in order:
+            _take(profile, [stored[number]])
+            with profile.store.transaction():
+                profile.store.swarm.forget_expired(2 * EXPIRES_MS, seen_before_ms=1)
+        assert profile.store.conversations.expiration(BOB.account_id) == ("after_send", 86_400)
+    finally:
+        profile.store.close()

@@ -12,6 +12,7 @@ import pytest
 
 from session_cli import Client
 from session_cli.core.sending import Sender
+from session_cli.core.spool import NewFile
 from session_cli.devnet.network import Devnet
 from session_cli.errors import (
     AmbiguousName,
@@ -326,7 +327,7 @@ def test_a_message_from_a_clock_that_is_ahead_is_dated_anew(make: Maker) -> None
         ("first", first.timestamp_ms),
         ("second", second.timestamp_ms),
     ]
-    assert not alice._store.deliveries.left()
+    assert not alice._store.has_deliveries()
 
 
 def test_a_message_from_a_clock_that_is_behind_goes_out(make: Maker) -> None:
@@ -370,3 +371,36 @@ def test_the_hash_is_known_whoever_meets_our_copy_first(
     sent = alice.send(bob.account_id, "hello")
     assert sent.status == "sent"
     assert sent.hash is not None
+
+
+@pytest.mark.parametrize("has_its_name", [False, True])
+def test_a_kill_while_a_file_gets_its_name(
+    make: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_its_name: bool
+) -> None:
+    """Whether it was saved, the file itself tells."""
+
+    class Killed(BaseException):
+        pass
+
+    alice, bob = make("alice"), make("bob")
+    bob.send(alice.account_id, "send it")
+    (tmp_path / "a.txt").write_bytes(b"data")
+    alice.send(bob.account_id, attachments=[tmp_path / "a.txt"])
+    bob.poll()
+    (message_id,) = bob.files.unsaved()
+    (file,) = bob.files.of(message_id)
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    commit = NewFile.commit
+
+    def die(new: NewFile) -> None:
+        if has_its_name:
+            commit(new)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NewFile, "commit", die)
+        with pytest.raises(Killed):
+            bob.files.save(file, folder)
+    assert bob.files.unsaved() == ([] if has_its_name else [message_id])
+    assert [path.read_bytes() for path in folder.iterdir()] == [b"data"] * has_its_name

