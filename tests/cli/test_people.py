@@ -6,12 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from session_cli.devnet.network import Devnet
-from session_cli.protocol.payload import VisibleMessage
 from tests.support.devnet import Person
-from tests.support.friends import befriend, events, log, other_app
+from tests.support.friends import befriend, events, log
 from tests.support.histories import account_id
 from tests.support.outcomes import bodies, check_json_refusal, check_refusal
-from tests.support.strangers import Stranger, now_ms
+from tests.support.strangers import Stranger
 from tests.support.terminal import at_terminal
 
 People = Callable[[str], Person]
@@ -138,25 +137,6 @@ def test_deleting_forgets_everywhere_and_tells_nobody(person: People) -> None:
     bob.run("send", alice.id, "hello?")
     for device in (alice, laptop):
         assert [each["body"] for each in device.receive() if each["request"]] == ["hello?"]
-
-
-def test_what_was_deleted_does_not_come_back_with_a_restored_device(person: People, shared_net: Devnet) -> None:
-    alice, bob = person("Alice"), Stranger(shared_net)
-    alice.run("contact", "add", bob.id)
-    alice.run("contact", "add", CAROL)
-    alice.run("sync")
-    for content, sender in ((VisibleMessage("from Bob"), bob), (VisibleMessage("to Bob", sync_target=bob.id), None)):
-        writing = sender or other_app(shared_net, alice)
-        writing.tell(alice.id, content, sent_ms=now_ms() - 600_000)
-    assert sorted(bodies(alice.receive())) == ["from Bob", "to Bob"]
-    assert sorted(bodies(alice.second_device("before").receive())) == ["from Bob", "to Bob"]
-    alice.run("contact", "delete", bob.id, "--yes")
-    alice.run("sync")
-    tablet = alice.second_device("after")
-    assert tablet.receive() == log(tablet) == []
-    assert listed(tablet).keys() == {CAROL}
-    alice.run("sync")
-    assert listed(alice).keys() == {CAROL}
 
 
 def test_deleting_is_confirmed(person: People) -> None:

@@ -128,7 +128,7 @@ def test_a_name_chosen_after_such_a_restore_is_the_newest(person: People) -> Non
     assert alice.run("whoami", "--json").objects[0]["name"] == "Alicia"
 
 
-def test_nothing_is_pushed_before_the_swarm_was_asked(private_net: Devnet, tmp_path: Path) -> None:
+def test_the_swarm_is_asked_before_anything_is_pushed(private_net: Devnet, tmp_path: Path) -> None:
     definition = tmp_path / "network.toml"
     private_net.write_definition(definition)
     alice = Person(tmp_path / "alice", definition).init("--name", "Alice")
@@ -140,8 +140,7 @@ def test_nothing_is_pushed_before_the_swarm_was_asked(private_net: Devnet, tmp_p
     for node in private_net.nodes:
         node.start()
     bob = Person(tmp_path / "bob", definition).init()
-    laptop.run("send", bob.id, "a command that is online, and does not poll")
-    assert alice.run("sync", "--json").objects[0]["merged"] == 0, "nobody was told anything"
-    laptop.run("sync")
+    laptop.run("send", bob.id, "a command that is online, and tells others of the new contact")
+    assert laptop.run("whoami", "--json").objects[0]["name"] == "Alice"
     alice.run("sync")
     assert alice.run("whoami", "--json").objects[0]["name"] == "Alice"
