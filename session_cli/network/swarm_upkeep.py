@@ -14,10 +14,8 @@ from .clock import Deadline
 from .replies import raise_for_status
 from .swarm import SwarmClient
 
-MOST_HASHES = 500
-"""In one call."""
 Shortening = tuple[int, Sequence[MessageHash]]
-"""Until when (ms) messages are to be kept, and which: at most `MOST_HASHES`."""
+"""Until when (ms) messages are to be kept, and which."""
 
 
 class SwarmUpkeep:
