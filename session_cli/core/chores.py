@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import NetworkError, ProtocolError, ServiceRefused, SessionError
 from ..network.clock import Deadline
 from ..protocol.storage_rpc import MAX_BATCH, MessageHash, Namespace
-from ..protocol.storage_upkeep import ExpireResult
+from ..protocol.storage_upkeep import MOST_HASHES, ExpireResult
 from .profile import Profile
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ IN_PASSING_S = 20.0
 REST_S = 60.0
 """How long nothing is tried after a failure."""
 LEARN_EVERY_MS = 2 * 60_000
-MOST_HASHES = 500
-"""In one call."""
 _ASKED = "expiries_asked_ms"
 _LATER_MS = 30 * 86_400_000
 _SHORTENED_MS = 1_000

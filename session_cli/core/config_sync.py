@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
-from ..network.swarm_upkeep import MOST_HASHES, OwnStore
+from ..network.swarm_upkeep import OwnStore
 from ..protocol import bencode
 from ..protocol.account import AccountId
 from ..protocol.config import dump as dumps
@@ -26,6 +26,7 @@ from ..protocol.config.state import ConfigKeys, ConfigState, Push
 from ..protocol.config.tree import Tree, read_tree
 from ..protocol.config.user_groups import UserGroups
 from ..protocol.storage_rpc import MessageHash, StoredMessage, message_hash
+from ..protocol.storage_upkeep import MOST_HASHES
 from ..store.configs import ConfigRow
 from .config_views import ConfigViews
 from .profile import Profile

@@ -75,7 +75,8 @@ class Disappearing:
         if seconds not in _CHOICES[mode].values():
             times = list(_CHOICES[mode])
             when = mode.replace("_", " they are ").replace("send", "sent")
-            raise UsageError(f"Messages disappear {', '.join(times[:-1])} or {times[-1]} {when}.")
+            choice = f"{', '.join(times[:-1])} or {times[-1]}"
+            raise UsageError(f"Messages can disappear {choice} {when}; the apps offer no other times.")
 
     def _check_person(self, address: AccountId) -> None:
         if address == self._own_id:

@@ -15,9 +15,6 @@ from .clock import Deadline
 from .replies import raise_for_status
 from .swarm import SwarmClient
 
-MOST_HASHES = 500
-"""In one call."""
-
 
 @dataclass(frozen=True, slots=True)
 class OwnStore:
@@ -29,7 +26,7 @@ class OwnStore:
 
 
 Shortening = tuple[int, Sequence[MessageHash]]
-"""Until when (ms) messages are to be kept, and which: at most `MOST_HASHES`."""
+"""Until when (ms) messages are to be kept, and which."""
 
 
 class SwarmUpkeep:

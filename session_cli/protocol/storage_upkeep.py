@@ -14,6 +14,9 @@ from ..errors import BadSignature, RpcError
 from .account import Identity, verify_signature
 from .storage_rpc import MessageHash, Request, authentication, text, time_ms
 
+MOST_HASHES = 500
+"""What one call should name at the most."""
+
 
 def expire(identity: Identity, hashes: Sequence[MessageHash], expires_ms: int) -> Request:
     """Have our own swarm keep messages until a time (ms) and no longer; those that it drops before stay as they are."""

@@ -40,11 +40,6 @@ class Timers:
         )
         return [row[0] for row in rows]
 
-    def next_ms(self) -> int | None:
-        """When the next message disappears, if any clock runs."""
-        row = fetch_one(self._connection, "SELECT min(ends_ms) FROM expirations WHERE ends_ms IS NOT NULL")
-        return row[0] if row else None
-
     def start(self, message_id: int, started_ms: int) -> int | None:
         """Start a message's clock, if it has one that does not run; returns when it ends."""
         ends_ms: int | None = self._connection.execute(

@@ -116,7 +116,7 @@ def test_a_command_s_own_option_counts_before_all(name: str, home: Path, config:
 
 
 def test_options_of_the_program_are_what_the_table_says(user: Person) -> None:
-    text = user.run("whoami", "--help").text + user.run("recv", "--help").text
+    text = user.run("--help").text + user.run("recv", "--help").text
     for setting in SETTINGS.values():
         assert setting.option is None or f"{setting.option} " in text or f"{setting.option}\n" in text
 

@@ -18,14 +18,14 @@ People = Callable[[str], Person]
 def test_an_answer_names_the_message_on_all_devices(person: People) -> None:
     alice, bob = person("Alice"), person("Bob")
     befriend(alice, bob)
-    alice.run("send", bob.id, "tea? " + "x" * 300)
+    alice.run("send", bob.id, "tea? " + "long " * 60)
     (question,) = bob.receive()
     (answer,) = bob.run("send", alice.id, "yes", "--quote", str(question["id"]), "--json").objects
     named = {"timestamp_ms": question["timestamp_ms"], "excerpt": question["body"][:200]}
     assert answer["quote"] == {**named, "id": question["id"], "sender": question["sender"]}
     (got,) = alice.receive()
     assert got["quote"] == {**named, "id": 3, "sender": {"id": alice.id, "name": "Alice"}}
-    assert "> me: tea? xxx" in alice.run("log").text
+    assert "> me: tea? long long" in alice.run("log").text
     laptop = alice.second_device()
     laptop.receive()
     quote = entry(laptop, 4)["quote"]

@@ -109,6 +109,8 @@ def alice(pair: Correspondence) -> Iterator[Client]:
 
 @pytest.mark.parametrize("ahead_ms", [HOUR_MS, -HOUR_MS])
 def test_ours_is_wrong(ahead_ms: int, alice: Client, pair: Correspondence) -> None:
+    # Whose clock is behind dates after what was sent before: that must not be long ago.
+    pair.sent.append(alice.send(pair.bob.id, "before").body)
     network = alice.network
     network.clock._local_ms = lambda: now_ms() + ahead_ms
     for number in range(2):

@@ -111,7 +111,7 @@ PAYLOADS: Strategy[Payload] = st.one_of(
     VISIBLE,
     st.builds(TimerUpdate, ANY_PROFILE, TARGETS),
     REACTIONS,
-    st.builds(ReadReceipt, st.lists(TIMES, max_size=10).map(tuple)),
+    st.builds(ReadReceipt, st.lists(TIMES, max_size=10, unique=True).map(tuple)),
     st.builds(Typing, st.booleans()),
     st.builds(Unsend, IDS, TIMES),
     st.builds(MediaSaved, TIMES),

@@ -105,7 +105,7 @@ def send(shelf: Shelf, *files: OutgoingFile, body: str = "") -> list[Uploaded]:
 def received(shelf: Shelf, rows: Sequence[AttachmentRow]) -> Files:
     """The files of one message with these attachments; their ids are their places."""
     row = SimpleNamespace(attachments=tuple(rows))
-    store = SimpleNamespace(messages=SimpleNamespace(get=lambda message_id: row))
+    store = SimpleNamespace(messages=SimpleNamespace(get=lambda message_id: row, saving=list))
     profile = SimpleNamespace(folder=Path("/"), store=store)
     return Files(
         cast(Profile, profile),
