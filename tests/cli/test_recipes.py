@@ -217,6 +217,19 @@ def requests(desk: Desk, recipe: str) -> None:
     assert (accepted["type"], accepted["state"]) == ("contact_request", "accepted")
 
 
+def contacts(desk: Desk, recipe: str) -> None:
+    (desk.folder / "people.csv").write_text(f"id,nickname\n{desk.carol.id},Caz\n")
+    desk.run(re.sub(r"05\w{64}", desk.bob.id, recipe))
+    cards = (desk.folder / "people.vcf").read_text().replace("\n ", "")  # long lines are folded
+    assert "Caz" in cards
+    assert desk.bob.id in cards
+    elsewhere = desk.alice.second_device()
+    elsewhere.run("sync")
+    found = {person["id"]: person for person in elsewhere.run("contact", "list", "--json").objects}
+    assert found[desk.carol.id]["nickname"] == "Caz"
+    assert found[desk.bob.id]["muted_until"] is not None
+
+
 def look_back(desk: Desk, recipe: str) -> None:
     for text in ("the disk full of dust", "disk full", "disk full, a test"):
         desk.bob.run("send", desk.alice.id, text)
@@ -264,6 +277,7 @@ TRIED = (
     talk,
     speak,
     requests,
+    contacts,
     look_back,
     copy,
     local_network,
