@@ -18,6 +18,11 @@ settings.register_profile("nightly", deadline=None, max_examples=10_000, suppres
 settings.load_profile(os.environ.get("SESSION_TEST_EXAMPLES", "session"))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Twice as many test processes as there are processors: many tests wait, for what never answers for one."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(scope="session")
 def shared_net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """One local network a test process. Not to be stopped or broken by a test; `private_net` is for that."""

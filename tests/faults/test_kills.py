@@ -9,7 +9,7 @@ import select
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 
 from session_cli.devnet.network import Devnet
 from tests.support.devnet import Person
-from tests.support.forks import Forks
+from tests.support.forks import kill_fork, run_fork
 from tests.support.outcomes import bodies, left_for_good
 from tests.support.stores import check_store, open_store
 from tests.support.strangers import Stranger
@@ -33,12 +33,6 @@ KILLS = 60
 """Of each command, shared by the profiles."""
 MESSAGES = 5
 """New ones for each run."""
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as helper:
-        yield helper
 
 
 def moments(duration: float, count: int) -> list[float]:
@@ -83,7 +77,7 @@ def check_afterwards(person: Person) -> None:
 
 
 def kill_receivers(
-    forks: Forks, net: Devnet, bob: Person, out: Path, *options: str, after: Callable[[], object] = lambda: None
+    net: Devnet, bob: Person, out: Path, *options: str, after: Callable[[], object] = lambda: None
 ) -> list[str]:
     """Kill `recv` again and again, each with something to receive; at last let it end. Returns what was sent."""
     stranger, sent = Stranger(net), list[str]()
@@ -97,30 +91,30 @@ def kill_receivers(
     durations = []
     for _ in range(3):
         more()
-        done = forks.run(bob, "recv", "--json", *options, out=out)
+        done = run_fork(bob.environment, "recv", "--json", *options, out=out)
         assert done.status == 0, out.with_name(f"{out.name}.err").read_text()
         durations.append(done.seconds)
         after()
     killed = 0
     for delay in moments(sorted(durations)[1], KILLS // PROFILES):
         more()
-        status = forks.kill(bob, delay, "recv", "--json", *options, out=out, number=signal.SIGKILL)
+        status = kill_fork(bob.environment, delay, "recv", "--json", *options, out=out, number=signal.SIGKILL)
         assert status in (0, -signal.SIGKILL), out.with_name(f"{out.name}.err").read_text()
         killed += status != 0
         after()
     assert killed > KILLS // PROFILES // 4, "most of the kills came too late"
-    assert forks.run(bob, "recv", "--json", *options, out=out).status == 0
+    assert run_fork(bob.environment, "recv", "--json", *options, out=out).status == 0
     after()
     check_afterwards(bob)
     return sent
 
 
-def test_receiving_into_a_file(forks: Forks, readers: list[Person], shared_net: Devnet, tmp_path: Path) -> None:
+def test_receiving_into_a_file(readers: list[Person], shared_net: Devnet, tmp_path: Path) -> None:
     """Every event is in it once, in order, and every line is whole."""
 
     def work(bob: Person) -> None:
         out = tmp_path / f"{bob.id}.json"
-        sent = kill_receivers(forks, shared_net, bob, out)
+        sent = kill_receivers(shared_net, bob, out)
         lines = out.read_bytes().split(b"\n")
         assert lines.pop() == b""
         assert [json.loads(line)["body"] for line in lines] == sent
@@ -165,7 +159,7 @@ class Collector:
         return data
 
 
-def test_receiving_into_a_pipe(forks: Forks, readers: list[Person], shared_net: Devnet, tmp_path: Path) -> None:
+def test_receiving_into_a_pipe(readers: list[Person], shared_net: Devnet, tmp_path: Path) -> None:
     """Nothing is lost. What was written, and not yet noted, comes again: at most the last piece, and seldom."""
 
     def work(bob: Person) -> None:
@@ -179,7 +173,7 @@ def test_receiving_into_a_pipe(forks: Forks, readers: list[Person], shared_net: 
                 lines = collector.take().split(b"\n")[:-1]
                 runs.append([json.loads(line)["body"] for line in lines])
 
-            sent = kill_receivers(forks, shared_net, bob, pipe, after=collect)
+            sent = kill_receivers(shared_net, bob, pipe, after=collect)
         shown: list[str] = []
         doubled = 0
         for run in runs:
@@ -195,14 +189,14 @@ def test_receiving_into_a_pipe(forks: Forks, readers: list[Person], shared_net: 
     on_each(readers, work)
 
 
-def test_receiving_with_a_hook(forks: Forks, readers: list[Person], shared_net: Devnet, tmp_path: Path) -> None:
+def test_receiving_with_a_hook(readers: list[Person], shared_net: Devnet, tmp_path: Path) -> None:
     """Nothing is lost. The event in hand when recv is killed is handled again."""
 
     def work(bob: Person) -> None:
         log = tmp_path / f"{bob.id}.json"
         bob.extra = {"LOG": str(log)}
         hook = ("--exec", 'cat >> "$LOG"', "--exec-shell")
-        sent = kill_receivers(forks, shared_net, bob, tmp_path / f"{bob.id}.out", *hook)
+        sent = kill_receivers(shared_net, bob, tmp_path / f"{bob.id}.out", *hook)
         handled = [json.loads(line)["body"] for line in log.read_bytes().splitlines()]
         assert list(dict.fromkeys(handled)) == sent
         assert len(handled) - len(sent) <= KILLS // PROFILES
@@ -223,7 +217,7 @@ def printed(out: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("lines", [0, 4], ids=["one by one", "by lines"])
-def test_sending_with_an_outbox(lines: int, forks: Forks, person: People, tmp_path: Path) -> None:
+def test_sending_with_an_outbox(lines: int, person: People, tmp_path: Path) -> None:
     """What was printed as sent or queued arrives exactly once; nothing arrives twice."""
     bob = person("Bob")
     alices = [person(f"Alice{number}") for number in range(PROFILES)]
@@ -245,7 +239,7 @@ def test_sending_with_an_outbox(lines: int, forks: Forks, person: People, tmp_pa
         ways: list[tuple[Callable[..., list[str]], tuple[str, ...]]] = [(arguments, ()), (arguments, DOWN), (flush, ())]
         durations = []
         for number, (make, options) in enumerate(ways):
-            done = forks.run(alice, *make(1000 + number, *options), out=out, stdin=stdin)
+            done = run_fork(alice.environment, *make(1000 + number, *options), out=out, stdin=stdin)
             assert done.status == 0
             durations.append(done.seconds)
         turns = [
@@ -255,9 +249,11 @@ def test_sending_with_an_outbox(lines: int, forks: Forks, person: People, tmp_pa
         ]
         random.Random(0).shuffle(turns)
         for index, ((make, options), delay) in enumerate(turns):
-            status = forks.kill(alice, delay, *make(index, *options), number=signal.SIGKILL, out=out, stdin=stdin)
+            status = kill_fork(
+                alice.environment, delay, *make(index, *options), number=signal.SIGKILL, out=out, stdin=stdin
+            )
             assert status in (0, -signal.SIGKILL), out.with_name(f"{out.name}.err").read_text()
-        assert forks.run(alice, "outbox", "flush", "--json", out=out).status == 0
+        assert run_fork(alice.environment, "outbox", "flush", "--json", out=out).status == 0
         assert alice.run("outbox", "list").text == ""
         check_afterwards(alice)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from session_cli.devnet.network import Devnet
 from session_cli.store.database import migrate, open_database
 from session_cli.store.migrations import m0001_initial, newest_version
 from tests.support.devnet import Person
-from tests.support.forks import Forks
+from tests.support.forks import kill_fork, run_fork, start_fork
 from tests.support.memory import peak_kb
 from tests.support.outcomes import bodies
 from tests.support.stores import check_store, contents_of, fill_old_store, make_old, open_store
@@ -28,12 +28,6 @@ KEY = bytes(range(32))
 KILLS = 40
 MANY = 100_000
 MEMORY_KB = 120_000
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as helper:
-        yield helper
 
 
 @pytest.fixture
@@ -117,20 +111,20 @@ def test_numbers_are_not_given_out_again(old: Person, shared_net: Devnet) -> Non
     assert message["id"] > 600 + 99
 
 
-def test_kills(forks: Forks, old: Person, tmp_path: Path) -> None:
+def test_kills(old: Person, tmp_path: Path) -> None:
     """The store is of one version or of another, and whole."""
     before = contents(old)
     durations = []
     for number in range(3):
         copy = Person(shutil.copytree(old.home, tmp_path / f"first {number}"), old.network, old.id)
-        done = forks.run(copy, "cursor", "list", out=tmp_path / "out")
+        done = run_fork(copy.environment, "cursor", "list", out=tmp_path / "out")
         assert done.status == 0
         durations.append(done.seconds)
     versions = set()
     for number in range(KILLS):
         copy = Person(shutil.copytree(old.home, tmp_path / f"{number}"), old.network, old.id)
         delay = 1.1 * sorted(durations)[1] * number / KILLS
-        status = forks.kill(copy, delay, "cursor", "list", number=signal.SIGKILL, out=tmp_path / "out")
+        status = kill_fork(copy.environment, delay, "cursor", "list", number=signal.SIGKILL, out=tmp_path / "out")
         assert status in (0, -signal.SIGKILL)
         connection = open_store(copy)
         versions.add(connection.pragma("user_version"))
@@ -145,15 +139,19 @@ def test_kills(forks: Forks, old: Person, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_several_at_once(killed: bool, forks: Forks, old: Person, shared_net: Devnet, tmp_path: Path) -> None:
+def test_several_at_once(killed: bool, old: Person, shared_net: Devnet, tmp_path: Path) -> None:
     """Two receivers, and others who only open it; one of them perhaps killed in the midst. Each event is shown once."""
     before = contents(old)
     unread = sum(event[0] > dict(before[4])["default"] for event in before[3])
     commands = [("recv", "--json"), ("recv", "--json"), ("cursor", "list"), ("outbox", "list")]
-    runs = [forks.start(old, *command, out=tmp_path / f"out{number}") for number, command in enumerate(commands)]
+    runs = [
+        start_fork(old.environment, *command, out=tmp_path / f"out{number}") for number, command in enumerate(commands)
+    ]
     if killed:
-        assert forks.end(runs.pop(2), number=signal.SIGKILL) in (0, -signal.SIGKILL)
-    assert [forks.end(run) for run in runs] == [0] * len(runs)
+        killed_one = runs.pop(2)
+        killed_one.signal(signal.SIGKILL)
+        assert killed_one.wait() in (0, -signal.SIGKILL)
+    assert [run.wait() for run in runs] == [0] * len(runs)
     shown = [line for number in range(2) for line in (tmp_path / f"out{number}").read_text().splitlines()]
     assert len(shown) == len(set(shown)) == unread
     after = contents(old)

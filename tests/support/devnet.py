@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests.support.contract import check_output, json_object
+from tests.support.forks import SESSION, TIMEOUT_S, run_session
 
-SESSION = [str(Path(sys.executable).with_name("session"))]
-"""The installed program."""
-TIMEOUT_S = 120
+__all__ = ["SESSION", "TIMEOUT_S", "Done", "Person"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +54,7 @@ class Person:
 
     def try_run(self, *arguments: str, stdin: bytes = b"") -> Done:
         """Run `session` with these arguments, however it ends; what it prints as JSON must be as promised."""
-        done = subprocess.run(
-            [*SESSION, *arguments],
-            input=stdin,
-            capture_output=True,
-            env=self.environment,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
+        done = run_session(arguments, self.environment, stdin)
         check_output(arguments, done.stdout)
         return Done(done.returncode, done.stdout, done.stderr.decode())
 
