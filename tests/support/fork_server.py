@@ -22,7 +22,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
-_LATER_NEEDED = "PIL.Image apsw jeepney.io.blocking keyring.core mnemonic nacl.public requests tinytag tomlkit"
+_LATER_NEEDED = """
+    PIL.Image apsw jeepney.io.blocking keyring.core mnemonic nacl.public requests tinytag tomlkit zstandard
+"""
 """Loaded by the program when it needs them."""
 _FIRST_OTHER = 3
 """The number of the first descriptor that isn't a standard stream."""
