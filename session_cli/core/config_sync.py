@@ -29,6 +29,7 @@ from ..protocol.storage_rpc import MessageHash, StoredMessage, message_hash
 from ..protocol.storage_upkeep import MOST_HASHES
 from ..store.configs import ConfigRow
 from .config_views import ConfigViews
+from .group_views import GroupViews, is_group
 from .profile import Profile
 from .shared_config import SharedConfig
 
@@ -67,6 +68,7 @@ class ConfigSync:
         self._identity = profile.identity
         self._keys = ConfigKeys.of_account(profile.identity)
         self._views = ConfigViews(profile.store, profile.identity.account_id)
+        self._groups = GroupViews(profile.store)
         self._network = network
         self._rests_until = 0.0
         self.pushed: tuple[str, ...] = ()
@@ -106,11 +108,17 @@ class ConfigSync:
                 ahead += self._apply(kind, before.state, after.state, people, merged_ms, now_ms)
         for what, key in unshared:
             if what == "deleted":
-                self._views.delete_contact(AccountId(key))
+                self._delete(AccountId(key))
         # What was just taken over is no change of ours.
         configs.forget_changes()
         configs.note([*unshared, *ahead])
         return understood
+
+    def _delete(self, address: AccountId) -> None:
+        if is_group(address):
+            self._groups.forget(address)
+        else:
+            self._views.delete_contact(address)
 
     def _apply(
         self, kind: ConfigKind, old: ConfigState, new: ConfigState, unshared: set[str], merged_ms: int, now_ms: int
@@ -121,6 +129,8 @@ class ConfigSync:
                 self._views.take_profile(new.data, keep_newer=not self._store.configs.polled)
             case ConfigKind.CONTACTS:
                 return [("contact", who) for who in self._views.take_contacts(old.data, new.data, unshared)]
+            case ConfigKind.USER_GROUPS:
+                self._groups.take_groups(old.data, new.data)
             case ConfigKind.CONVO_INFO_VOLATILE:
                 ahead = self._views.take_read(old.data, new.data, merged_ms or now_ms, now_ms)
                 return [("read", address) for address in ahead]
@@ -138,12 +148,17 @@ class ConfigSync:
         if not configs.has_changes():
             return
         deleted, contacts, reads = (configs.changes(kind) for kind in ("deleted", "contact", "read"))
-        if deleted or contacts:
+        groups, gone_groups = (list(filter(is_group, addresses)) for addresses in (contacts, deleted))
+        if len(contacts) > len(groups) or len(deleted) > len(gone_groups):
             known = self._load(ConfigKind.CONTACTS)
-            data = self._views.without_contacts(known.state.data, deleted)
+            data = self._views.without_contacts(known.state.data, set(deleted).difference(gone_groups))
             data = self._views.with_contacts(data, contacts, now_ms // 1000)
             self._change(ConfigKind.CONTACTS, known, data)
             self._views.settle_nicknames(known.state.data, data)
+        if groups or gone_groups:
+            known = self._load(ConfigKind.USER_GROUPS)
+            data = self._groups.without_groups(known.state.data, gone_groups)
+            self._change(ConfigKind.USER_GROUPS, known, self._groups.with_groups(data, groups))
         if deleted or reads:
             known = self._load(ConfigKind.CONVO_INFO_VOLATILE)
             data = self._views.with_read(known.state.data, reads, deleted, now_ms)

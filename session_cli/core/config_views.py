@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, IdPrefix
 from ..protocol.config.contacts import Contact, Contacts
 from ..protocol.config.convo_info_volatile import ConversationKind, ConvoInfoVolatile, ReadState
 from ..protocol.config.fields import KEY_BYTES, MAX_PICTURE_URL_BYTES, NotifyMode, Picture
@@ -20,6 +20,7 @@ from ..store.configs import ConversationSettings
 from ..store.conversations import AHEAD_MS
 from ..store.records import PersonRow
 from ..store.store import Store
+from .group_views import is_group
 from .sealing import expiration_of
 
 _MAX_TIMER_S = 2**32 - 1
@@ -96,19 +97,19 @@ class ConfigViews:
         """The read states with what the store says of some conversations, without `deleted` and what is long past."""
         reads = ConvoInfoVolatile(data)
         for address in deleted:
-            reads = reads.without(ConversationKind.ONE_TO_ONE, address)
+            reads = reads.without(_kind(address), address)
         for address in addresses:
             settings = self._store.configs.conversation(address)
-            gone = address in deleted and not (settings.unread or self._is_contact(address))
-            if gone or not address.startswith("05"):
+            gone = address in deleted and not (settings.unread or self._is_known(address))
+            if gone or address[:2] not in (IdPrefix.USER, IdPrefix.GROUP):
                 continue
-            known = reads.get(ConversationKind.ONE_TO_ONE, address) or ReadState()
+            known = reads.get(_kind(address), address) or ReadState()
             state = replace(known, last_read_ms=max(known.last_read_ms, settings.read_ms), unread=settings.unread)
             if state != known:
-                reads = reads.with_read(ConversationKind.ONE_TO_ONE, address, state, now_ms)
+                reads = reads.with_read(_kind(address), address, state, now_ms)
         return reads.without_stale(now_ms).data
 
-    def _is_contact(self, address: str) -> bool:
+    def _is_known(self, address: str) -> bool:
         person = self._store.people.get(address)
         return person is not None and person.is_contact
 
@@ -226,8 +227,7 @@ class ConfigViews:
         Not up to a time far off that a sender made up: what comes later would be read, too. A state that is there no
         more says nothing, but that no user wants to find the conversation unread.
         """
-        before = dict(ConvoInfoVolatile(old).items(ConversationKind.ONE_TO_ONE))
-        after = dict(ConvoInfoVolatile(new).items(ConversationKind.ONE_TO_ONE))
+        before, after = _reads(old), _reads(new)
         for address in before.keys() - after.keys():
             self._store.conversations.clear_unread(address)
         ahead = []
@@ -245,6 +245,16 @@ class ConfigViews:
                 for message_id in self._store.timers.waiting_for_reader(address, until_ms):
                     self._store.timers.start(message_id, min(now_ms, max(read_ms, until_ms)))
         return ahead
+
+
+def _kind(address: str) -> ConversationKind:
+    return ConversationKind.GROUP if is_group(address) else ConversationKind.ONE_TO_ONE
+
+
+def _reads(data: Tree) -> dict[str, ReadState]:
+    """How far conversations with people and groups are read."""
+    reads = ConvoInfoVolatile(data)
+    return {**dict(reads.items(ConversationKind.ONE_TO_ONE)), **dict(reads.items(ConversationKind.GROUP))}
 
 
 def _shown(data: Tree) -> dict[AccountId, tuple[Contact, str | None]]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .conversations import Conversations
     from .deliveries import Deliveries
     from .events import Events
+    from .groups import Groups
     from .history import History
     from .marks import Marks
     from .messages import Messages
@@ -104,6 +105,12 @@ class Store:
         from .configs import Configs
 
         return Configs(self._connection)
+
+    @cached_property
+    def groups(self) -> Groups:
+        from .groups import Groups
+
+        return Groups(self._connection)
 
     @cached_property
     def marks(self) -> Marks:

@@ -66,6 +66,11 @@ class SwarmState:
             [(account, namespace) for namespace in namespaces],
         )
 
+    def forget_account(self, account: str) -> None:
+        """Know nothing of an account's swarm any more, so that all there is in it comes as new."""
+        for table in ("swarm_positions", "seen_hashes"):
+            self._connection.execute(f"DELETE FROM {table} WHERE account = ?", (account,))  # noqa: S608 - a constant
+
     def mark_seen(
         self,
         account: str,
