@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from session_cli.devnet.network import Devnet
 from session_cli.protocol.config.contacts import Contacts
 from session_cli.protocol.config.kinds import ConfigKind
 from tests.support.devnet import Person
-from tests.support.forks import Forks
+from tests.support.forks import kill_fork, run_fork
 from tests.support.histories import account_id, open_store
 from tests.support.other_app import phone_of
 from tests.support.rough import Correspondence, label
@@ -40,17 +40,11 @@ def nicknames(person: Person) -> dict[str, str]:
     return {one["id"]: one["nickname"] for one in person.run("contact", "list", "--json").objects if one["nickname"]}
 
 
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    with Forks() as helper:
-        yield helper
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no kill -9")
-def test_kills_while_configs_come_and_go(forks: Forks, person: People, shared_net: Devnet, tmp_path: Path) -> None:
+def test_kills_while_configs_come_and_go(person: People, shared_net: Devnet, tmp_path: Path) -> None:
     """Each run has something to push and something to take; whatever becomes of it, no name is lost on any device."""
     alice, out = person("Alice"), tmp_path / "out"
-    assert forks.run(alice, "recv", out=out).status == 0
+    assert run_fork(alice.environment, "recv", out=out).status == 0
     laptop = alice.second_device()
     laptop.receive()
     phone = phone_of(shared_net, alice)
@@ -58,7 +52,7 @@ def test_kills_while_configs_come_and_go(forks: Forks, person: People, shared_ne
     durations = []
     for number in range(3):
         rename(alice, number + 1, f"A{number}")
-        durations.append(forks.run(alice, "recv", out=out).seconds)
+        durations.append(run_fork(alice.environment, "recv", out=out).seconds)
     spread = [1.1 * sorted(durations)[1] * (number + 0.5) / KILLS for number in range(KILLS)]
     random.shuffle(spread)
     wanted = {account_id(number + 1): f"A{number}" for number in range(3)}
@@ -68,12 +62,12 @@ def test_kills_while_configs_come_and_go(forks: Forks, person: People, shared_ne
         rename(laptop, 200 + number, f"l{number}")
         wanted |= {account_id(100 + number): f"a{number}", account_id(200 + number): f"l{number}"}
         device = alice if number % 2 else laptop
-        status = forks.kill(device, delay, "recv", number=signal.SIGKILL, out=out)
+        status = kill_fork(device.environment, delay, "recv", number=signal.SIGKILL, out=out)
         assert status in (0, -signal.SIGKILL), out.with_name("out.err").read_text()
         killed += status != 0
     assert killed > KILLS // 4, "most of the kills came too late"
     for device in (alice, laptop, alice, laptop):
-        assert forks.run(device, "recv", out=out).status == 0
+        assert run_fork(device.environment, "recv", out=out).status == 0
     for device in (alice, laptop):
         assert nicknames(device) == wanted
         connection = open_connection(device)
