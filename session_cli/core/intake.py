@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import InvalidAccountId, MalformedMessage, ProtocolError, UnsupportedVersion
 from ..protocol import content as contents
 from ..protocol import session_v1
 from ..protocol.account import AccountId, parse_account_id
 from ..protocol.payload import (
-    AttachmentPointer,
     Call,
     CallKind,
     Content,
-    ExpirationMode,
     GroupUpdate,
     Ignored,
     MediaSaved,
@@ -38,9 +34,8 @@ from ..protocol.payload import (
 from ..protocol.session_v1 import OpenedMessage
 from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, Namespace, StoredMessage
 from ..store.marks import Early
-from ..store.records import AttachmentRow, NewMessage, PersonRow
-from ..store.unknowns import UnknownRow
-from .marking import Marking
+from ..store.records import PersonRow
+from .filing import Arrival, Filing
 from .people import learn_profile
 from .preferences import Preferences
 from .profile import Profile
@@ -64,48 +59,6 @@ _NEWER = "a message of a newer protocol version than this client speaks"
 _GROUP = "a message of a group, which this version does not know"
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A message that was opened, and where it belongs. `now_ms` is network time, at which it came.
-
-    `notice_id` is that of the notice whose place it takes, if it could not be understood when it came.
-    """
-
-    stored: StoredMessage
-    opened: OpenedMessage
-    content: Content
-    conversation: AccountId
-    outgoing: bool
-    now_ms: int
-    person: PersonRow | None
-    """The sender, as he is known before."""
-    notice_id: int | None = None
-
-    @property
-    def sender(self) -> AccountId:
-        return self.opened.sender_id
-
-    @property
-    def sent_ms(self) -> int:
-        return self.opened.timestamp_ms
-
-    @property
-    def expires_ms(self) -> int | None:
-        """When it disappears, or None where that does not begin before somebody reads it.
-
-        The swarm keeps what disappears after sending for just as long; our own messages count as read. Nobody's word
-        makes a clock run longer than from now on, and that of a member of the swarm makes none shorter than from when
-        it was sent. Nor does one member say that another device has read it: see `SwarmChores.learn`.
-        """
-        expiration = self.content.expiration
-        timer_ms = 1000 * expiration.seconds
-        if expiration.mode is ExpirationMode.OFF:
-            return None
-        if expiration.mode is ExpirationMode.AFTER_READ and not self.outgoing:
-            return None
-        return min(max(self.stored.expiration_ms, self.sent_ms + timer_ms), self.now_ms + timer_ms)
-
-
 class Intake:
     """Takes messages into one profile."""
 
@@ -114,7 +67,7 @@ class Intake:
         self._store = profile.store
         self._account = profile.identity.account_id
         self._preferences = preferences
-        self._marking = Marking(profile.store, self._account)
+        self._filing = Filing(profile)
 
     def open(self, stored: StoredMessage) -> Outcome:
         """Decrypt and parse what the swarm gave; what is wrong with it, if something is."""
@@ -146,46 +99,57 @@ class Intake:
         person = self._store.people.get(opened.sender_id)
         reason = self._reason_to_ignore(person, payload, outgoing=outgoing)
         if reason is not None:
-            return self._ignore(stored, reason, now_ms)
+            return self._filing.ignore(stored, reason, now_ms)
         conversation = AccountId(contents.conversation_of(self._account, opened.sender_id, payload))
         if outgoing:
             # A sender is somebody. For whom another device of ours says that a copy is need not be.
             try:
                 conversation = parse_account_id(conversation)
             except InvalidAccountId:
-                return self._ignore(stored, "a copy of a message to nobody", now_ms)
+                return self._filing.ignore(stored, "a copy of a message to nobody", now_ms)
         if self._is_overtaken(conversation, payload, max(opened.timestamp_ms, stored.timestamp_ms)):
-            return self._ignore(stored, "of a conversation that was deleted on another device since", now_ms)
-        return self._take(_Arrival(stored, opened, content, conversation, outgoing, now_ms, person, notice_id), payload)
+            return self._filing.ignore(stored, "of a conversation that was deleted on another device since", now_ms)
+        arrival = Arrival(
+            stored,
+            opened.sender_id,
+            opened.timestamp_ms,
+            content,
+            conversation,
+            outgoing,
+            now_ms,
+            person,
+            notice_id,
+        )
+        return self._take(arrival, payload)
 
-    def _take(self, arrival: _Arrival, payload: Payload) -> PollResult:
+    def _take(self, arrival: Arrival, payload: Payload) -> PollResult:
         match payload:
             case VisibleMessage():
                 return self._take_visible(arrival, payload)
             case TimerUpdate():
                 return self._take_timer(arrival, payload)
             case MediaSaved():
-                return self._add_notice(arrival, "media_saved", {"timestamp_ms": payload.timestamp_ms})
+                return self._filing.add_notice(arrival, "media_saved", {"timestamp_ms": payload.timestamp_ms})
             case Call():
                 return self._take_call(arrival, payload)
             case Unknown(what):
-                return self._add_notice(arrival, "unknown", {"reason": what})
+                return self._filing.add_notice(arrival, "unknown", {"reason": what})
             case GroupUpdate():
-                return self._add_notice(arrival, "unknown", {"reason": _GROUP})
+                return self._filing.add_notice(arrival, "unknown", {"reason": _GROUP})
             case Reaction():
                 learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
-                done = self._marking.react(arrival.conversation, arrival.sender, payload, arrival.sent_ms)
+                done = self._filing.marking.react(arrival.conversation, arrival.sender, payload, arrival.sent_ms)
                 return PollResult(new=int(done))
             case Unsend():
-                return PollResult(new=int(self._marking.unsend(arrival.sender, payload, arrival.sent_ms)))
+                return PollResult(new=int(self._filing.marking.unsend(arrival.sender, payload, arrival.sent_ms)))
             case ReadReceipt():
-                return PollResult(new=self._marking.note_read(arrival.sender, payload, arrival.sent_ms))
+                return PollResult(new=self._filing.marking.note_read(arrival.sender, payload, arrival.sent_ms))
             case Typing():
                 return self._take_typing(arrival, payload)
             case RequestAccepted():
                 return self._take_acceptance(arrival, payload)
             case Ignored(what):
-                return self._ignore(arrival.stored, what, arrival.now_ms)
+                return self._filing.ignore(arrival.stored, what, arrival.now_ms)
 
     def _reason_to_ignore(self, person: PersonRow | None, payload: Payload, *, outgoing: bool) -> str | None:
         """Why a message does not count, if it doesn't."""
@@ -228,14 +192,9 @@ class Intake:
         config = Namespace.USER_PROFILE if conversation == self._account else Namespace.CONTACTS
         return time_ms < self._store.configs.merged_ms(config) - OVERTAKEN_MS
 
-    def _ignore(self, stored: StoredMessage, what: str, now_ms: int) -> PollResult:
-        LOG.info("ignored a message: %s", what)
-        self._store.swarm.skip(stored.hash, what, now_ms)
-        return PollResult(ignored=1)
-
     # Messages.
 
-    def _take_visible(self, arrival: _Arrival, payload: VisibleMessage) -> PollResult:
+    def _take_visible(self, arrival: Arrival, payload: VisibleMessage) -> PollResult:
         people = self._store.people
         if arrival.outgoing:
             if arrival.conversation != self._account:
@@ -244,57 +203,11 @@ class Intake:
         else:
             self._note_acceptance(arrival)
             learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
-        content = _content(payload)
-        entry = self._entry(
-            arrival,
-            body=payload.body,
-            quote_author=payload.quote.author if payload.quote else None,
-            quote_ms=payload.quote.timestamp_ms if payload.quote else None,
-            content=content,
-            attachments=tuple(_attachment(pointer) for pointer in payload.attachments),
-        )
-        return self._add(arrival, entry)
-
-    def _entry(self, arrival: _Arrival, **fields: Any) -> NewMessage:
-        expiration = arrival.content.expiration
-        return NewMessage(
-            conversation=arrival.conversation,
-            direction="outgoing" if arrival.outgoing else "incoming",
-            sender=arrival.sender,
-            sent_ms=arrival.sent_ms,
-            status="sent" if arrival.outgoing else "received",
-            expire_mode=expiration.mode.name.lower(),
-            expire_s=expiration.seconds,
-            expires_ms=arrival.expires_ms,
-            request=not arrival.outgoing and not (arrival.person and arrival.person.approved),
-            **fields,
-        )
-
-    def _add(self, arrival: _Arrival, entry: NewMessage) -> PollResult:
-        """Store a message or notice, and what was said about it before it was here."""
-        if entry.expires_ms is not None and entry.expires_ms <= arrival.now_ms:
-            return self._ignore(arrival.stored, "disappeared before it was fetched", arrival.now_ms)
-        messages = self._store.messages
-        message_id = messages.replace(arrival.notice_id, entry) if arrival.notice_id else messages.add(entry)
-        if message_id is None:
-            self._marking.name_copy(arrival.conversation, arrival.sender, arrival.sent_ms, arrival.stored.hash)
-            return PollResult()
-        self._store.swarm.name_message(self._account, Namespace.MESSAGES, arrival.stored.hash, message_id)
-        if entry.request:
-            # Whatever it is: who sends it can be answered, declined and blocked.
-            self._store.people.approve(arrival.sender, by_us=False)
-        seq = self._store.events.add(entry.kind, message_id)
-        if entry.kind == "unknown":
-            self._keep(arrival.stored, entry.content["reason"], arrival.now_ms, seq, message_id)
-        self._marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
-        return PollResult(new=1)
+        return self._filing.add_message(arrival, payload)
 
     # Notices.
 
-    def _add_notice(self, arrival: _Arrival, kind: str, content: Mapping[str, Any]) -> PollResult:
-        return self._add(arrival, self._entry(arrival, body="", kind=kind, content=content))
-
-    def _take_timer(self, arrival: _Arrival, payload: TimerUpdate) -> PollResult:
+    def _take_timer(self, arrival: Arrival, payload: TimerUpdate) -> PollResult:
         """Note that what somebody writes disappears from now on. It changes nothing for what we write, unless it was us
         who said so."""
         expiration = arrival.content.expiration
@@ -305,12 +218,12 @@ class Intake:
             # Not under a time far off, which would let nobody change it before.
             said_ms = min(arrival.sent_ms, arrival.now_ms)
             self._store.conversations.set_expiration(arrival.conversation, mode, seconds, said_ms)
-        return self._add_notice(arrival, "expiration_update", {"mode": mode, "seconds": seconds})
+        return self._filing.add_notice(arrival, "expiration_update", {"mode": mode, "seconds": seconds})
 
-    def _take_call(self, arrival: _Arrival, payload: Call) -> PollResult:
+    def _take_call(self, arrival: Arrival, payload: Call) -> PollResult:
         """Note a call, once for all of its messages, and what became of it."""
         if not _UUID.fullmatch(payload.uuid):
-            return self._ignore(arrival.stored, "a call without an id", arrival.now_ms)
+            return self._filing.ignore(arrival.stored, "a call without an id", arrival.now_ms)
         since_ms = arrival.sent_ms - SAME_CALL_MS
         known = self._store.messages.call(payload.uuid, None if arrival.outgoing else arrival.conversation, since_ms)
         became = _state_of_call(payload.kind, outgoing=arrival.outgoing)
@@ -321,10 +234,10 @@ class Intake:
         if not arrival.outgoing and payload.kind in (CallKind.PRE_OFFER, CallKind.OFFER):
             early = self._store.marks.take_early_call(payload.uuid, (self._account, arrival.sender))
             state = max(("ringing", *early), key=_CALL_STATES.index)
-            return self._add_notice(arrival, "call", {"call_id": payload.uuid, "state": state})
+            return self._filing.add_notice(arrival, "call", {"call_id": payload.uuid, "state": state})
         if became != "ringing":
-            self._marking.note_call(Early(became, arrival.sender, arrival.sent_ms, payload.uuid))
-        return self._ignore(arrival.stored, "a call that is not known", arrival.now_ms)
+            self._filing.marking.note_call(Early(became, arrival.sender, arrival.sent_ms, payload.uuid))
+        return self._filing.ignore(arrival.stored, "a call that is not known", arrival.now_ms)
 
     def _keep_nameless(self, stored: StoredMessage, now_ms: int) -> PollResult:
         """Keep what only a later version can open; until then nobody knows from whom it is."""
@@ -332,17 +245,12 @@ class Intake:
         seq = self._store.events.add_detail(
             "unknown", conversation=None, sender=None, sent_ms=stored.timestamp_ms, content=content
         )
-        self._keep(stored, _NEWER, now_ms, seq, None)
+        self._filing.keep(stored, _NEWER, now_ms, seq, None)
         return PollResult(new=1)
-
-    def _keep(self, stored: StoredMessage, reason: str, now_ms: int, seq: int, message_id: int | None) -> None:
-        hash, times = stored.hash, (stored.timestamp_ms, stored.expiration_ms)
-        row = UnknownRow(hash, Namespace.MESSAGES, *times, stored.data, reason, now_ms, seq, message_id)
-        self._store.unknowns.add(row)
 
     # What leaves nothing behind but an event.
 
-    def _take_typing(self, arrival: _Arrival, payload: Typing) -> PollResult:
+    def _take_typing(self, arrival: Arrival, payload: Typing) -> PollResult:
         self._store.events.add_detail(
             "typing",
             conversation=arrival.conversation,
@@ -353,15 +261,15 @@ class Intake:
         )
         return PollResult(new=1)
 
-    def _take_acceptance(self, arrival: _Arrival, payload: RequestAccepted) -> PollResult:
+    def _take_acceptance(self, arrival: Arrival, payload: RequestAccepted) -> PollResult:
         learn_profile(
             self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing, keep_picture=True
         )
         if self._note_acceptance(arrival):
             return PollResult(new=1)
-        return self._ignore(arrival.stored, "the acceptance of no request", arrival.now_ms)
+        return self._filing.ignore(arrival.stored, "the acceptance of no request", arrival.now_ms)
 
-    def _note_acceptance(self, arrival: _Arrival) -> bool:
+    def _note_acceptance(self, arrival: Arrival) -> bool:
         """Note that somebody wants to talk with us, and the event, if we had asked for it; whether we had.
 
         Who answers accepts by that, too, and the answer may be here first.
@@ -389,29 +297,3 @@ def _state_of_call(kind: CallKind, *, outgoing: bool) -> Literal["ringing", "mis
     if kind is CallKind.END_CALL:
         return "declined" if outgoing else "missed"
     return "ringing"
-
-
-def _content(payload: VisibleMessage) -> dict[str, Any]:
-    """What a message has beside text and files. A preview must be of a link in the text, and say something of it."""
-    content: dict[str, Any] = {}
-    preview = payload.preview
-    if preview is not None and preview.url and preview.url in payload.body and (preview.title or preview.image):
-        content["preview"] = {"url": preview.url, "title": preview.title}
-    if payload.invitation is not None:
-        content["invitation"] = {"url": payload.invitation.url, "name": payload.invitation.name}
-    return content
-
-
-def _attachment(pointer: AttachmentPointer) -> AttachmentRow:
-    return AttachmentRow(
-        url=pointer.url,
-        key=pointer.key,
-        digest=pointer.digest,
-        size=pointer.size,
-        content_type=pointer.content_type,
-        name=pointer.file_name,
-        voice=pointer.voice,
-        width=pointer.width,
-        height=pointer.height,
-        caption=pointer.caption,
-    )

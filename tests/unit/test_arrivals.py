@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from session_cli.core.intake import _Arrival
+from session_cli.core.filing import Arrival
 from session_cli.protocol.account import Identity
 from session_cli.protocol.payload import Content, Expiration, ExpirationMode, VisibleMessage
-from session_cli.protocol.session_v1 import OpenedMessage
 from session_cli.protocol.storage_rpc import MAX_TTL_MS, MessageHash, StoredMessage
 
 NOW = 1_800_000_000_000
@@ -22,10 +21,11 @@ PEER = Identity.from_seed(b"\x05" * 16)
 
 def arrival(
     mode: ExpirationMode, kept_ms: int, *, sent_ms: int = SENT, seconds: int = TIMER_S, outgoing: bool = False
-) -> _Arrival:
-    return _Arrival(
+) -> Arrival:
+    return Arrival(
         StoredMessage(MessageHash("h"), SENT, kept_ms, b""),
-        OpenedMessage(PEER.account_id, PEER.ed25519_public, sent_ms, b""),
+        PEER.account_id,
+        sent_ms,
         Content(VisibleMessage("x"), sent_ms, Expiration(mode, seconds if mode is not OFF else 0)),
         PEER.account_id,
         outgoing,
