@@ -210,13 +210,7 @@ def phrase(
     app: App = ctx.obj
     with app.open_client(online=False) as client:
         if not yes:
-            if not app.interactive:
-                raise UsageError("Nobody is there to confirm; use --yes to show the recovery phrase all the same.")
-            app.say("The recovery phrase gives full control over the account. Is nobody looking?")
-            sys.stderr.write("Type yes to show it: ")
-            sys.stderr.flush()
-            if sys.stdin.readline().strip().lower() not in ("yes", "y"):
-                raise UsageError("Not shown.")
+            app.confirm("The recovery phrase gives full control over the account. Is nobody looking?", "show it")
         seed = client.seed()
         text = _encode(seed, words or (Words.W13 if len(seed) == 16 else Words.W25))
         if app.json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,7 +31,7 @@ Who = Annotated[
     str,
     typer.Argument(
         metavar="WHO",
-        help="An account id, which may be a stranger's, or a known name.",
+        help="An account id or the beginning of a known one, which may be a stranger's, or a known name.",
         show_default=False,
         autocompletion=completing.recipients,
     ),
@@ -49,7 +48,8 @@ def list_(ctx: typer.Context) -> None:
     To write to somebody, and to answer, approves them; so does contact add. The list is the same on all your devices
     once they have fetched what the others changed: that is what recv and sync do.
 
-    Marks: [blocked]; [has not written], [request] for those you have not written to, [no messages yet] for neither.
+    Marks: [blocked]; [has not written], [request] for those you have not written to, [no messages yet] for neither;
+    [hidden] where list leaves the conversation out.
     """
     context: App = ctx.obj
     painter = context.painter()
@@ -118,9 +118,9 @@ def rename(
 
 @app.plain_command()
 def approve(ctx: typer.Context, who: Who) -> None:
-    """Approve somebody; who has written to you is told so, as by request accept.
+    """Approve somebody, and tell them at once if they have written to you, as request accept does.
 
-    That needs the network; for others it is what contact add does.
+    That needs the network. contact add does the same offline: they are told with the next command that is online.
     """
     context: App = ctx.obj
     with context.open_client() as client:
@@ -129,9 +129,10 @@ def approve(ctx: typer.Context, who: Who) -> None:
 
 @app.plain_command()
 def block(ctx: typer.Context, who: Who) -> None:
-    """Drop whatever somebody sends from now on, on all your devices. They are not told.
+    """Drop whatever somebody sends from now on. They are not told.
 
-    What they wrote before stays in the log. Messages that are dropped do not come back with unblock.
+    It works offline; your other devices drop it, too, once they hear of it: with the next command that is online, or
+    session sync. What they wrote before stays in the log. Messages that are dropped do not come back with unblock.
     """
     _set_blocked(ctx.obj, who, blocked=True)
 
@@ -148,14 +149,19 @@ def delete(
 ) -> None:
     """Forget somebody on all your devices: names, approval, a block, and every message of the conversation.
 
-    They are told nothing, keep what they have, and can write to you again: that is a message request then. What waits
-    to be sent to them is given up. Files that were saved stay. It can't be undone; contact hide keeps everything.
+    It works offline; your other devices follow when they hear of it, with the next command that is online, or session
+    sync. They are told nothing, keep what they have, and can write to you again: that is a message request then. What
+    waits to be sent to them is given up. Files that were saved stay. It can't be undone; contact hide keeps everything.
     """
     context: App = ctx.obj
     with context.open_client(online=False) as client:
         contact = client.contacts.get(client.contacts.resolve(context.text_argument(who)))
         if not yes:
-            _confirm(context, f"{contact_text(contact)} and all messages of the conversation are deleted everywhere.")
+            context.confirm(
+                f"{contact_text(contact)} and all messages of the conversation are deleted, on all your devices. "
+                "This can't be undone.",
+                "delete",
+            )
         deleted = client.contacts.delete(contact.id)
         if context.json:
             fields = {"id": contact.id, "name": contact.name, "messages": deleted.messages}
@@ -164,27 +170,16 @@ def delete(
             context.note(f"{contact_text(contact)} is deleted, with {counted(deleted.messages, 'message')}.")
 
 
-for command in (switches.pin, switches.unpin, switches.mute, switches.unmute, switches.hide):
+for command in (switches.pin, switches.unpin, switches.mute, switches.unmute, switches.hide, switches.unhide):
     app.plain_command(command.__name__)(command)
 app.plain_command("export")(contact_files.export)
 app.plain_command("import")(contact_files.import_)
 
 
-def _confirm(context: App, what: str) -> None:
-    """Have a person confirm what can't be undone. Raises UsageError if he does not, or nobody is there."""
-    if not context.interactive:
-        raise UsageError("Nobody is there to confirm; use --yes to delete all the same.")
-    context.say(f"{harmless(what)} This can't be undone.")
-    sys.stderr.write("Type yes to delete: ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("yes", "y"):
-        raise UsageError("Nothing was deleted.")
-
-
 def _set_blocked(context: App, who: str, *, blocked: bool) -> None:
     with context.open_client(online=False) as client:
         contact = client.contacts.set_blocked(context.text_argument(who), blocked=blocked)
-        _say(context, contact, "is blocked now" if blocked else "is not blocked")
+        _say(context, contact, "is blocked now" if blocked else "is not blocked any more")
 
 
 def _say(context: App, contact: Contact, state: str) -> None:
@@ -226,7 +221,7 @@ def _yes_no(value: bool) -> str:
 
 def _row(contact: Contact, painter: Painter) -> str:
     """A line: name, id, how far we know each other, the name of the person's own."""
-    name = fitted(harmless(contact.name or ""), NAME_COLUMNS)
+    name = fitted(harmless(contact.name or "(no name)"), NAME_COLUMNS)
     line = f"{painter.name(name)}  {painter.dim(short_id(contact.id))}"
     if contact.blocked:
         line += "  " + painter.warning("[blocked]")
@@ -234,6 +229,8 @@ def _row(contact: Contact, painter: Painter) -> str:
         line += "  " + painter.warning("[request]" if contact.approved_me else "[no messages yet]")
     elif not contact.approved_me:
         line += "  " + painter.warning("[has not written]")
+    if contact.hidden and not contact.blocked:
+        line += "  " + painter.dim("[hidden]")
     if contact.profile_name and contact.profile_name != contact.name:
         line += f"  own name: {fitted(harmless(contact.profile_name), OWN_NAME_COLUMNS).rstrip()}"
     return line

@@ -111,9 +111,9 @@ def import_(
         return
     text = f"{counted(done.added, 'contact')} added, {done.changed} changed, {done.unchanged} as they were."
     if done.kept:
-        text += f" Of {done.kept}, your name or block was kept; --overwrite changes that."
+        text += f" For {done.kept} of them your own name or block was kept; --overwrite changes that."
     if done.skipped:
-        text += f" Left out: {done.skipped} (your own id, or none)."
+        text += f" Left out: {done.skipped} (your own id, or a card without one)."
     app.note(text)
 
 

@@ -248,6 +248,18 @@ class App:
         if not self.quiet:
             self.say(harmless(text))
 
+    def confirm(self, question: str, what: str) -> None:
+        """Have a person confirm something (`what`: a verb). Raises UsageError if they don't, or nobody is there."""
+        if not self.interactive:
+            raise UsageError(f"Nobody is there to confirm; use --yes to {what} all the same.")
+        import textwrap
+
+        self.say("\n".join(textwrap.wrap(harmless(question), 79, break_on_hyphens=False)))
+        sys.stderr.write(f"Type yes to {what}: ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("yes", "y"):
+            raise UsageError("Nothing was done.")
+
     def say(self, text: str) -> None:
         """Talk to the person, whatever the options say."""
         sys.stderr.write(text + "\n")

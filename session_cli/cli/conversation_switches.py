@@ -39,13 +39,13 @@ Person = Annotated[
 
 
 def pin(ctx: typer.Context, who: Place) -> None:
-    """Let a conversation come first in list, on all your devices."""
+    """Let a conversation come first in list, on all your devices once the next command was online."""
     _switch(ctx.obj, lambda switches, name: switches.pin(name), who, "comes first now")
 
 
 def unpin(ctx: typer.Context, who: Place) -> None:
     """Let a conversation take its place by time again."""
-    _switch(ctx.obj, lambda switches, name: switches.pin(name, pinned=False), who, "is not pinned")
+    _switch(ctx.obj, lambda switches, name: switches.pin(name, pinned=False), who, "is not pinned any more")
 
 
 def mute(
@@ -56,24 +56,32 @@ def mute(
         typer.Option("--for", help="For so long: 8h, 1d, 1w … (default: until unmute).", metavar="TIME"),
     ] = None,
 ) -> None:
-    """Have no notifications of a conversation, on all your devices. Nothing else changes, and nobody is told."""
+    """Have no notifications of a conversation, on all your devices once the next command was online.
+
+    Nothing else changes, and nobody is told.
+    """
     app: App = ctx.obj
     seconds = _length(app.text_argument(time_)) if time_ is not None else None
-    _switch(app, lambda switches, name: switches.mute(name, seconds), who, "is muted")
+    _switch(app, lambda switches, name: switches.mute(name, seconds), who, "is muted{until}")
 
 
 def unmute(ctx: typer.Context, who: Person) -> None:
     """Have notifications of a conversation again."""
-    _switch(ctx.obj, lambda switches, name: switches.unmute(name), who, "is not muted")
+    _switch(ctx.obj, lambda switches, name: switches.unmute(name), who, "is not muted any more")
 
 
 def hide(ctx: typer.Context, who: Place) -> None:
-    """Leave a conversation out of list until something new comes, on all your devices.
+    """Leave a conversation out of list until something new comes, on all your devices once the next command was online.
 
-    Nothing in it is lost here, but another device does not take any more what was written before and it has not
-    fetched. A hidden conversation is not pinned. Write to it, or pin it, and it is shown again.
+    Nothing in it is lost. A hidden conversation is not pinned. Write to it, pin it, or use unhide, and it is shown
+    again; list --hidden shows which there are.
     """
     _switch(ctx.obj, lambda switches, name: switches.hide(name), who, "is not shown until something new comes")
+
+
+def unhide(ctx: typer.Context, who: Place) -> None:
+    """Show a hidden conversation in list again."""
+    _switch(ctx.obj, lambda switches, name: switches.unhide(name), who, "is shown again")
 
 
 def _switch(
@@ -87,11 +95,11 @@ def _switch(
         if app.json:
             app.emit_json(conversation_state_json(place, state))
             return
-        name = "The conversation with yourself" if place.type == "self" else party_text(place)
-        end = ""
+        name = "Note to self" if place.type == "self" else party_text(place)
+        until = ""
         if state.muted_until_ms is not None:
-            end = time.strftime(" until %Y-%m-%d %H:%M", time.localtime(state.muted_until_ms / 1000))
-        app.note(f"{name} {outcome}{end}.")
+            until = time.strftime(" until %Y-%m-%d %H:%M", time.localtime(state.muted_until_ms / 1000))
+        app.note(f"{name} {outcome.format(until=until)}.")
 
 
 def _length(text: str) -> int:

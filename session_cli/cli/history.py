@@ -175,7 +175,10 @@ def search(
     return ExitCode.OK if found else ExitCode.NEGATIVE
 
 
-def list_(ctx: typer.Context) -> None:
+def list_(
+    ctx: typer.Context,
+    hidden: Annotated[bool, typer.Option("--hidden", help="List those that are hidden, and no others.")] = False,
+) -> None:
     """List conversations: those that are pinned, then the one with the latest message first.
 
     A number in front tells how many events recv has not shown yet, a * that you have marked it with read --unread.
@@ -187,7 +190,7 @@ def list_(ctx: typer.Context) -> None:
     painter = app.painter()
     columns = max(LEAST_COLUMNS, shutil.get_terminal_size((DEFAULT_COLUMNS, 24)).columns)
     with app.open_client(online=False) as client:
-        conversations = client.history.conversations()
+        conversations = client.history.conversations(hidden=hidden)
         if app.json:
             for conversation in conversations:
                 app.emit_json(conversation_json(conversation))

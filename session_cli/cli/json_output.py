@@ -150,6 +150,7 @@ def conversation_json(conversation: Conversation) -> dict[str, Any]:
         muted=state.muted,
         muted_until=_until(state.muted_until_ms),
         marked_unread=state.marked_unread,
+        hidden=state.hidden,
     )
 
 

@@ -51,8 +51,15 @@ class Notifier:
 
     def groups(self, events: Sequence[Event]) -> list[list[Event]]:
         """Events cut into groups, each to be shown, and taken, before the next: one by one, or many at once."""
-        many = sum(map(self._is_wanted, events)) > _MOST_APART
-        return [list(events)] if many else [[event] for event in events]
+        if sum(map(self._is_wanted, events)) > _MOST_APART:
+            return [list(events)]
+        groups: list[list[Event]] = [[]]
+        for event in events:
+            # What is not shown counts as received with what is shown next: not before it turns out that this works.
+            groups[-1].append(event)
+            if self._is_wanted(event):
+                groups.append([])
+        return [group for group in groups if group]
 
     def show(self, events: Sequence[Event]) -> None:
         """Show a group of events in one notification. Raises NotificationFailed."""

@@ -101,7 +101,7 @@ def set_(
         if context.json:
             context.emit_json(_own_json(own))
         else:
-            context.note("Others see it with the next message that you send them, your own devices by sync.")
+            context.note("Others see it with your next message to them, your own devices with your next sync here.")
 
 
 def _picture(file: str) -> bytes:

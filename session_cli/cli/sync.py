@@ -45,7 +45,7 @@ def _text(summary: SyncSummary) -> str:
     if summary.merged:
         parts.append(f"{counted(summary.merged, 'change')} of your other devices taken over.")
     if told:
-        parts.append(f"They are told of: {told}.")
+        parts.append(f"Your other devices are told of: {told}.")
     if waiting:
         parts.append(f"To be told by the next sync: {waiting}.")
     return " ".join(parts) or "Nothing was new, here or there."

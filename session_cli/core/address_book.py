@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..errors import InvalidAccountId, InvalidInput
@@ -131,9 +131,11 @@ def parse(text: str) -> AddressBook:
     problems = Problems()
     is_cards = text.lstrip()[:11].upper() == "BEGIN:VCARD"
     book = _parse_cards(text, problems) if is_cards else AddressBook(tuple(_parse_csv(text, problems)))
-    _check_unique(book.entries, problems)
+    # Who is listed twice with the same words is listed once.
+    entries = tuple({replace(entry, line=0): entry for entry in reversed(book.entries)}.values())[::-1]
+    _check_unique(entries, problems)
     problems.check()
-    return book
+    return replace(book, entries=entries)
 
 
 def _check_unique(entries: Iterable[Entry], problems: Problems) -> None:
@@ -271,7 +273,8 @@ def _entry(line: int, cells: dict[str, str], problems: Problems, *, approved: bo
     flags = {key: take(key, _flag) for key in ("approved", "blocked")}
     if account_id is None:
         return []
-    wanted = approved if flags["approved"] is None else flags["approved"]
+    # A list of those who are blocked approves nobody.
+    wanted = (None if flags["blocked"] else approved) if flags["approved"] is None else flags["approved"]
     return [Entry(line, account_id, nickname, name, wanted, flags["blocked"])]
 
 
@@ -279,7 +282,7 @@ def _check_name(text: str) -> str:
     size = len(text.encode("utf-8", "replace"))
     if size > MAX_NAME_BYTES:
         raise InvalidInput(f"The name takes {size} bytes, more than {MAX_NAME_BYTES}.")
-    return text
+    return " ".join(text.splitlines())
 
 
 def _flag(text: str) -> bool:

@@ -40,7 +40,8 @@ def _completed(profile: Profile, digits: str) -> str:
 def _by_own_name(profile: Profile, name: str) -> str:
     """The id of the only one of those we wrote to who calls himself so."""
     called = profile.store.people.called(name)
-    found = [person for person in called if person.approved]
+    # Somebody who was blocked was decided upon, too: nothing reaches him by mistake, but he can be let in again.
+    found = [person for person in called if person.approved] or [person for person in called if person.blocked]
     if len(found) == 1:
         return found[0].address
     if found:
@@ -51,8 +52,8 @@ def _by_own_name(profile: Profile, name: str) -> str:
     if called:
         ids = " or ".join(person.address[:SHOWN_DIGITS] for person in called[:3])
         raise InvalidAccountId(
-            f"Somebody by the name of {name!r} has written to you, and was never answered. Anybody can take a name; "
-            f"if it is who you think, give the id: {ids}"
+            f"You never wrote to anybody by the name of {name!r}, nor approved one. Anybody can take a name; if it is "
+            f"who you think, give the id: {ids}"
         )
     raise InvalidAccountId(
         f"Nobody you have named or written to is known as {name!r}; give an account id (66 hex digits beginning with "

@@ -5,6 +5,7 @@ Everything is synchronous. A `Client` belongs to one thread; several processes m
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .typing_signals import TypingSignals
     from .upkeep import StoreInfo
 
+LOG = logging.getLogger(__name__)
 DEFAULT_READER = "default"
 NOTHING_TOLD = Preferences()
 SHARING_S = 30.0
@@ -82,6 +84,7 @@ class Client:
         self._timeout = timeout
         self._preferences = preferences
         self._opened_network: Network | None = None
+        self._uses_network = False
 
     # Making and opening.
 
@@ -211,12 +214,17 @@ class Client:
         Not without a poll: they take it that whoever tells them something knows what came before. Another process that
         is at it tells them of this, too; failures wait for a later run.
         """
-        if self._opened_network is None or not self._store.configs.is_due(reads=False):
+        if not self._uses_network or not self._store.configs.is_due(reads=False):
             return
         from ..network.clock import Deadline
 
-        with suppress(NetworkError, ServiceRefused, StoreLocked, StoreUnwritable):
+        try:
             self.inbox.poll(Deadline(self._timeout).within(SHARING_S), patience_s=0)
+        except (NetworkError, ServiceRefused, StoreLocked, StoreUnwritable) as error:
+            LOG.info("our other devices will hear of changes later: %s", error.message)
+        except SessionError as error:
+            # What was to be done is done, and must not look as if it had failed.
+            LOG.warning("Our other devices could not be told of changes: %s", error.message)
 
     def sync(self) -> SyncSummary:
         """Fetch what our other devices changed, and tell them what was changed here.
@@ -319,25 +327,30 @@ class Client:
             )
         return self._opened_network
 
+    def _use_network(self) -> Network:
+        """The network, from now on also for what our other devices have to be told."""
+        self._uses_network = True
+        return self.network
+
     # What the use cases need is loaded when they are used: `whoami` must not pay for sending.
 
     @cached_property
     def _sender(self) -> Sender:
         from .sending import Sender
 
-        return Sender(self._profile, lambda: self.network)
+        return Sender(self._profile, self._use_network)
 
     @cached_property
     def _receiver(self) -> Receiver:
         from .receiving import Receiver
 
-        return Receiver(self._profile, lambda: self.network, self._preferences)
+        return Receiver(self._profile, self._use_network, self._preferences)
 
     @cached_property
     def _attachments(self) -> Attachments:
         from .attachments import Attachments
 
-        return Attachments(self._profile, lambda: self.network)
+        return Attachments(self._profile, self._use_network)
 
     @cached_property
     def _outgoing(self) -> Outgoing:
@@ -349,7 +362,7 @@ class Client:
     def _chores(self) -> SwarmChores:
         from .chores import SwarmChores
 
-        return SwarmChores(self._profile, lambda: self.network)
+        return SwarmChores(self._profile, self._use_network)
 
     # Sending.
 
@@ -592,7 +605,7 @@ class Client:
         """What people show of themselves: names and pictures, our own among them."""
         from .profiles import Profiles
 
-        return Profiles(self._profile, lambda: self.network, self._timeout)
+        return Profiles(self._profile, self._use_network, self._timeout)
 
     @cached_property
     def requests(self) -> MessageRequests:

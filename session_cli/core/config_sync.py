@@ -41,11 +41,18 @@ PUSH_S = 20.0
 """How long another command takes at the most for a push."""
 REST_S = 60.0
 """How long nothing is tried after a failure."""
+_CHANGED = {
+    "contact": ConfigKind.CONTACTS.namespace,
+    "deleted": ConfigKind.CONTACTS.namespace,
+    "read": ConfigKind.CONVO_INFO_VOLATILE.namespace,
+    "profile": ConfigKind.USER_PROFILE.namespace,
+}
+"""Where it goes what was changed here."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncSummary:
-    """What is shared: how many contacts, groups and communities there are; what a sync did.
+    """What is shared: how many contacts (but requests), groups and communities there are; what a sync did.
 
     `merged`: messages of other devices that were taken in. `pushed`: configs (by name) that were changed here and are
     in the swarm now. `waiting`: those that are not yet.
@@ -108,17 +115,37 @@ class ConfigSync:
                 ahead += self._apply(kind, before.state, after.state, people, merged_ms, now_ms)
         for what, key in unshared:
             if what == "deleted":
-                self._delete(AccountId(key))
+                self._delete(AccountId(key), now_ms)
         # What was just taken over is no change of ours.
         configs.forget_changes()
         configs.note([*unshared, *ahead])
         return understood
 
-    def _delete(self, address: AccountId) -> None:
+    def _delete(self, address: AccountId, now_ms: int) -> None:
+        """Delete once more what was deleted here, if this merge alone has brought it back.
+
+        What is known by anything else is not to be deleted any more.
+        """
+        person = self._store.people.get(address)
         if is_group(address):
             self._groups.forget(address)
+        elif person is not None and person.is_contact:
+            self._views.delete_contact(address, now_ms)
         else:
-            self._views.delete_contact(address)
+            self._store.conversations.clear_unread(address)
+
+    def note_times(self, messages: Mapping[int, Sequence[StoredMessage]]) -> None:
+        """Hear when another member of the swarm says that it stored what is known already.
+
+        The time decides about other messages, and one member's word is not enough to make it late. To be called inside
+        a transaction.
+        """
+        for kind in ACCOUNT_KINDS:
+            came = messages.get(kind.namespace, ())
+            current = self._load(kind).state.current_hashes if came else frozenset[str]()
+            times = [one.timestamp_ms for one in came if one.hash in current]
+            if times:
+                self._store.configs.lower_merged(kind.namespace, max(times))
 
     def _apply(
         self, kind: ConfigKind, old: ConfigState, new: ConfigState, unshared: set[str], merged_ms: int, now_ms: int
@@ -126,24 +153,23 @@ class ConfigSync:
         """Let the store say the same; returns what it knows more, as changes of ours."""
         match kind:
             case ConfigKind.USER_PROFILE:
-                self._views.take_profile(new.data, keep_newer=not self._store.configs.polled)
+                polled, own = self._store.configs.polled, self._identity.account_id in unshared
+                ahead = self._views.take_profile(new.data, merged_ms, now_ms, polled=polled, unshared=own)
+                return [("profile", "")] if ahead else []
             case ConfigKind.CONTACTS:
-                return [("contact", who) for who in self._views.take_contacts(old.data, new.data, unshared)]
+                people = self._views.take_contacts(old.data, new.data, unshared, merged_ms or now_ms)
+                return [("contact", who) for who in people]
             case ConfigKind.USER_GROUPS:
                 self._groups.take_groups(old.data, new.data)
             case ConfigKind.CONVO_INFO_VOLATILE:
-                ahead = self._views.take_read(old.data, new.data, merged_ms or now_ms, now_ms)
-                return [("read", address) for address in ahead]
+                reads = self._views.take_read(old.data, new.data, merged_ms or now_ms, now_ms)
+                return [("read", address) for address in reads]
         return []
 
     # Changes of ours.
 
     def _fold(self, now_ms: int) -> None:
-        """Put into the configs what was changed here. To be called inside a transaction.
-
-        Before the swarm was asked once, our profile waits: the name that a profile was made with must not go before
-        the one that the account has.
-        """
+        """Put into the configs what was changed here, once the swarm was asked. To be called inside a transaction."""
         configs = self._store.configs
         if not configs.has_changes():
             return
@@ -214,11 +240,11 @@ class ConfigSync:
         if not pushes:
             return
         stores = [OwnStore(push.state.kind.namespace, data, TTL_MS) for push in pushes for data in push.messages]
-        obsolete = [MessageHash(hash) for push in pushes for hash in sorted(push.obsolete)]
+        obsolete = [MessageHash(hash) for push in pushes for hash in sorted(push.obsolete)][:MOST_HASHES]
         network.upkeep.replace(self._identity, stores, obsolete, deadline)
         with self._store.transaction():
             for push in pushes:
-                self._confirm(push, now_ms)
+                self._confirm(push, now_ms, push.obsolete.difference(obsolete))
         self.pushed += tuple(_name(push.state.kind) for push in pushes if _name(push.state.kind) not in self.pushed)
 
     def _begin(self, kind: ConfigKind, now_ms: int) -> Push | None:
@@ -238,13 +264,16 @@ class ConfigSync:
         self._save(kind, SharedConfig(push.state, known.base))
         return push
 
-    def _confirm(self, push: Push, now_ms: int) -> None:
-        """Note that a push is in the swarm, unless something was changed meanwhile: then the next poll brings it."""
+    def _confirm(self, push: Push, now_ms: int, left: frozenset[str]) -> None:
+        """Note that a push is in the swarm, unless something was changed meanwhile: then the next poll brings it.
+
+        `left` are messages that the swarm has still to be told to delete.
+        """
         kind = push.state.kind
         if dumps.dump(self._load(kind).state) != dumps.dump(push.state):
             return
         hashes = self._note_stored(kind, push.messages, now_ms)
-        state = replace(push.state, obsolete_hashes=frozenset())
+        state = replace(push.state, obsolete_hashes=left)
         self._save(kind, SharedConfig(state.confirm_pushed(push.seqno, hashes)))
 
     def _note_stored(self, kind: ConfigKind, messages: Sequence[bytes], now_ms: int) -> list[str]:
@@ -302,15 +331,15 @@ class ConfigSync:
         """What is shared now."""
         contacts = Contacts(self._load(ConfigKind.CONTACTS).state.data)
         groups = UserGroups(self._load(ConfigKind.USER_GROUPS).state.data)
-        dirty = self._store.configs.dirty()
+        waiting = {*self._store.configs.dirty(), *(_CHANGED[what] for what, _ in self._store.configs.all_changes())}
         return SyncSummary(
             self._store.settings.get("display_name"),
-            sum(1 for _ in contacts),
+            sum(1 for contact in contacts if contact.approved or contact.blocked or contact.nickname),
             sum(1 for _ in groups.groups()),
             sum(1 for _ in groups.communities()),
             merged,
             self.pushed,
-            tuple(_name(kind) for kind in ACCOUNT_KINDS if kind.namespace in dirty),
+            tuple(_name(kind) for kind in ACCOUNT_KINDS if kind.namespace in waiting),
         )
 
 

@@ -6,10 +6,12 @@ other, field by field. Whatever else the configs hold stays as it is, and so do 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
+from ..errors import InvalidInput
 from ..protocol.account import AccountId, IdPrefix
 from ..protocol.config.contacts import Contact, Contacts
 from ..protocol.config.convo_info_volatile import ConversationKind, ConvoInfoVolatile, ReadState
@@ -23,6 +25,7 @@ from ..store.store import Store
 from .group_views import is_group
 from .sealing import expiration_of
 
+LOG = logging.getLogger(__name__)
 _MAX_TIMER_S = 2**32 - 1
 """What a message can say of how long it stays."""
 
@@ -39,7 +42,7 @@ class ConfigViews:
     def with_contacts(self, data: Tree, addresses: Iterable[str], now_s: int) -> Tree:
         """The contacts with what the store says of some of them."""
         contacts = Contacts(data)
-        nicknames = _nicknames(contacts)
+        nicknames = self._nicknames(contacts)
         for address in addresses:
             if address == self._own_id or not address.startswith("05"):
                 continue
@@ -48,7 +51,11 @@ class ConfigViews:
             if person is None or not (known or person.is_contact):
                 continue
             changed = self._changed(known or Contact(account_id, created=now_s), nicknames.get(account_id), person)
-            contacts = contacts.with_contact(changed)
+            try:
+                contacts = contacts.with_contact(changed)
+            except InvalidInput as error:
+                # One of them must not hold up the others, and all that comes.
+                LOG.warning("Our other devices can't be told of %s…: %s", address[:10], error.message)
         return contacts.data
 
     def _changed(self, contact: Contact, nickname: str | None, person: PersonRow) -> Contact:
@@ -78,9 +85,23 @@ class ConfigViews:
             changes["expiration"] = expiration_of(settings.expire_mode, settings.expire_s)
         return replace(contact, **changes)
 
+    def _nicknames(self, contacts: Contacts) -> dict[AccountId, str]:
+        """The nicknames by which people can be found here: of several who have the same, one.
+
+        That is the one who can be found by it already: a name must not mean somebody else from one moment to the next.
+        """
+        owners: dict[str, AccountId] = {}
+        for contact in contacts:
+            if not contact.nickname:
+                continue
+            if contact.nickname in owners and self._store.people.by_nickname(contact.nickname) != contact.account_id:
+                continue
+            owners[contact.nickname] = contact.account_id
+        return {account_id: nickname for nickname, account_id in owners.items()}
+
     def settle_nicknames(self, old: Tree, new: Tree) -> None:
         """Let people be found by the nicknames that nobody else has any more, after contacts were changed here."""
-        before, after = _nicknames(Contacts(old)), _nicknames(Contacts(new))
+        before, after = self._nicknames(Contacts(old)), self._nicknames(Contacts(new))
         for account_id, nickname in after.items():
             person = self._store.people.get(account_id)
             if before.get(account_id) != nickname and person is not None and person.nickname != nickname:
@@ -120,10 +141,15 @@ class ConfigViews:
         now_s = get("profile_updated_s") or 1  # what nobody changed must not be newer than what somebody did
         name, url, key = get("display_name"), get("picture_url"), get("picture_key")
         if name:
-            profile = profile.with_name(name, now_s)
+            try:
+                profile = profile.with_name(name, now_s)
+            except InvalidInput as error:
+                LOG.warning("Our other devices can't be told our name: %s", error.message)
         was = profile.picture
         if (url, key) != ((was.url, was.key) if was else (None, None)):
             profile = profile.with_picture(_picture(url, key), now_s)
+        if (get("profile_updated_s") or 0) > profile.updated:
+            profile = profile.with_time(now_s)
         settings = self._store.configs.conversation(self._own_id)
         is_set = _note_settings(profile, settings)
         if _priority(settings) != _priority(is_set):
@@ -134,46 +160,78 @@ class ConfigViews:
 
     # From the configs to the store.
 
-    def take_profile(self, data: Tree, *, keep_newer: bool) -> None:
-        """Let the store say of ourselves what the config says; but (`keep_newer`) not for what was changed later."""
-        profile, settings = UserProfile(data), self._store.settings
-        newer = keep_newer and (settings.get("profile_updated_s") or 0) > profile.updated
-        if profile.name and not (newer and settings.get("display_name")):
-            settings.set("display_name", profile.name)
-        if not newer:
-            if profile.picture:
-                settings.set("picture_url", profile.picture.url)
-                settings.set("picture_key", profile.picture.key)
-            else:
-                settings.remove("picture_url")
-                settings.remove("picture_key")
-            if profile.updated:
-                settings.set("profile_updated_s", profile.updated)
-        known = self._store.configs.conversation(self._own_id)
-        wanted = _note_settings(profile, known)
-        if wanted != known:
-            self._store.configs.set_conversation(wanted)
+    def take_profile(self, data: Tree, merged_ms: int, now_ms: int, *, polled: bool, unshared: bool) -> bool:
+        """Let the store say of ourselves what the config says; returns whether the store knows more then.
 
-    def take_contacts(self, old: Tree, new: Tree, unshared: Collection[str]) -> list[str]:
-        """Let the store say of people what the config says, where that has changed.
+        Before the swarm was asked once (not `polled`), what was changed here later stays. Afterwards the config holds
+        that already; but others believe only what has a later time than what they know. `unshared`: the config was
+        never told how our notes to self are kept.
+        """
+        profile, settings = UserProfile(data), self._store.settings
+        changed_s = settings.get("profile_updated_s") or 0
+        ours = tuple(map(settings.get, ("display_name", "picture_url", "picture_key")))
+        url, key = (profile.picture.url, profile.picture.key) if profile.picture else (None, None)
+        newer = profile.updated < changed_s <= (now_ms + AHEAD_MS) // 1000 and ours != (profile.name, url, key)
+        kept = newer and not polled
+        if profile.name and not (kept and settings.get("display_name")):
+            settings.set("display_name", profile.name)
+        if not kept:
+            for name, value in (("picture_url", url), ("picture_key", key)):
+                if value is None:
+                    settings.remove(name)
+                else:
+                    settings.set(name, value)
+            if profile.updated:
+                told_s = min(profile.updated, (now_ms + AHEAD_MS) // 1000)
+                settings.set("profile_updated_s", changed_s + 1 if newer else told_s)
+        known = self._store.configs.conversation(self._own_id)
+        note = _note_settings(profile, known)
+        wanted = _kept(known, note) if unshared else note
+        self._set_conversation(known, wanted, merged_ms)
+        return newer or wanted != note
+
+    def _set_conversation(self, known: ConversationSettings, wanted: ConversationSettings, told_ms: int) -> None:
+        if wanted == known:
+            return
+        self._store.configs.set_conversation(wanted)
+        if wanted.hidden and not known.hidden:
+            self._store.conversations.note_gone(wanted.address, told_ms)
+
+    def take_contacts(self, old: Tree, new: Tree, unshared: Collection[str], told_ms: int) -> list[str]:
+        """Let the store say of people what the config, which was stored at `told_ms`, says, where that has changed.
 
         Of those in `unshared` the config was never told, so nothing that is known of them is given up. Returns of whom
         the store knows more than the config then.
         """
-        before, after = _shown(old), _shown(new)
+        before, after = self._shown(old), self._shown(new)
         ahead = []
+        for account_id, (contact, nickname) in after.items():
+            told = before[account_id][0].nickname if account_id in before else ""
+            if contact.nickname != told and contact.nickname and nickname is None:
+                LOG.warning(
+                    "Another device has given the name %r to somebody else, %s…; here it stays with whom it was given.",
+                    contact.nickname,
+                    account_id[:10],
+                )
         for account_id, shown in after.items():
             if (
                 shown != before.get(account_id)
                 and account_id != self._own_id
-                and self._take_contact(*shown, account_id in unshared)
+                and self._take_contact(*shown, account_id in unshared, told_ms)
             ):
                 ahead.append(str(account_id))
         for account_id in before.keys() - after.keys():
-            self._forget(account_id)
+            if account_id not in unshared and self._forget_until(account_id, told_ms):
+                ahead.append(str(account_id))
         return ahead
 
-    def _take_contact(self, contact: Contact, nickname: str | None, unshared: bool) -> bool:
+    def _shown(self, data: Tree) -> dict[AccountId, tuple[Contact, str | None]]:
+        """The contacts, and the nicknames that the store has of them."""
+        contacts = Contacts(data)
+        nicknames = self._nicknames(contacts)
+        return {contact.account_id: (contact, nicknames.get(contact.account_id)) for contact in contacts}
+
+    def _take_contact(self, contact: Contact, nickname: str | None, unshared: bool, told_ms: int) -> bool:
         address = contact.account_id
         wanted = told = _person_of(contact, nickname)
         known = self._store.people.get(address)
@@ -200,18 +258,40 @@ class ConfigViews:
         self._store.people.put(wanted)
         if wanted.approved:
             self._store.messages.settle_request(address)
+        if wanted.blocked and not (known and known.blocked):
+            # What they were still to be told, they are not.
+            self._store.chores.add_hashes(self._store.deliveries.cancel(address))
         settings = self._store.configs.conversation(address)
-        if (wanted_settings := _settings_of(contact, settings)) != settings:
-            self._store.configs.set_conversation(wanted_settings)
-        return wanted != told
+        told_settings = _settings_of(contact, settings)
+        wanted_settings = _kept(settings, told_settings) if unshared else told_settings
+        self._set_conversation(settings, wanted_settings, told_ms)
+        return wanted != told or wanted_settings != told_settings
 
-    def delete_contact(self, account_id: AccountId) -> int:
+    def delete_contact(self, account_id: AccountId, now_ms: int) -> int:
         """Know somebody no more: neither names nor messages are left. Returns how many messages there were."""
-        count = self._forget(account_id)
+        count = self._forget(account_id, now_ms)
         self._store.conversations.clear_unread(account_id)
         return count
 
-    def _forget(self, account_id: AccountId) -> int:
+    def _forget_until(self, account_id: AccountId, told_ms: int) -> bool:
+        """Know somebody no more whom another device has deleted, but for what was said since; whether anything was."""
+        store = self._store
+        lost = store.messages.count_waiting(account_id, told_ms)
+        if lost:
+            LOG.warning(
+                "Not sent, and deleted: %d messages to %s…, whom another device of yours has deleted.",
+                lost,
+                account_id[:10],
+            )
+        self._forget(account_id, told_ms, before_ms=told_ms)
+        left = store.messages.directions(account_id)
+        if left:
+            store.conversations.show(account_id)
+        for direction in left:
+            store.people.approve(account_id, by_us=direction == "outgoing")
+        return bool(left)
+
+    def _forget(self, account_id: AccountId, gone_ms: int, before_ms: int | None = None) -> int:
         store = self._store
         store.people.forget(account_id)
         for table in (store.events, store.deliveries, store.marks):
@@ -219,7 +299,8 @@ class ConfigViews:
         # How far it is read, another config says.
         unread = store.configs.conversation(account_id).unread
         store.configs.set_conversation(ConversationSettings(account_id, hidden=True, unread=unread))
-        return store.messages.delete_conversation(account_id)
+        store.conversations.note_gone(account_id, gone_ms)
+        return store.messages.delete_conversation(account_id, before_ms)
 
     def take_read(self, old: Tree, new: Tree, read_ms: int, now_ms: int) -> list[str]:
         """Let what was read on another device, at `read_ms` or before, count as read here; returns where we are ahead.
@@ -257,22 +338,6 @@ def _reads(data: Tree) -> dict[str, ReadState]:
     return {**dict(reads.items(ConversationKind.ONE_TO_ONE)), **dict(reads.items(ConversationKind.GROUP))}
 
 
-def _shown(data: Tree) -> dict[AccountId, tuple[Contact, str | None]]:
-    """The contacts, and the nicknames that the store has of them."""
-    contacts = Contacts(data)
-    nicknames = _nicknames(contacts)
-    return {contact.account_id: (contact, nicknames.get(contact.account_id)) for contact in contacts}
-
-
-def _nicknames(contacts: Contacts) -> dict[AccountId, str]:
-    """The nicknames by which people can be found here: of several who have the same, the first one has it."""
-    owners: dict[str, AccountId] = {}
-    for contact in contacts:
-        if contact.nickname:
-            owners.setdefault(contact.nickname, contact.account_id)
-    return {account_id: nickname for nickname, account_id in owners.items()}
-
-
 def _person_of(contact: Contact, nickname: str | None) -> PersonRow:
     return PersonRow(
         contact.account_id,
@@ -308,6 +373,19 @@ def _note_settings(profile: UserProfile, known: ConversationSettings) -> Convers
         pinned=max(0, profile.note_to_self_priority),
         expire_mode="after_send" if seconds else "off",
         expire_s=seconds,
+    )
+
+
+def _kept(known: ConversationSettings, told: ConversationSettings) -> ConversationSettings:
+    """What we are told of a conversation, but for what was set here before anybody was told of that."""
+    return replace(
+        told,
+        hidden=told.hidden or known.hidden,
+        pinned=told.pinned or known.pinned,
+        muted_until_s=max(told.muted_until_s, known.muted_until_s),
+        notify=told.notify or known.notify,
+        expire_mode=known.expire_mode if known.expire_s else told.expire_mode,
+        expire_s=known.expire_s or told.expire_s,
     )
 
 

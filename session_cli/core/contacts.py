@@ -49,7 +49,7 @@ class Contacts:
         """Whose id is meant, as in `Client.resolve`; InvalidInput if it is our own."""
         address = resolve(self._profile, who)
         if address == self._profile.identity.account_id:
-            raise InvalidInput("That is this account, and always called me.")
+            raise InvalidInput("That is this account, me; see session profile show.")
         return address
 
     def get(self, address: str) -> Contact:
@@ -65,8 +65,8 @@ class Contacts:
     def set_blocked(self, who: str, *, blocked: bool) -> Contact:
         """Drop from now on whatever a person sends, who may be a stranger and is not told; or take it again.
 
-        What a stranger wrote before is shown no more. What has still to be told to them, but for messages that wait in
-        the outbox, is not told any more. Raises what `Client.resolve` raises, and InvalidInput.
+        What a stranger wrote before is shown no more, or is a request again. What has still to be told to them, but for
+        messages that wait in the outbox, is not told any more. Raises what `Client.resolve` raises, and InvalidInput.
         """
         with self._profile.store.transaction():
             address = self.resolve(who)
@@ -78,6 +78,8 @@ class Contacts:
         store = self._profile.store
         self._people.set_blocked(address, blocked=blocked)
         if not blocked:
+            if not self.get(address).approved:
+                store.conversations.show(address)
             return
         store.chores.add_hashes(store.deliveries.cancel(address))
         if not self.get(address).approved:
@@ -154,7 +156,7 @@ class Contacts:
         with store.transaction():
             address = self.resolve(who)
             contact, person = self.get(address), self._people.get(address)
-            count = ConfigViews(store, self._profile.identity.account_id).delete_contact(address)
+            count = ConfigViews(store, self._profile.identity.account_id).delete_contact(address, store.now_ms())
             if not count and not (person and person.is_contact):
                 raise InvalidInput(f"Nothing is known of {address[:10]}… that could be deleted.")
             store.configs.note_deleted(address)

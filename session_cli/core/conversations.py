@@ -49,6 +49,10 @@ class ConversationSwitches:
         """Show a conversation no more, until something new comes. Nothing in it is lost."""
         return self._change(to, lambda known: replace(known, hidden=True, pinned=0))
 
+    def unhide(self, to: str) -> tuple[Party, ConversationState]:
+        """Show a hidden conversation again."""
+        return self._change(to, lambda known: replace(known, hidden=False))
+
     def mark_unread(self, to: str) -> tuple[Party, ConversationState]:
         """Let a conversation stand out until what is in it is marked as read."""
         return self._change(to, lambda known: replace(known, unread=True))
@@ -66,9 +70,7 @@ class ConversationSwitches:
                 if not own:
                     raise InvalidInput("Notes to self can't be muted: nobody is notified of them.")
             elif not ((person := self._store.people.get(place.id)) and person.is_contact):
-                raise InvalidInput(
-                    f"Nothing is known of {place.id[:10]}… to be set; first: session contact add {place.id}"
-                )
+                raise InvalidInput(f"{place.id[:10]}… is no contact of yours; first: session contact add {place.id}")
             before = self._store.configs.conversation(place.id)
             after = change(before)
             if after != before:

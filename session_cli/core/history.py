@@ -109,8 +109,8 @@ class History:
         """The places in a text, in characters, that a query is about."""
         return self._store.search.parse(query).spans(text)
 
-    def conversations(self, *, reader: str = "default") -> list[Conversation]:
-        """The conversations that are shown: those that are pinned first, then that with the latest message.
+    def conversations(self, *, reader: str = "default", hidden: bool = False) -> list[Conversation]:
+        """The conversations that are shown, or those that are `hidden`: first what is pinned, then the latest.
 
         `reader` is whose unread events are counted.
         """
@@ -123,7 +123,7 @@ class History:
                 request=row.last_message is not None and not row.approved and row.address != self._own_id,
                 state=state_of(row.settings, now_ms),
             )
-            for row in self._store.history.conversations(reader)
+            for row in self._store.history.conversations(reader, hidden=hidden)
         ]
 
     def place(self, conversation: str) -> Party:

@@ -107,8 +107,6 @@ class Intake:
                 conversation = parse_account_id(conversation)
             except InvalidAccountId:
                 return self._filing.ignore(stored, "a copy of a message to nobody", now_ms)
-        if self._is_overtaken(conversation, payload, max(opened.timestamp_ms, stored.timestamp_ms)):
-            return self._filing.ignore(stored, "of a conversation that was deleted on another device since", now_ms)
         arrival = Arrival(
             stored,
             opened.sender_id,
@@ -120,7 +118,12 @@ class Intake:
             person,
             notice_id,
         )
-        return self._take(arrival, payload)
+        was_hidden = self._store.configs.conversation(conversation).hidden
+        result = self._take(arrival, payload)
+        if was_hidden and _latest_ms(stored, opened) < self._store.conversations.gone_ms(conversation):
+            # It is none of the news that are to bring it back.
+            self._store.conversations.hide(conversation)
+        return result
 
     def _take(self, arrival: Arrival, payload: Payload) -> PollResult:
         match payload:
@@ -174,18 +177,29 @@ class Intake:
             return f"{name} from somebody to whom we never wrote"
         return None
 
-    def _is_overtaken(self, conversation: AccountId, payload: Payload, latest_ms: int) -> bool:
-        """Whether another device has deleted or hidden a conversation after a message was written and stored.
+    def is_overtaken(self, stored: StoredMessage, outcome: Outcome) -> bool:
+        """Whether what `open` gave is of a conversation that one of our devices deleted after it was written.
 
-        Without that, what was deleted would come back with every restored device: swarms keep messages for two weeks.
-        `latest_ms` is the later of the two times: what was written long ago may have come out of an outbox just now.
+        Without that, what was deleted would come back with every device that has not seen it yet: swarms keep messages
+        for two weeks. Where nothing is known of a contact, what was written before the newest contacts of another
+        device is of one who was deleted: by us in any case, for our devices know to whom we write; by others if it is
+        not so recent that the other device need not have seen it. To be called inside a transaction, with the configs
+        that came at the same time taken in before.
         """
-        if isinstance(payload, ReadReceipt | Unsend) or not self._is_decided(conversation, latest_ms):
+        if isinstance(outcome, ProtocolError):
             return False
-        if self._store.configs.conversation(conversation).hidden:
-            return True
+        opened, content = outcome
+        if isinstance(content.payload, ReadReceipt | Unsend):
+            return False
+        conversation = contents.conversation_of(self._account, opened.sender_id, content.payload)
         person = self._store.people.get(conversation)
-        return conversation != self._account and not (person and person.is_contact)
+        if conversation == self._account or (person is not None and person.is_contact):
+            return False
+        latest_ms = _latest_ms(stored, opened)
+        if latest_ms < self._store.conversations.gone_ms(conversation):
+            return True
+        slack_ms = 0 if opened.sender_id == self._account else OVERTAKEN_MS
+        return latest_ms < self._store.configs.merged_ms(Namespace.CONTACTS) - slack_ms
 
     def _is_decided(self, conversation: AccountId, time_ms: int) -> bool:
         """Whether what another device said later is to be believed rather than what messages of this time did."""
@@ -288,6 +302,11 @@ class Intake:
             content={"state": "accepted"},
         )
         return True
+
+
+def _latest_ms(stored: StoredMessage, opened: OpenedMessage) -> int:
+    """When a message was written or stored, whichever is later: one of long ago may come out of an outbox just now."""
+    return max(opened.timestamp_ms, stored.timestamp_ms)
 
 
 def _state_of_call(kind: CallKind, *, outgoing: bool) -> Literal["ringing", "missed", "declined", "answered"]:

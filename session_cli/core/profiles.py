@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from ..network.network import Network
     from .attachments import ProgressReport
 
+_NEVER_CHANGED_S = 1
+"""When a name was chosen that came with the account: before all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class OwnProfile:
@@ -55,7 +58,7 @@ class Profiles:
             self._profile.identity.account_id,
             get("display_name"),
             get("picture_url") is not None,
-            1000 * updated_s if updated_s else None,
+            1000 * updated_s if updated_s and updated_s > _NEVER_CHANGED_S else None,
         )
 
     def change(

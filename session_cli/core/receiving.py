@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,6 +29,9 @@ CONFIG_NAMESPACES = tuple(space for space in OWN_NAMESPACES if space is not Name
 SECOND_OPINION_MS = 10 * 60 * 1000
 """How long the word of one member of our swarm is enough."""
 SECOND_OPINION_S = 5.0
+SECOND_OPINIONS = 3
+"""How many members are tried for one, where it has to be had at once."""
+MEMBERS_BELIEVED = 2
 _HASH_KEPT_MS = 24 * 3600 * 1000
 """How long a hash is remembered after its message has expired, for members whose clocks or sweeps are late."""
 _LONGEST_MS = MAX_TTL_MS + _HASH_KEPT_MS
@@ -54,6 +58,15 @@ class PollResult:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """What came of asking one member, who answered last (Ed25519 hex), and whether all configs that it has came."""
+
+    result: PollResult
+    node: str
+    complete: bool
+
+
 class Receiver:
     """Polls one profile's swarm."""
 
@@ -74,18 +87,15 @@ class Receiver:
         asked = self._store.swarm.asked(self._account, Namespace.MESSAGES)
         result = PollResult()
         if not self._store.configs.polled:
-            # All of it before the first message: what our other devices deleted must not come back.
-            with self._store.transaction():
-                self._store.swarm.forget_positions(self._account, CONFIG_NAMESPACES)
-            result += self._poll_member(None, deadline, CONFIG_NAMESPACES)[0]
-        more, node = self._poll_member(None, deadline)
-        result += more
+            result += self._fetch_configs(deadline)
+        fetched = self._poll_member(None, deadline)
+        result, node = result + fetched.result, fetched.node
         now_ms = network.clock.now_ms()
         others = {member: asked.get(member, 0) for member in network.swarm.members(self._account) if member != node}
         if others and max(others.values()) < now_ms - SECOND_OPINION_MS:
             longest_unasked = min(others, key=lambda member: others[member])
             try:
-                result += self._poll_member(longest_unasked, deadline.within(SECOND_OPINION_S))[0]
+                result += self._poll_member(longest_unasked, deadline.within(SECOND_OPINION_S)).result
             except (NetworkError, ServiceRefused) as error:
                 LOG.info("the second member does not answer: %s", error.message)
                 # Its turn is over, but the next poll shall prefer the one that did answer.
@@ -96,13 +106,40 @@ class Receiver:
                     )
         return result
 
+    def _fetch_configs(self, deadline: Deadline) -> PollResult:
+        """Fetch all configs before the first message: what our other devices deleted must not come back.
+
+        Two members are asked: where one alone says that there are none, or calls what there is newer than it is, others
+        could not be told from then on what the account has. Should they not give all they have, the next poll asks
+        again, and nothing is pushed until then.
+        """
+        with self._store.transaction():
+            self._store.swarm.forget_positions(self._account, CONFIG_NAMESPACES)
+        fetched = self._poll_member(None, deadline, CONFIG_NAMESPACES)
+        result, complete = fetched.result, int(fetched.complete)
+        others = [name for name in self._network().swarm.members(self._account) if name != fetched.node]
+        for member in random.sample(others, min(SECOND_OPINIONS, len(others))):
+            if complete == MEMBERS_BELIEVED:
+                break
+            try:
+                fetched = self._poll_member(member, deadline.within(SECOND_OPINION_S), CONFIG_NAMESPACES)
+            except (NetworkError, ServiceRefused) as error:
+                LOG.info("a second member does not answer: %s", error.message)
+                continue
+            result, complete = result + fetched.result, complete + fetched.complete
+        has_some = any(self._store.configs.get(space) for space in CONFIG_NAMESPACES)
+        if complete == MEMBERS_BELIEVED or (complete and (has_some or not others)):
+            with self._store.transaction():
+                self._store.configs.note_polled()
+        return result
+
     def _poll_member(
         self, member: str | None, deadline: Deadline, namespaces: Sequence[Namespace] = OWN_NAMESPACES
-    ) -> tuple[PollResult, str]:
+    ) -> _Fetched:
         """Fetch page by page, each stored before the next is asked for, from one member alone, or (None) the usual one.
 
         Should that one fail half way, another one goes on from where we stood with that other one, and what came
-        already is known by its hash. Returns who answered last.
+        already is known by its hash.
         """
         network = self._network()
         result = PollResult()
@@ -118,21 +155,16 @@ class Receiver:
             result += self._take_page(page, network.clock.now_ms())
             member, stay = page.node, True
             if not page.more:
-                self._note_complete(page)
                 break
-        return result, page.node
-
-    def _note_complete(self, page: Page) -> None:
-        """Note that the swarm was asked for all that it has: now configs of ours may be pushed."""
         refused = any(isinstance(page.parts.get(int(space)), SessionError) for space in CONFIG_NAMESPACES)
-        if not refused and not self._store.configs.polled:
-            with self._store.transaction():
-                self._store.configs.note_polled()
+        return _Fetched(result, page.node, not (page.more or refused))
 
     def _new_configs(self, page: Page) -> dict[int, tuple[StoredMessage, ...]]:
         """The config messages of a page by their namespaces. One that the member refuses holds up nothing."""
         found = {}
         for space in CONFIG_NAMESPACES:
+            if space not in page.parts:
+                continue
             try:
                 messages = page.messages(space)
             except SessionError as error:
@@ -145,10 +177,15 @@ class Receiver:
     def _take_configs(self, configs: dict[int, tuple[StoredMessage, ...]], now_ms: int) -> PollResult:
         swarm = self._store.swarm
         unseen: dict[int, list[StoredMessage]] = {}
+        known: dict[int, list[StoredMessage]] = {}
         for space, came in configs.items():
             new = swarm.unseen(self._account, space, (one.hash for one in came))
             if new:
                 unseen[space] = [one for one in came if one.hash in new]
+            if len(new) < len(came):
+                known[space] = [one for one in came if one.hash not in new]
+        if known:
+            self.configs.note_times(known)
         if not unseen:
             return PollResult()
         understood = self.configs.take(unseen, now_ms)
@@ -190,6 +227,10 @@ class Receiver:
                 # First: what our other devices know of people decides what becomes of their messages.
                 result += self._take_configs(configs, now_ms)
             for stored, outcome in opened:
+                if self._intake.is_overtaken(stored, outcome):
+                    # Not for ever: another member may know of an earlier time.
+                    result += PollResult(ignored=1)
+                    continue
                 if not self._store.swarm.mark_seen(
                     self._account, Namespace.MESSAGES, stored.hash, _kept_ms(stored, now_ms), seen_ms=now_ms
                 ):

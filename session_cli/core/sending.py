@@ -367,7 +367,10 @@ class Sender:
     def _stored(self, message_id: int) -> MessageRow:
         row = self._store.messages.get(message_id)
         if row is None:
-            raise LookupError("a message that was just stored is gone")
+            raise InvalidInput(
+                "The message is not here any more: meanwhile the contact was deleted, here or on another device. It "
+                "may have been sent."
+            )
         return row
 
     def _prepare(self, entry: NewMessage, expiration: Expiration | None = None) -> _Prepared:

@@ -40,7 +40,8 @@ class SharedConfig:
     def _onto(self, new: ConfigState) -> SharedConfig:
         old = self.state
         if new.message is old.message:
-            return SharedConfig(new, self.base)
+            # It may have been confirmed by that: what a push had stored came back.
+            return SharedConfig(new, self.base if new.needs_push else None)
         if self.base is None:
             return SharedConfig(new, new.data if new.needs_push else None)
         highest = new.seqno - 1 if isinstance(new.message, Draft) else new.seqno

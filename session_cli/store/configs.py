@@ -57,7 +57,7 @@ class ConversationSettings:
         """The same, but muted until a time, or (None) for good."""
         if until_s is None:
             return replace(self, notify=_DISABLED, muted_until_s=0)
-        return replace(self, notify=0, muted_until_s=until_s)
+        return replace(self, notify=0 if self.muted_for_good else self.notify, muted_until_s=until_s)
 
 
 class Configs:
@@ -75,6 +75,12 @@ class Configs:
         """When the newest message of another device was stored in the swarm; 0 if there was none."""
         row = fetch_one(self._connection, "SELECT merged_ms FROM configs WHERE namespace = ?", (namespace,))
         return int(row[0]) if row else 0
+
+    def lower_merged(self, namespace: int, time_ms: int) -> None:
+        """Note that the newest message of another device was stored no later than at this time, by one more account."""
+        self._connection.execute(
+            "UPDATE configs SET merged_ms = ?1 WHERE namespace = ?2 AND merged_ms > ?1", (time_ms, namespace)
+        )
 
     def put(self, namespace: int, row: ConfigRow, *, dirty: bool, merged_ms: int = 0) -> None:
         """Keep a config, which is still to be pushed if it is `dirty`; `merged_ms` only moves forward."""
@@ -156,9 +162,9 @@ class Configs:
         )
         return bool(row and row[0])
 
-    def forget_changes(self, *, keep_profile: bool = False) -> None:
-        """Note that the configs hold everything, or all but our profile."""
-        self._connection.execute("DELETE FROM config_changes WHERE NOT (? AND kind = 'profile')", (keep_profile,))
+    def forget_changes(self) -> None:
+        """Note that the configs hold everything."""
+        self._connection.execute("DELETE FROM config_changes")
 
     # Conversations.
 

@@ -95,6 +95,18 @@ class Conversations:
         )
         return [row[0] for row in rows]
 
+    def gone_ms(self, address: str) -> int:
+        """When the conversation was deleted last, or hidden on another device; 0: never."""
+        row = fetch_one(self._connection, "SELECT gone_ms FROM conversations WHERE address = ?", (address,))
+        return int(row[0]) if row else 0
+
+    def note_gone(self, address: str, time_ms: int) -> None:
+        """Note that a conversation was deleted or hidden at a time."""
+        self._ensure(address)
+        self._connection.execute(
+            "UPDATE conversations SET gone_ms = max(gone_ms, ?) WHERE address = ?", (time_ms, address)
+        )
+
     def hide(self, address: str) -> None:
         """Show a conversation no more until something new comes."""
         self._connection.execute("UPDATE conversations SET hidden = 1 WHERE address = ?", (address,))

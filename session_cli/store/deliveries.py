@@ -75,8 +75,8 @@ class Deliveries:
         self._connection.execute("DELETE FROM deliveries WHERE id = ? AND hash = ?", (delivery.id, delivery.hash))
 
     def forget_person(self, address: str) -> None:
-        """Store nothing more for somebody."""
-        self._connection.execute("DELETE FROM deliveries WHERE account = ?", (address,))
+        """Store nothing more for somebody but messages."""
+        self._connection.execute("DELETE FROM deliveries WHERE account = ? AND message_id IS NULL", (address,))
 
     def forget_receipts(self) -> None:
         """Tell nobody any more what we have read."""

@@ -161,8 +161,8 @@ class History:
             found += self._messages.rows(f"WHERE m.id IN ({marks})", some)
         return sorted(found, key=lambda row: (row.sent_ms, row.id))
 
-    def conversations(self, reader: str) -> list[ConversationRow]:
-        """The conversations that are shown, and how much of each `reader` has before it.
+    def conversations(self, reader: str, *, hidden: bool = False) -> list[ConversationRow]:
+        """The conversations that are shown, or those that are `hidden`, and how much of each `reader` has before it.
 
         Those that are pinned come first, then the one with the latest message. One without messages is shown if it is
         pinned, or marked as unread.
@@ -176,10 +176,10 @@ class History:
                     AND m.id NOT IN (SELECT value FROM json_each(?1))
                     ORDER BY m.sent_ms DESC, m.id DESC LIMIT 1)
             FROM conversations c LEFT JOIN people p ON p.address = c.address
-            WHERE c.hidden = 0
+            WHERE c.hidden = ?2
             AND (c.pinned > 0 OR c.unread OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id))
             """,
-            (gone,),
+            (gone, hidden),
         )
         unread = dict(
             fetch_all(

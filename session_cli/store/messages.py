@@ -235,14 +235,41 @@ class Messages:
         )
         return len(doomed)
 
-    def delete_conversation(self, address: str) -> int:
-        """Delete all messages of a conversation; returns how many there were."""
+    def delete_conversation(self, address: str, before_ms: int | None = None) -> int:
+        """Delete all messages of a conversation, or those sent before a time; returns how many there were."""
         rows = fetch_all(
             self._connection,
-            "SELECT id FROM messages WHERE conversation_id = (SELECT id FROM conversations WHERE address = ?)",
-            (address,),
+            """
+            SELECT id FROM messages WHERE conversation_id = (SELECT id FROM conversations WHERE address = ?1)
+            AND (?2 IS NULL OR sent_ms < ?2)
+            """,
+            (address, before_ms),
         )
         return self.delete([row[0] for row in rows]) if rows else 0
+
+    def directions(self, address: str) -> set[str]:
+        """In which directions messages of a conversation went: incoming, outgoing, both, or none if there are none."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT DISTINCT outgoing FROM messages
+            WHERE conversation_id = (SELECT id FROM conversations WHERE address = ?)
+            """,
+            (address,),
+        )
+        return {"outgoing" if outgoing else "incoming" for (outgoing,) in rows}
+
+    def count_waiting(self, address: str, before_ms: int) -> int:
+        """How many messages of a conversation that were written before a time wait in the outbox."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT count(*) FROM messages WHERE status = ?
+            AND conversation_id = (SELECT id FROM conversations WHERE address = ?) AND sent_ms < ?
+            """,
+            (STATUSES.index("queued"), address, before_ms),
+        )
+        return int(rows[0][0])
 
     def last_sent_ms(self, sender: str, *, before_id: int) -> int:
         """The latest time of a sender's messages older than the given one; 0 if there are none."""

@@ -71,7 +71,7 @@ class People:
     def put(self, person: PersonRow) -> None:
         """Know of a person exactly this."""
         person_id(self._connection, person.address)
-        # Whoever has the nickname gives it up: two devices may have given it to two people.
+        # Whoever has the nickname gives it up.
         self._connection.execute(
             "UPDATE people SET nickname = NULL WHERE nickname = ? AND address <> ?", (person.nickname, person.address)
         )

@@ -86,6 +86,17 @@ def test_hidden_until_something_new_comes(alice: Person, person: People) -> None
     assert names(laptop) == ["Bob", "Carol"]
 
 
+def test_hidden_conversations_can_be_found_and_shown(alice: Person) -> None:
+    alice.run("contact", "mute", "Bob", "--for", "8h")
+    assert alice.run("contact", "hide", "Bob").stderr.endswith("is not shown until something new comes.\n")
+    (found,) = alice.run("list", "--hidden", "--json").objects
+    assert (found["conversation"]["name"], found["hidden"]) == ("Bob", True)
+    assert "[hidden]" in alice.run("contact", "list").text
+    assert state(alice, "contact", "unhide", "Bob")["hidden"] is False
+    assert alice.run("list", "--hidden").text == ""
+    assert names(alice) == ["Carol", "Bob"]
+
+
 def test_notes_to_self_can_be_pinned_and_hidden(alice: Person) -> None:
     alice.run("send", "me", "milk")
     alice.run("send", "Carol", "hi")
@@ -95,7 +106,7 @@ def test_notes_to_self_can_be_pinned_and_hidden(alice: Person) -> None:
     alice.run("sync")
     laptop = alice.second_device()
     assert names(laptop)[0] == "Alice"
-    assert laptop.run("contact", "hide", "me").stderr.startswith("The conversation with yourself is not shown")
+    assert laptop.run("contact", "hide", "me").stderr.startswith("Note to self is not shown")
     laptop.run("sync")
     alice.run("sync")
     assert names(alice) == ["Carol", "Bob"]

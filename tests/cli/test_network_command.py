@@ -182,7 +182,7 @@ def test_direct_and_tor_exclude_each_other(tor: tuple[str, ...], person: People)
 
 def test_verbose_says_a_line_a_request_and_no_secret(person: People, shared_net: Devnet) -> None:
     alice, bob = person("Alice"), person("Bob")
-    alice.run("recv")
+    alice.run("send", bob.id, "our other devices are told that we know Bob")
     done = alice.run("-v", "send", bob.id, "between us")
     lines = done.stderr.splitlines()
     assert len(lines) == 2

@@ -145,7 +145,7 @@ def test_deleting_is_confirmed(person: People) -> None:
     check_refusal(alice.try_run("contact", "delete", "Bob"), 2, "--yes")
     code, output = at_terminal(alice, "contact", "delete", "Bob", typed=b"no\n")
     assert code == 2
-    assert "Nothing was deleted" in output
+    assert "Nothing was done" in output
     assert BOB in listed(alice)
     code, output = at_terminal(alice, "contact", "delete", "Bob", typed=b"yes\n")
     assert code == 0, output

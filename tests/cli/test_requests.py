@@ -146,11 +146,13 @@ def test_blocked_people_are_not_heard(person: People, shared_net: Devnet) -> Non
     check_refusal(alice.try_run("request", "accept", mallory.id), 65, "session contact unblock")
     assert "[blocked]" in alice.run("contact", "list").text
     assert [each["blocked"] for each in alice.run("contact", "list", "--json").objects] == [True, True]
-    assert alice.run("contact", "unblock", "Bob").stderr == f"Bob ({bob.id[:10]}…) is not blocked.\n"
+    assert alice.run("contact", "unblock", "Bob").stderr == f"Bob ({bob.id[:10]}…) is not blocked any more.\n"
     app.say(alice.id, "can you hear me?")
     assert bodies(alice.receive()) == ["can you hear me?"]
     alice.run("send", "Bob", "now I can")
     assert bodies(events(bob, "message")) == ["now I can"]
+    alice.run("contact", "unblock", mallory.id)
+    assert "buy this" in alice.run("request", "list").text, "it is a request again"
 
 
 def test_calls_that_make_no_sense(person: People) -> None:

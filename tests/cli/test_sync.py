@@ -48,7 +48,7 @@ def test_what_was_done_is_said(person: People) -> None:
     done = laptop.run("sync")
     assert (done.text, done.stderr) == (
         "",
-        "1 change of your other devices taken over. They are told of: your profile.\n",
+        "1 change of your other devices taken over. Your other devices are told of: your profile.\n",
     )
     assert alice.run("sync", "--quiet").stderr == ""
     assert alice.run("whoami", "--json").objects[0]["name"] == "Alicia"

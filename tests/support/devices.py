@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -15,8 +16,9 @@ from session_cli.network.clock import Deadline
 from session_cli.network.network import Network
 from session_cli.network.swarm import Page, Poll
 from session_cli.network.swarm_upkeep import OwnStore
-from session_cli.protocol.account import Identity
+from session_cli.protocol.account import AccountId, Identity
 from session_cli.protocol.config import dump as dumps
+from session_cli.protocol.config.contacts import Contacts
 from session_cli.protocol.config.convo_info_volatile import ConversationKind, ConvoInfoVolatile
 from session_cli.protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
 from session_cli.protocol.config.state import ConfigKeys, ConfigState, Merged
@@ -139,18 +141,16 @@ class Device:
         return dumps.load(kind, row.dump) if row else ConfigState(kind)
 
     def contents(self) -> dict[str, Any]:
-        """What the store says of all that is shared."""
-        connection = self.store._connection
-        people = list(
-            connection.execute(
-                """
-                SELECT address, name, nickname, approved, approved_me, blocked, picture_url, picture_key,
-                       profile_updated_s
-                FROM people WHERE approved OR approved_me OR blocked OR nickname IS NOT NULL ORDER BY address
-                """
-            )
-        )
-        known = [row[0] for row in people] + [self.swarm.identity.account_id]
+        """What the store says of all that is shared. Whom a name means that two people have, each device may say."""
+        given = {one.account_id: one.nickname for one in Contacts(self.state(ConfigKind.CONTACTS).data)}
+        counts = Counter(given.values())
+        people = [
+            replace(person, nickname=given[account_id]) if counts[given.get(account_id, "")] > 1 else person
+            for person in self.store.people.known()
+            if (account_id := AccountId(person.address)) in given or person.is_contact
+        ]
+        people.sort(key=lambda person: person.address)
+        known = [person.address for person in people] + [self.swarm.identity.account_id]
         reads = ConvoInfoVolatile(self.state(ConfigKind.CONVO_INFO_VOLATILE).data)
         settings = []
         for address in known:

@@ -369,7 +369,9 @@ def test_deleted_and_hidden_conversations_stay_away(phone: Phone, server: Device
     contacts = Contacts().with_contact(Contact(carol.account_id, "Carol", approved=True, priority=-1))
     phone.write(CONTACTS, contacts.with_contact(Contact(dave.account_id, "Dave", approved=True)).data)
     server.sync()
-    assert {row.conversation for row in server.store.messages.rows("", ())} == {dave.account_id}
+    found = {row.conversation for row in server.store.messages.rows("", ())}
+    assert found == {carol.account_id, dave.account_id}
+    assert server.store.configs.conversation(carol.account_id).hidden
     phone.pull()
     assert Contacts(phone.data(CONTACTS)).get(bob.account_id) is None
     swarm.now_ms += 600_000

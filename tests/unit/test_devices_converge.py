@@ -65,7 +65,7 @@ def change(device: Device, random: Random) -> None:
                 store.settings.set("picture_key", random.randbytes(32))
                 store.settings.set("profile_updated_s", max(now_s, (store.settings.get("profile_updated_s") or 0) + 1))
             case 12:
-                ConfigViews(store, own_id).delete_contact(person)
+                ConfigViews(store, own_id).delete_contact(person, 1000 * now_s)
                 store.configs.note_deleted(person)
 
 

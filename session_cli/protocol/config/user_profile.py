@@ -70,6 +70,10 @@ class UserProfile:
         """When the profile last changed: what outgoing messages say, so that receivers know which is newer."""
         return max(0, fields.integer(self.data, _UPDATED), fields.integer(self.data, _REUPLOADED))
 
+    def with_time(self, updated_s: int) -> UserProfile:
+        """With a later time of the last change, so that receivers take it for newer than what they know."""
+        return UserProfile(self.data.with_value([_UPDATED if self._is_own_current else _REUPLOADED], updated_s))
+
     @property
     def note_to_self_priority(self) -> int:
         """Above 0 if the conversation with oneself is pinned, -1 if it is hidden."""
@@ -140,8 +144,7 @@ class UserProfile:
 
     def _updated(self, key: bytes, value: Value | None, now_s: int) -> UserProfile:
         # The later of the two times moves, so that the picture which is shown stays the one that is shown.
-        moved = _UPDATED if self._is_own_current else _REUPLOADED
-        return UserProfile(self.data.with_values({key: value, moved: now_s}))
+        return UserProfile(self.data.with_value([key], value)).with_time(now_s)
 
 
 def _if_recent(time: int, now_s: int) -> int:

@@ -11,11 +11,12 @@ VERSION = 4
 
 _TABLES = """
 -- pinned: above 0, the place among those that are. notify: 0 default, 1 all, 2 disabled, 3 mentions. unread: the user
--- marked it so.
+-- marked it so. gone_ms: when it was deleted last, or hidden on another device: what is older does not bring it back.
 ALTER TABLE conversations ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN muted_until_s INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN notify INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE conversations ADD COLUMN unread INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE conversations ADD COLUMN gone_ms INTEGER NOT NULL DEFAULT 0;
 
 -- dump: see `protocol.config.dump`. base: the data without what is still to be pushed, if anything is. dirty: something
 -- is. merged_ms: when the newest message from another device was stored in the swarm.
@@ -35,9 +36,17 @@ CREATE TABLE config_changes (
     PRIMARY KEY (kind, key)
 ) STRICT, WITHOUT ROWID;
 
+-- Whoever is known again is not to be deleted any more.
 CREATE TRIGGER people_added AFTER INSERT ON people
 WHEN new.approved OR new.approved_me OR new.blocked OR new.nickname IS NOT NULL BEGIN
     INSERT INTO config_changes VALUES ('contact', new.address) ON CONFLICT DO NOTHING;
+    DELETE FROM config_changes WHERE kind = 'deleted' AND key = new.address;
+END;
+CREATE TRIGGER people_known_again AFTER UPDATE ON people
+WHEN NOT (old.approved OR old.approved_me OR old.blocked OR old.nickname IS NOT NULL)
+    AND (new.approved OR new.approved_me OR new.blocked OR new.nickname IS NOT NULL)
+BEGIN
+    DELETE FROM config_changes WHERE kind = 'deleted' AND key = new.address;
 END;
 CREATE TRIGGER people_changed AFTER UPDATE ON people
 WHEN (old.name, old.nickname, old.profile_updated_s, old.approved, old.approved_me, old.blocked, old.picture_url,
@@ -74,6 +83,8 @@ END;
 -- What was known before there were configs.
 INSERT INTO config_changes SELECT 'contact', address FROM people
     WHERE approved OR approved_me OR blocked OR nickname IS NOT NULL;
+INSERT INTO config_changes SELECT 'contact', address FROM conversations WHERE hidden OR expire_mode <> 0
+    ON CONFLICT DO NOTHING;
 INSERT INTO config_changes SELECT 'read', address FROM conversations WHERE read_ms > 0;
 INSERT INTO config_changes SELECT 'profile', '' FROM settings WHERE name = 'display_name';
 """

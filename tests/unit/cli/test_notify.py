@@ -38,6 +38,20 @@ def notified(bob: Recipient, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str,
     return shown
 
 
+def test_what_is_not_shown_counts_with_what_is_shown_next(bob: Recipient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or it would be gone where notifications turn out not to work."""
+    monkeypatch.setattr(desktop, "check_support", lambda: None)
+    carol = Identity.from_seed(b"\x03" * 16)
+    for number, sender in enumerate([carol, ALICE, carol]):
+        bob.get(sender, VisibleMessage("hello"), NOW_MS + number)
+    notifier = Notifier(Shown.ALL, {}, lambda place: place == carol.account_id)
+    groups = notifier.groups([event for event in bob.events() if event.type == "message"])
+    assert [[event.sender.id for event in group if event.sender] for group in groups] == [
+        [carol.account_id, ALICE.account_id],
+        [carol.account_id],
+    ]
+
+
 @pytest.mark.parametrize(
     ("then", "title"),
     [
