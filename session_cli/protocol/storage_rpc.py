@@ -12,10 +12,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NewType
+from typing import Any, NewType, Protocol
 
 from ..errors import BadSignature, RpcError
-from .account import Identity, verify_signature
+from .account import AccountId, verify_signature
 
 MessageHash = NewType("MessageHash", str)
 """43 characters of unpadded base64, made by the storage server from what is stored."""
@@ -85,6 +85,20 @@ def message_hash(account_id: str, namespace: int, data: bytes) -> MessageHash:
     return MessageHash(base64.b64encode(digest.digest()).decode().rstrip("="))
 
 
+class SwarmAccount(Protocol):
+    """An account of the swarms, with what proves that we may ask for it.
+
+    Our own (`account.Identity`), or that of a group, as an admin (`group.identity.GroupIdentity`) or as a member
+    (`group.subaccount.GroupMember`).
+    """
+
+    @property
+    def account_id(self) -> AccountId: ...
+
+    def authentication(self, signed: bytes) -> dict[str, str]:
+        """The parameters that prove a request: whose account, and a signature over `signed`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One storage RPC call."""
@@ -110,8 +124,8 @@ def store(account_id: str, data: bytes, *, timestamp_ms: int, ttl_ms: int, names
     )
 
 
-def store_own(identity: Identity, namespace: int, data: bytes, *, timestamp_ms: int, ttl_ms: int) -> Request:
-    """Keep `data` in a namespace of our own swarm that nobody else may write to. The signature covers no data."""
+def store_own(account: SwarmAccount, namespace: int, data: bytes, *, timestamp_ms: int, ttl_ms: int) -> Request:
+    """Keep `data` in a namespace of a swarm that not everybody may write to. The signature covers no data."""
     signed = f"store{namespace_text(namespace)}{timestamp_ms}"
     params = {
         "namespace": namespace,
@@ -120,18 +134,18 @@ def store_own(identity: Identity, namespace: int, data: bytes, *, timestamp_ms: 
         "ttl": ttl_ms,
         "data": base64.b64encode(data).decode(),
     }
-    return Request("store", params | authentication(identity, signed))
+    return Request("store", params | account.authentication(signed.encode()))
 
 
 def retrieve(
-    identity: Identity,
+    account: SwarmAccount,
     *,
     timestamp_ms: int,
     namespace: int = 0,
     last_hash: str = "",
     max_size: int | None = None,
 ) -> Request:
-    """Ask our own swarm for what came after `last_hash`. Negative `max_size` -k is the k-th part of the maximum."""
+    """Ask a swarm for what came after `last_hash`. Negative `max_size` -k is the k-th part of the maximum."""
     signed = f"retrieve{namespace_text(namespace)}{timestamp_ms}"
     params: dict[str, Any] = {
         "namespace": namespace,
@@ -140,13 +154,13 @@ def retrieve(
     }
     if max_size is not None:
         params["max_size"] = max_size
-    return Request("retrieve", params | authentication(identity, signed))
+    return Request("retrieve", params | account.authentication(signed.encode()))
 
 
-def delete(identity: Identity, hashes: Sequence[MessageHash]) -> Request:
-    """Take messages out of our own swarm, whatever their namespace."""
+def delete(account: SwarmAccount, hashes: Sequence[MessageHash]) -> Request:
+    """Take messages out of a swarm, whatever their namespace. A group's admins may, its members may not."""
     signed = "delete" + "".join(hashes)
-    return Request("delete", {"messages": list(hashes)} | authentication(identity, signed))
+    return Request("delete", {"messages": list(hashes)} | account.authentication(signed.encode()))
 
 
 def info() -> Request:
@@ -179,15 +193,6 @@ def batch(requests: Sequence[Request]) -> Request:
 def sequence(requests: Sequence[Request]) -> Request:
     """Up to 20 calls, one after the other, until one fails: the answer ends with that one."""
     return Request("sequence", batch(requests).params)
-
-
-def authentication(identity: Identity, signed: str) -> dict[str, Any]:
-    """The parameters that prove a call about our own account to be ours."""
-    return {
-        "pubkey": identity.account_id,
-        "pubkey_ed25519": identity.ed25519_public.hex(),
-        "signature": base64.b64encode(identity.sign(signed.encode())).decode(),
-    }
 
 
 SERVICE_NODES_PARAMS: Mapping[str, Any] = {
