@@ -11,8 +11,8 @@ import enum
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, NewType, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, NewType, Protocol, Self
 
 from ..errors import BadSignature, RpcError
 from .account import AccountId, verify_signature
@@ -55,6 +55,14 @@ OWN_NAMESPACES = (
     Namespace.CONVO_INFO_VOLATILE,
 )
 """What a client asks its own swarm for, in the order of Session Desktop."""
+GROUP_NAMESPACES = (
+    Namespace.REVOKED_GROUP_MESSAGES,
+    Namespace.GROUP_MESSAGES,
+    Namespace.GROUP_INFO,
+    Namespace.GROUP_MEMBERS,
+    Namespace.GROUP_KEYS,
+)
+"""What it asks the swarm of a group for, likewise. The first may be read even by those who are let in no more."""
 _FIRST_IN_SIZE = frozenset({Namespace.MESSAGES, Namespace.GROUP_MESSAGES})
 
 
@@ -227,36 +235,46 @@ class RetrieveResult:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreResult:
-    """What a swarm says about a `store`.
+class Proof:
+    """What a swarm says about something that all of its members are to do.
 
-    `confirmed`: members (Ed25519 hex) whose signature over our hash verified. `failed`: members that did not
-    store, each with the reason it or its peer gave. `swarm_size`: how many there are, by the answer or by our list,
-    whichever is more: one that keeps silent about its peers is no swarm of one.
+    `confirmed`: members (Ed25519 hex) whose signature proves that they did. `failed`: members that did not, each with
+    the reason it or its peer gave. `swarm_size`: how many there are, by the answer or by our list, whichever is more:
+    one that keeps silent about its peers is no swarm of one.
     """
 
-    hash: MessageHash
     confirmed: frozenset[str]
     failed: Mapping[str, str]
-    expiration_ms: int | None
     swarm_size: int
 
     @property
     def is_safe(self) -> bool:
-        """Whether half of the swarm holds it, which is what the app for iOS asks for."""
+        """Whether half of the swarm did it, which is what the app for iOS asks for."""
         return 2 * len(self.confirmed) >= self.swarm_size
 
     def silent_about(self, members: frozenset[str]) -> bool:
         """Whether there are members of whom the answer does not say how they did."""
         return bool(members - self.confirmed - set(self.failed))
 
-    def merged(self, other: StoreResult) -> StoreResult:
-        """What two answers to the same bytes say together."""
+    def merged(self, other: Self) -> Self:
+        """What two answers to the same request say together."""
         confirmed = self.confirmed | other.confirmed
         failed = {member: why for member, why in {**self.failed, **other.failed}.items() if member not in confirmed}
-        known = [expiry for expiry in (self.expiration_ms, other.expiration_ms) if expiry is not None]
         size = max(self.swarm_size, other.swarm_size, len(confirmed) + len(failed))
-        return StoreResult(self.hash, confirmed, failed, max(known, default=None), size)
+        return replace(self, confirmed=confirmed, failed=failed, swarm_size=size)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult(Proof):
+    """What a swarm says about a `store`: what counts for confirmed is a signature over our hash."""
+
+    hash: MessageHash
+    expiration_ms: int | None
+
+    def merged(self, other: Self) -> Self:
+        """What two answers to the same bytes say together."""
+        known = [expiry for expiry in (self.expiration_ms, other.expiration_ms) if expiry is not None]
+        return replace(Proof.merged(self, other), expiration_ms=max(known, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,7 +383,7 @@ def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] |
     if not confirmed:
         raise RpcError("No member of the swarm proved that it stored the message.")
     size = max(len(swarm), len(members or ()))
-    return StoreResult(expected_hash, frozenset(confirmed), failed, max(expirations, default=None), size)
+    return StoreResult(frozenset(confirmed), failed, size, expected_hash, max(expirations, default=None))
 
 
 def parse_delete(body: Any, account_id: str, hashes: Sequence[MessageHash], members: frozenset[str]) -> frozenset[str]:

@@ -14,7 +14,7 @@ from session_cli.errors import NodeFailed, SessionError
 from session_cli.network.clock import Deadline
 from session_cli.network.network import Network
 from session_cli.network.swarm import Page, Poll
-from session_cli.network.swarm_upkeep import OwnStore
+from session_cli.network.swarm_steps import OwnStore
 from session_cli.protocol.account import Identity
 from session_cli.protocol.config import dump as dumps
 from session_cli.protocol.config.convo_info_volatile import ConversationKind, ConvoInfoVolatile
