@@ -175,9 +175,10 @@ def test_times_in_finer_units_are_read_and_written_in_seconds() -> None:
 def test_limits_of_a_group() -> None:
     assert GroupInfo().with_name("é" * 50).name == "é" * 50
     assert GroupInfo().with_description("é" * 300).description == "é" * 300
-    for change in (lambda: GroupInfo().with_name("é" * 51), lambda: GroupInfo().with_description("x" * 601)):
-        with pytest.raises(InvalidInput):
-            change()
+    with pytest.raises(InvalidInput):
+        GroupInfo().with_name("é" * 51)
+    with pytest.raises(InvalidInput):
+        GroupInfo().with_description("x" * 601)
     with pytest.raises(InvalidInput):
         GroupInfo().with_picture(Picture("", b"\xaa" * 32))
     longer = EMPTY.with_values({b"n": b"x" * 200, b"o": b"x" * 2_000})
