@@ -7,7 +7,7 @@ about itself is believed only as far as it can prove it, and what it says about 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,7 +31,7 @@ from ..protocol.storage_rpc import (
 )
 from .clock import Deadline
 from .onion import OnionClient
-from .parallel import run_parallel
+from .parallel import as_completed
 from .replies import raise_for_status
 from .swarm_members import Members
 
@@ -253,12 +253,17 @@ class SwarmClient:
         """
         return self.poll_one(Poll(account, positions, prefer), deadline)
 
-    def poll(self, polls: Sequence[Poll], deadline: Deadline) -> list[Page | SessionError]:
-        """A page of each of several swarms, asked at the same time; a failure stands where its page would."""
+    def poll(self, polls: Sequence[Poll], deadline: Deadline) -> Iterator[tuple[Poll, Page | SessionError]]:
+        """A page of each of several swarms, or why there is none, each as soon as it is there.
+
+        Many are asked at the same time, and while the caller deals with a page, the next ones come. Raises NetworkError
+        where there is no way to any of them.
+        """
         if polls:
             self._onion.prepare(deadline)
         calls = [partial(self.poll_one, poll, deadline, lane=lane) for lane, poll in enumerate(polls)]
-        return run_parallel(calls, at_once=SWARMS_AT_ONCE)
+        for number, page in as_completed(calls, at_once=SWARMS_AT_ONCE):
+            yield polls[number], page
 
     def poll_one(self, poll: Poll, deadline: Deadline, *, lane: int = 0) -> Page:
         """A page of one swarm, as one batch request.

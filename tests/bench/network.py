@@ -151,8 +151,7 @@ def _compare_polls(client: Network, polls: list[Poll]) -> tuple[float, float]:
 
 def _poll(client: Network, polls: list[Poll]) -> float:
     started = time.perf_counter()
-    pages = client.swarm.poll(polls, Deadline(60))
-    if any(isinstance(page, Exception) for page in pages):
+    if any(isinstance(page, Exception) for _, page in client.swarm.poll(polls, Deadline(60))):
         raise RuntimeError("a poll failed")
     return time.perf_counter() - started
 

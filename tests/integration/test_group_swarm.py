@@ -30,7 +30,7 @@ from session_cli.protocol.storage_rpc import (
     message_hash,
 )
 from session_cli.protocol.storage_upkeep import ExpireResult
-from tests.support.network import DAY_MS, INBOX, ME, network_of
+from tests.support.network import DAY_MS, INBOX, ME, network_of, pages_of
 from tests.support.swarm import put_messages
 
 HOUR_MS = 3_600_000
@@ -286,7 +286,7 @@ def test_groups_and_people_are_polled_at_once_and_fail_alone(shared_net: Devnet,
             *(Poll(group.admin, EVERYTHING) for group in groups),
             Poll(stranger, EVERYTHING),
         ]
-        mine, *pages = network.swarm.poll(polls, Deadline(30))
+        mine, *pages = pages_of(network, polls)
         assert _data(mine, 0)[-1:] == [b"for me"]
         assert isinstance(pages[2], Page)
         assert set(pages[2].refused) == set(GROUP_NAMESPACES) - {KICKED}
