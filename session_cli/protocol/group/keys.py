@@ -114,8 +114,10 @@ class GroupKeys:
 
     @property
     def needs_rekey(self) -> bool:
-        """Whether two admins have changed the keys at once, for different members: one has to change them again."""
-        return len(self.keys) > 1 and self.keys[-1].generation == self.keys[-2].generation
+        """Whether two admins have changed the keys at once, for different members, and none has changed them again."""
+        if len(self.keys) < 2 or (self.pending and self.pending.generation > self.generation):
+            return False
+        return self.keys[-1].generation == self.keys[-2].generation
 
     def config_keys(self, group: GroupIdentity | None = None) -> ConfigKeys:
         """What opens and closes the messages of the group's configs; with `group`, an admin's, what signs them."""

@@ -29,7 +29,8 @@ def kick_notice(
 def kicked_generation(identity: Identity, group_id: AccountId, notice: bytes) -> int | None:
     """The generation of keys up to which a notice removes this account; None if the notice is to others.
 
-    It counts for an account whose own latest keys are not of a later generation. Raises MalformedMessage.
+    It counts for an account whose own latest keys are not of a later generation. Raises MalformedMessage, and
+    InvalidInput for an id that is no group's.
     """
     plaintext = multi_encrypt.decrypt(
         identity.x25519_secret, identity.x25519_public, x25519_of_group(group_id), notice, _DOMAIN

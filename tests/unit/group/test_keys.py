@@ -94,11 +94,14 @@ def test_two_admins_at_once() -> None:
     held, _ = EMPTY.load(rekeyed(EMPTY, ALL, "k0"), ADMIN, GROUP)
     same = [held.rekey(GROUP, order).pending for order in (ALL, ALL[::-1])]
     assert same[0] == same[1]
+    conflict = held.rekey(GROUP, ALL[1:])
     conflicting = [rekeyed(held, ALL, "a", NOW_MS + 1), rekeyed(held, ALL[:2], "b", NOW_MS + 2)]
     for order in itertools.permutations(conflicting):
         loaded = held.load_all(order, ADMIN, GROUP).keys
         assert loaded.needs_rekey
         assert len(loaded.encryption_keys) == 3
+        assert not loaded.rekey(GROUP, ALL).needs_rekey, "it is done, if not pushed"
+        assert replace(loaded, pending=conflict.pending).needs_rekey
         settled, _ = loaded.load(rekeyed(loaded, ALL, "c", NOW_MS + 3), ADMIN, GROUP)
         assert settled.generation == 2
         assert not settled.needs_rekey
