@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
-from ..network.swarm_upkeep import OwnStore
+from ..network.swarm_steps import OwnStore
 from ..protocol import bencode
 from ..protocol.account import AccountId
 from ..protocol.config import dump as dumps

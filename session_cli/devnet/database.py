@@ -29,6 +29,11 @@ CREATE TABLE IF NOT EXISTS revoked (
     token BLOB NOT NULL,
     UNIQUE (node, account, token)
 );
+CREATE TRIGGER IF NOT EXISTS revoked_with_messages AFTER DELETE ON messages
+WHEN NOT EXISTS (SELECT 1 FROM messages WHERE node = OLD.node AND account = OLD.account)
+BEGIN
+    DELETE FROM revoked WHERE node = OLD.node AND account = OLD.account;
+END;
 CREATE TABLE IF NOT EXISTS files (
     id TEXT PRIMARY KEY,
     size INTEGER NOT NULL,

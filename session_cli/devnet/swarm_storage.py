@@ -195,8 +195,15 @@ class NodeStorage:
         )
 
     def revoke(self, account: str, tokens: Sequence[bytes]) -> None:
-        """Revoke tokens; an account keeps its latest fifty."""
-        database = self._database
+        """Revoke tokens; an account keeps its latest fifty.
+
+        As on a real node, an account is known as long as it has messages: without any, nothing is noted, and when the
+        last one goes, so does what was revoked.
+        """
+        database = self._db()
+        key = (self._node, account)
+        if database.execute("SELECT 1 FROM messages WHERE node = ? AND account = ? LIMIT 1", key).fetchone() is None:
+            return
         database.executemany(
             "INSERT OR REPLACE INTO revoked (node, account, token) VALUES (?, ?, ?)",
             [(self._node, account, token) for token in tokens],
@@ -209,8 +216,9 @@ class NodeStorage:
 
     def unrevoke(self, account: str, tokens: Sequence[bytes]) -> int:
         """Take revocations back; returns how many there were."""
+        database = self._db()
         return sum(
-            self._database.execute(
+            database.execute(
                 "DELETE FROM revoked WHERE node = ? AND account = ? AND token = ?", (self._node, account, token)
             ).rowcount
             for token in tokens
@@ -218,9 +226,11 @@ class NodeStorage:
 
     def is_revoked(self, account: str, token: bytes) -> bool:
         """Whether this very token was revoked."""
-        found = self._database.execute(
-            "SELECT 1 FROM revoked WHERE node = ? AND account = ? AND token = ?", (self._node, account, token)
-        ).fetchone()
+        found = (
+            self._db()
+            .execute("SELECT 1 FROM revoked WHERE node = ? AND account = ? AND token = ?", (self._node, account, token))
+            .fetchone()
+        )
         return found is not None
 
     def everything(self) -> Iterator[StoredMessage]:

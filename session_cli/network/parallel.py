@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from ..errors import NetworkUnreachable, RequestTimeout, SessionError
 from .clock import Deadline
@@ -54,6 +54,46 @@ def run_parallel(calls: Sequence[Callable[[], T]], *, at_once: int | None = None
     if unexpected:
         raise unexpected[0]
     return [results[index] for index in range(len(calls))]
+
+
+def as_completed(calls: Sequence[Callable[[], T]], *, at_once: int) -> Iterator[tuple[int, T | SessionError]]:
+    """Run all calls on other threads; gives the number and the result of each as soon as it is there.
+
+    No more than `at_once` of them run or have a result that was not yet taken, so that many large results are not in
+    memory together. Our own errors are results; any other exception is raised. Whoever takes no more results leaves the
+    rest undone.
+    """
+    results: queue.SimpleQueue[tuple[int, T | SessionError | None, BaseException | None]] = queue.SimpleQueue()
+    waiting = iter(range(len(calls)))
+    lock, free = threading.Lock(), threading.Semaphore(at_once)
+    left = threading.Event()
+
+    def work() -> None:
+        while free.acquire() and not left.is_set():
+            with lock:
+                index = next(waiting, None)
+            if index is None:
+                return
+            try:
+                results.put((index, calls[index](), None))
+            except SessionError as error:
+                results.put((index, error, None))
+            except BaseException as error:  # noqa: BLE001 - handed to the thread that takes the results
+                results.put((index, None, error))
+
+    threads = min(len(calls), at_once)
+    for _ in range(threads):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for _ in calls:
+            index, result, unexpected = results.get()
+            if unexpected is not None:
+                raise unexpected
+            yield index, cast(T | SessionError, result)
+            free.release()
+    finally:
+        left.set()
+        free.release(threads + 1)
 
 
 @dataclass(frozen=True)

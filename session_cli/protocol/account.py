@@ -6,6 +6,7 @@ its X25519 form opens sealed boxes, and that public key behind the byte 05 is th
 
 from __future__ import annotations
 
+import base64
 import enum
 import os
 import re
@@ -153,3 +154,11 @@ class Identity:
     def sign(self, message: bytes) -> bytes:
         """A detached Ed25519 signature (64 bytes)."""
         return bytes(sodium.crypto_sign(message, self.ed25519_secret)[:64])
+
+    def authentication(self, signed: bytes) -> dict[str, str]:
+        """The parameters that prove a storage request about this account to be ours."""
+        return {
+            "pubkey": self.account_id,
+            "pubkey_ed25519": self.ed25519_public.hex(),
+            "signature": base64.b64encode(self.sign(signed)).decode(),
+        }

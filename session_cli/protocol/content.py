@@ -63,6 +63,7 @@ _WITHOUT_SENSE = {
     "Content": frozenset({7, 11, 14, 16, 17, 18}),
     # Legacy groups (3, 104) and timers (5).
     "DataMessage": frozenset({3, 5, 104}),
+    "GroupUpdateMessage": frozenset(),
 }
 """Fields, by number, that we don't read and that alone make no message."""
 _ID = re.compile(r"(?:0[0357]|15|25)[0-9a-f]{64}\Z")
@@ -103,8 +104,8 @@ def serialize(content: Content) -> bytes:
             _fill_profile(message.messageRequestResponse, profile)
         case Call(kind, uuid, sdps):
             message.callMessage.CopyFrom(session_pb2.CallMessage(type=kind.name, uuid=uuid, sdps=sdps))
-        case GroupUpdate(serialized):
-            message.dataMessage.groupUpdateMessage.ParseFromString(serialized)
+        case GroupUpdate():
+            _fill_group_update(message.dataMessage, payload)
         case Ignored(what) | Unknown(what):
             raise ValueError(f"{what} is never sent.")
     if content.timestamp_ms is not None:
@@ -195,7 +196,7 @@ def parse(serialized: bytes) -> Content:
 
 
 def _without_sense(
-    message: pb.Content | pb.DataMessage, what: str, sync_target: str | None = None
+    message: pb.Content | pb.DataMessage | pb.GroupUpdateMessage, what: str, sync_target: str | None = None
 ) -> Ignored | Unknown:
     """What to call something that says nothing in the fields that we know."""
     from .wire import unknown_numbers
@@ -229,7 +230,7 @@ def _read_data(content: pb.Content) -> Payload:
     if data.flags:
         return Unknown(_NEW_FLAGS, sync_target)
     if data.HasField("groupUpdateMessage"):
-        return GroupUpdate(data.groupUpdateMessage.SerializeToString())
+        return _read_group_update(data, profile)
     if data.HasField("reaction"):
         reaction = data.reaction
         if not reaction.emoji:
@@ -262,6 +263,19 @@ def _read_data(content: pb.Content) -> Payload:
     if not (visible.body.strip() or visible.attachments or visible.quote or visible.preview or visible.invitation):
         return _without_sense(data, "an empty message", sync_target)
     return visible
+
+
+def _fill_group_update(data: pb.DataMessage, update: GroupUpdate) -> None:
+    from .group.update_content import fill
+
+    fill(data.groupUpdateMessage, update)
+    _fill_profile(data, getattr(update, "profile", None))
+
+
+def _read_group_update(data: pb.DataMessage, profile: Profile | None) -> Payload:
+    from .group.update_content import read
+
+    return read(data.groupUpdateMessage, profile) or _without_sense(data.groupUpdateMessage, "an empty group update")
 
 
 def _read_quote(quote: pb.Quote) -> Quote | None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .account import AccountId
 
 
 class ExpirationMode(enum.Enum):
@@ -166,9 +170,102 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class GroupUpdate:
-    """A closed group's control message, still serialised."""
+    """What all messages have in common by which closed groups are run. Signatures have 64 bytes.
 
-    serialized: bytes = field(repr=False)
+    Invitations and promotions go to one person, everything else to the group.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInvite(GroupUpdate):
+    """An invitation to a group, with what lets us in (100 bytes), signed by an admin."""
+
+    group_id: AccountId
+    name: str
+    auth_data: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPromotion(GroupUpdate):
+    """The seed of a group (32 bytes), which makes us an admin, and is its own proof."""
+
+    seed: bytes = field(repr=False)
+    name: str
+    profile: Profile | None = None
+
+
+class GroupInfoKind(enum.Enum):
+    """What of a group an admin changed."""
+
+    NAME = 1
+    PICTURE = 2
+    TIMER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfoChange(GroupUpdate):
+    """A notice of what an admin changed: the new name, or after how many seconds messages disappear (0: never).
+
+    Only that there was a change of this kind is signed: what holds stands in the group's configs.
+    """
+
+    kind: GroupInfoKind
+    name: str | None
+    timer_s: int | None
+    signature: bytes = field(repr=False)
+
+
+class GroupMemberKind(enum.Enum):
+    """What an admin did with members."""
+
+    ADDED = 1
+    REMOVED = 2
+    PROMOTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMemberChange(GroupUpdate):
+    """A notice of members whom an admin added (with the messages so far?), removed or promoted.
+
+    Only that there was a change of this kind is signed: who is a member stands in the group's configs.
+    """
+
+    kind: GroupMemberKind
+    members: tuple[AccountId, ...]
+    history_shared: bool
+    signature: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMemberLeft(GroupUpdate):
+    """The sender leaves the group: an admin is to remove it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLeftNotice(GroupUpdate):
+    """The sender leaves the group: something for people to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInviteResponse(GroupUpdate):
+    """The sender accepted an invitation to the group, or not."""
+
+    approved: bool
+    profile: Profile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupDeleteContent(GroupUpdate):
+    """Messages to be deleted: those with these hashes in the swarm, and all that these members have sent so far.
+
+    Signed by an admin, or without a signature; then it counts for the sender's own messages alone.
+    """
+
+    members: tuple[AccountId, ...]
+    hashes: tuple[str, ...]
+    signature: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
@@ -18,6 +19,9 @@ from ..errors import BadSignature, DecryptionFailed, InvalidInput, MalformedMess
 from .account import AccountId, Identity, account_id_of, key_of, verify_signature
 from .content import check_time
 from .padding import pad, unpad
+
+if TYPE_CHECKING:
+    from .proto import session_pb2
 
 _KEY_BYTES = 32
 _SIGNATURE_BYTES = 64
@@ -114,18 +118,30 @@ def decoy_signature(random: bytes | None = None) -> bytes:
     return bytes(sodium.crypto_scalarmult_ed25519_base_noclamp(r)) + bytes(s)
 
 
+def serialize_envelope(
+    kind: session_pb2.Envelope.Type, content: bytes, timestamp_ms: int, *, pro_signature: bytes | None = None
+) -> bytes:
+    """An envelope of one kind. `pro_signature` (64 bytes) is a decoy unless given."""
+    from .proto import session_pb2
+
+    envelope = session_pb2.Envelope(
+        type=kind,
+        timestamp=timestamp_ms,
+        sourceDevice=1,
+        content=content,
+        proSig=decoy_signature() if pro_signature is None else pro_signature,
+    )
+    return envelope.SerializeToString()
+
+
 def wrap(ciphertext: bytes, timestamp_ms: int, *, pro_signature: bytes | None = None) -> bytes:
     """The bytes to store in the recipient's swarm. `pro_signature` (64 bytes) is a decoy unless given."""
     from .proto import session_pb2
 
-    envelope = session_pb2.Envelope(
-        type=session_pb2.Envelope.SESSION_MESSAGE,
-        timestamp=timestamp_ms,
-        sourceDevice=1,
-        content=ciphertext,
-        proSig=decoy_signature() if pro_signature is None else pro_signature,
+    envelope = serialize_envelope(
+        session_pb2.Envelope.SESSION_MESSAGE, ciphertext, timestamp_ms, pro_signature=pro_signature
     )
-    request = session_pb2.WebSocketRequestMessage(verb="", path="", body=envelope.SerializeToString(), requestId=0)
+    request = session_pb2.WebSocketRequestMessage(verb="", path="", body=envelope, requestId=0)
     outer = session_pb2.WebSocketMessage(type=session_pb2.WebSocketMessage.REQUEST, request=request)
     return outer.SerializeToString()
 
@@ -144,7 +160,15 @@ def unwrap(data: bytes) -> UnwrappedEnvelope:
     outer = parse_message(session_pb2.WebSocketMessage, data)
     if not outer.HasField("request") or not outer.request.HasField("body"):
         raise MalformedMessage("A stored message holds no request.")
-    envelope = parse_message(session_pb2.Envelope, outer.request.body)
+    return parse_envelope(outer.request.body)
+
+
+def parse_envelope(serialized: bytes) -> UnwrappedEnvelope:
+    """An envelope of any kind. Raises MalformedMessage."""
+    from .proto import session_pb2
+    from .wire import parse_message
+
+    envelope = parse_message(session_pb2.Envelope, serialized)
     if envelope.source and not _SOURCE.match(envelope.source):
         raise MalformedMessage("A stored message names a malformed source.")
     if not envelope.HasField("content"):

@@ -11,11 +11,11 @@ import enum
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, NewType
+from dataclasses import dataclass, field, replace
+from typing import Any, NewType, Protocol, Self
 
 from ..errors import BadSignature, RpcError
-from .account import Identity, verify_signature
+from .account import AccountId, verify_signature
 
 MessageHash = NewType("MessageHash", str)
 """43 characters of unpadded base64, made by the storage server from what is stored."""
@@ -55,6 +55,14 @@ OWN_NAMESPACES = (
     Namespace.CONVO_INFO_VOLATILE,
 )
 """What a client asks its own swarm for, in the order of Session Desktop."""
+GROUP_NAMESPACES = (
+    Namespace.REVOKED_GROUP_MESSAGES,
+    Namespace.GROUP_MESSAGES,
+    Namespace.GROUP_INFO,
+    Namespace.GROUP_MEMBERS,
+    Namespace.GROUP_KEYS,
+)
+"""What it asks the swarm of a group for, likewise. The first may be read even by those who are let in no more."""
 _FIRST_IN_SIZE = frozenset({Namespace.MESSAGES, Namespace.GROUP_MESSAGES})
 
 
@@ -85,6 +93,20 @@ def message_hash(account_id: str, namespace: int, data: bytes) -> MessageHash:
     return MessageHash(base64.b64encode(digest.digest()).decode().rstrip("="))
 
 
+class SwarmAccount(Protocol):
+    """An account of the swarms, with what proves that we may ask for it.
+
+    Our own (`account.Identity`), or that of a group, as an admin (`group.identity.GroupIdentity`) or as a member
+    (`group.subaccount.GroupMember`).
+    """
+
+    @property
+    def account_id(self) -> AccountId: ...
+
+    def authentication(self, signed: bytes) -> dict[str, str]:
+        """The parameters that prove a request: whose account, and a signature over `signed`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One storage RPC call."""
@@ -110,8 +132,8 @@ def store(account_id: str, data: bytes, *, timestamp_ms: int, ttl_ms: int, names
     )
 
 
-def store_own(identity: Identity, namespace: int, data: bytes, *, timestamp_ms: int, ttl_ms: int) -> Request:
-    """Keep `data` in a namespace of our own swarm that nobody else may write to. The signature covers no data."""
+def store_own(account: SwarmAccount, namespace: int, data: bytes, *, timestamp_ms: int, ttl_ms: int) -> Request:
+    """Keep `data` in a namespace of a swarm that not everybody may write to. The signature covers no data."""
     signed = f"store{namespace_text(namespace)}{timestamp_ms}"
     params = {
         "namespace": namespace,
@@ -120,18 +142,18 @@ def store_own(identity: Identity, namespace: int, data: bytes, *, timestamp_ms: 
         "ttl": ttl_ms,
         "data": base64.b64encode(data).decode(),
     }
-    return Request("store", params | authentication(identity, signed))
+    return Request("store", params | account.authentication(signed.encode()))
 
 
 def retrieve(
-    identity: Identity,
+    account: SwarmAccount,
     *,
     timestamp_ms: int,
     namespace: int = 0,
     last_hash: str = "",
     max_size: int | None = None,
 ) -> Request:
-    """Ask our own swarm for what came after `last_hash`. Negative `max_size` -k is the k-th part of the maximum."""
+    """Ask a swarm for what came after `last_hash`. Negative `max_size` -k is the k-th part of the maximum."""
     signed = f"retrieve{namespace_text(namespace)}{timestamp_ms}"
     params: dict[str, Any] = {
         "namespace": namespace,
@@ -140,13 +162,13 @@ def retrieve(
     }
     if max_size is not None:
         params["max_size"] = max_size
-    return Request("retrieve", params | authentication(identity, signed))
+    return Request("retrieve", params | account.authentication(signed.encode()))
 
 
-def delete(identity: Identity, hashes: Sequence[MessageHash]) -> Request:
-    """Take messages out of our own swarm, whatever their namespace."""
+def delete(account: SwarmAccount, hashes: Sequence[MessageHash]) -> Request:
+    """Take messages out of a swarm, whatever their namespace. A group's admins may, its members may not."""
     signed = "delete" + "".join(hashes)
-    return Request("delete", {"messages": list(hashes)} | authentication(identity, signed))
+    return Request("delete", {"messages": list(hashes)} | account.authentication(signed.encode()))
 
 
 def info() -> Request:
@@ -181,15 +203,6 @@ def sequence(requests: Sequence[Request]) -> Request:
     return Request("sequence", batch(requests).params)
 
 
-def authentication(identity: Identity, signed: str) -> dict[str, Any]:
-    """The parameters that prove a call about our own account to be ours."""
-    return {
-        "pubkey": identity.account_id,
-        "pubkey_ed25519": identity.ed25519_public.hex(),
-        "signature": base64.b64encode(identity.sign(signed.encode())).decode(),
-    }
-
-
 SERVICE_NODES_PARAMS: Mapping[str, Any] = {
     "active_only": True,
     "fields": dict.fromkeys(
@@ -222,36 +235,46 @@ class RetrieveResult:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreResult:
-    """What a swarm says about a `store`.
+class Proof:
+    """What a swarm says about something that all of its members are to do.
 
-    `confirmed`: members (Ed25519 hex) whose signature over our hash verified. `failed`: members that did not
-    store, each with the reason it or its peer gave. `swarm_size`: how many there are, by the answer or by our list,
-    whichever is more: one that keeps silent about its peers is no swarm of one.
+    `confirmed`: members (Ed25519 hex) whose signature proves that they did. `failed`: members that did not, each with
+    the reason it or its peer gave. `swarm_size`: how many there are, by the answer or by our list, whichever is more:
+    one that keeps silent about its peers is no swarm of one.
     """
 
-    hash: MessageHash
     confirmed: frozenset[str]
     failed: Mapping[str, str]
-    expiration_ms: int | None
     swarm_size: int
 
     @property
     def is_safe(self) -> bool:
-        """Whether half of the swarm holds it, which is what the app for iOS asks for."""
+        """Whether half of the swarm did it, which is what the app for iOS asks for."""
         return 2 * len(self.confirmed) >= self.swarm_size
 
     def silent_about(self, members: frozenset[str]) -> bool:
         """Whether there are members of whom the answer does not say how they did."""
         return bool(members - self.confirmed - set(self.failed))
 
-    def merged(self, other: StoreResult) -> StoreResult:
-        """What two answers to the same bytes say together."""
+    def merged(self, other: Self) -> Self:
+        """What two answers to the same request say together."""
         confirmed = self.confirmed | other.confirmed
         failed = {member: why for member, why in {**self.failed, **other.failed}.items() if member not in confirmed}
-        known = [expiry for expiry in (self.expiration_ms, other.expiration_ms) if expiry is not None]
         size = max(self.swarm_size, other.swarm_size, len(confirmed) + len(failed))
-        return StoreResult(self.hash, confirmed, failed, max(known, default=None), size)
+        return replace(self, confirmed=confirmed, failed=failed, swarm_size=size)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult(Proof):
+    """What a swarm says about a `store`: what counts for confirmed is a signature over our hash."""
+
+    hash: MessageHash
+    expiration_ms: int | None
+
+    def merged(self, other: Self) -> Self:
+        """What two answers to the same bytes say together."""
+        known = [expiry for expiry in (self.expiration_ms, other.expiration_ms) if expiry is not None]
+        return replace(Proof.merged(self, other), expiration_ms=max(known, default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +383,7 @@ def parse_store(body: Any, expected_hash: MessageHash, members: frozenset[str] |
     if not confirmed:
         raise RpcError("No member of the swarm proved that it stored the message.")
     size = max(len(swarm), len(members or ()))
-    return StoreResult(expected_hash, frozenset(confirmed), failed, max(expirations, default=None), size)
+    return StoreResult(frozenset(confirmed), failed, size, expected_hash, max(expirations, default=None))
 
 
 def parse_delete(body: Any, account_id: str, hashes: Sequence[MessageHash], members: frozenset[str]) -> frozenset[str]:

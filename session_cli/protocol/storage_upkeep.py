@@ -1,4 +1,4 @@
-"""Storage RPC for messages that our swarm holds already: how long it is to keep them, and how long it does.
+"""Storage RPC for what a swarm holds already: how long it keeps messages, and whom else an account lets in.
 
 As in `storage_rpc`, what a member claims to have done counts only with its signature.
 """
@@ -6,38 +6,65 @@ As in `storage_rpc`, what a member claims to have done counts only with its sign
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadSignature, RpcError
-from .account import Identity, verify_signature
-from .storage_rpc import MessageHash, Request, authentication, text, time_ms
+from .account import verify_signature
+from .storage_rpc import MessageHash, Request, SwarmAccount, namespace_text, text, time_ms
 
 MOST_HASHES = 500
 """What one call should name at the most."""
+MOST_REVOKED = 50
+"""How many revoked subaccounts a swarm remembers of an account: the latest ones."""
 
 
-def expire(identity: Identity, hashes: Sequence[MessageHash], expires_ms: int) -> Request:
-    """Have our own swarm keep messages until a time (ms) and no longer; those that it drops before stay as they are."""
+def expire(account: SwarmAccount, hashes: Sequence[MessageHash], expires_ms: int) -> Request:
+    """Have a swarm keep messages until a time (ms) and no longer; those that it drops before stay as they are."""
     signed = f"expireshorten{expires_ms}" + "".join(hashes)
     params = {"messages": list(hashes), "expiry": expires_ms, "shorten": True}
-    return Request("expire", params | authentication(identity, signed))
+    return Request("expire", params | account.authentication(signed.encode()))
 
 
-def extend(identity: Identity, hashes: Sequence[MessageHash], expires_ms: int) -> Request:
-    """Have our own swarm keep messages until a time (ms) at least."""
+def extend(account: SwarmAccount, hashes: Sequence[MessageHash], expires_ms: int) -> Request:
+    """Have a swarm keep messages until a time (ms) at least."""
     signed = f"expireextend{expires_ms}" + "".join(hashes)
     params = {"messages": list(hashes), "expiry": expires_ms, "extend": True}
-    return Request("expire", params | authentication(identity, signed))
+    return Request("expire", params | account.authentication(signed.encode()))
 
 
-def get_expiries(identity: Identity, hashes: Sequence[MessageHash], *, timestamp_ms: int) -> Request:
-    """Ask a member of our own swarm until when it keeps messages."""
+def get_expiries(account: SwarmAccount, hashes: Sequence[MessageHash], *, timestamp_ms: int) -> Request:
+    """Ask a member of a swarm until when it keeps messages."""
     signed = f"get_expiries{timestamp_ms}" + "".join(hashes)
     return Request(
-        "get_expiries", {"messages": list(hashes), "timestamp": timestamp_ms} | authentication(identity, signed)
+        "get_expiries", {"messages": list(hashes), "timestamp": timestamp_ms} | account.authentication(signed.encode())
     )
+
+
+def delete_all(account: SwarmAccount, namespace: int, *, timestamp_ms: int) -> Request:
+    """Take everything out of one namespace of a swarm. A group's members may not."""
+    signed = f"delete_all{namespace_text(namespace)}{timestamp_ms}"
+    params = {"namespace": namespace, "timestamp": timestamp_ms}
+    return Request("delete_all", params | account.authentication(signed.encode()))
+
+
+def revoke_subaccounts(account: SwarmAccount, tokens: Sequence[bytes], *, timestamp_ms: int) -> Request:
+    """Let subaccounts (tokens of 36 bytes, 1 to 50) in no more. Only the account itself may: of a group, its admins."""
+    return _change_access("revoke", account, tokens, timestamp_ms)
+
+
+def unrevoke_subaccounts(account: SwarmAccount, tokens: Sequence[bytes], *, timestamp_ms: int) -> Request:
+    """Let subaccounts in again, if they had been revoked. Only the account itself may."""
+    return _change_access("unrevoke", account, tokens, timestamp_ms)
+
+
+def _change_access(verb: str, account: SwarmAccount, tokens: Sequence[bytes], timestamp_ms: int) -> Request:
+    if not 0 < len(tokens) <= MOST_REVOKED:
+        raise ValueError(f"One request revokes 1 to {MOST_REVOKED} subaccounts, not {len(tokens)}.")
+    method = f"{verb}_subaccount"
+    params = {verb: [base64.b64encode(token).decode() for token in tokens], "timestamp": timestamp_ms}
+    return Request(method, params | account.authentication(f"{method}{timestamp_ms}".encode() + b"".join(tokens)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +134,43 @@ def parse_expiries(body: Any, hashes: Sequence[MessageHash]) -> dict[str, int]:
         return {hash: time_ms(expiries[hash]) for hash in hashes if hash in expiries}
     except (TypeError, ValueError):
         raise RpcError("A get_expiries was answered with times that are none.") from None
+
+
+def parse_delete_all(body: Any, account_id: str, timestamp_ms: int, members: frozenset[str]) -> frozenset[str]:
+    """The members (Ed25519 hex) that prove that they emptied a namespace. Raises RpcError if not one does."""
+
+    def signed(result: Any) -> bytes:
+        deleted = sorted(text(hash) for hash in result["deleted"])
+        return f"{account_id}{timestamp_ms}{''.join(deleted)}".encode()
+
+    return _proved(body, members, signed, "emptied the namespace")
+
+
+def parse_access(
+    body: Any, account_id: str, tokens: Sequence[bytes], timestamp_ms: int, members: frozenset[str]
+) -> frozenset[str]:
+    """The members (Ed25519 hex) that prove that they revoked or unrevoked subaccounts.
+
+    Raises RpcError if not one does.
+    """
+    expected = f"{account_id}{timestamp_ms}".encode() + b"".join(tokens)
+    return _proved(body, members, lambda _: expected, "changed whom it lets in")
+
+
+def _proved(body: Any, members: frozenset[str], signed: Callable[[Any], bytes], done: str) -> frozenset[str]:
+    """Those of the members whose signature over what `signed` makes of their result verifies."""
+    swarm = body.get("swarm") if isinstance(body, dict) else None
+    if not isinstance(swarm, dict):
+        raise RpcError("A request was answered without the swarm's results.")
+    proved = set()
+    for member in members.intersection(swarm):
+        result = swarm[member]
+        try:
+            signature = base64.b64decode(text(result["signature"]) + "==")
+            verify_signature(bytes.fromhex(member), signed(result), signature)
+        except (BadSignature, KeyError, TypeError, ValueError):
+            continue
+        proved.add(member)
+    if not proved:
+        raise RpcError(f"No member of the swarm proved that it {done}.")
+    return frozenset(proved)

@@ -20,8 +20,13 @@ from session_cli.network.clock import Deadline
 from session_cli.network.definition import load_definition
 from session_cli.network.network import Network
 from session_cli.network.swarm import Poll
+from session_cli.network.swarm_steps import Extend, OwnStore
 from session_cli.protocol.account import Identity
+from session_cli.protocol.group.identity import GroupIdentity
+from session_cli.protocol.group.subaccount import GroupMember, auth_data
+from session_cli.protocol.storage_rpc import GROUP_NAMESPACES, message_hash
 from tests.support.devnet import Person
+from tests.support.network import DAY_MS
 
 from .measuring import network, ratio
 
@@ -29,6 +34,7 @@ PEER_TIMEOUT_S = 0.1
 RUNS = 200
 HEALTHY_RUNS = 30
 SWARMS = 50
+GROUPS = 100
 HOP_DELAY_S = 0.03
 SENDS = 1_000
 
@@ -110,24 +116,42 @@ def _many_swarms() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name:
         chaos = Path(name) / "chaos.toml"
         chaos.write_text(f'[[fault]]\nkind = "delay"\nseconds = {HOP_DELAY_S}\n')
-        with network("--chaos", str(chaos)) as definition:
-            one, many = _compare_polls(definition, Path(name) / "cache")
-    yield f"poll of one swarm, {HOP_DELAY_S * 1000:.0f} ms a hop: {one * 1000:.0f} ms"
-    yield ratio(f"poll of {SWARMS} swarms to that of one", many, one, "6")
+        with (
+            network("--chaos", str(chaos)) as definition,
+            Network(load_definition(str(definition)), Path(name) / "cache") as client,
+        ):
+            people = [Poll(Identity.generate(), {0: {}}) for _ in range(SWARMS)]
+            one, many = _compare_polls(client, people)
+            yield f"poll of one swarm, {HOP_DELAY_S * 1000:.0f} ms a hop: {one * 1000:.0f} ms"
+            yield ratio(f"poll of {SWARMS} swarms to that of one", many, one, "6")
+            one, many = _compare_polls(client, _polls_of_groups(client))
+            yield ratio(f"poll of {GROUPS} groups to that of one", many, one, "8")
 
 
-def _compare_polls(definition: Path, cache: Path) -> tuple[float, float]:
+def _polls_of_groups(client: Network) -> list[Poll]:
+    """Groups of a usual size in which five messages wait, as one member of theirs polls them."""
+    me, polls = Identity.generate(), []
+    stores = [OwnStore(space, bytes([space]) * size, DAY_MS) for space, size in ((12, 2_462), (13, 256), (14, 2_048))]
+    chat = [OwnStore(11, bytes([number]) * 512, DAY_MS) for number in range(5)]
+    until_ms = time.time_ns() // 1_000_000 + 2 * DAY_MS
+    for _ in range(GROUPS):
+        group = GroupIdentity.generate()
+        client.upkeep.perform(group, [*stores, *chat], Deadline(60))
+        member = GroupMember.from_auth_data(me, group.account_id, auth_data(group, me.account_id))
+        hashes = [message_hash(group.account_id, one.namespace, one.data) for one in stores]
+        polls.append(Poll(member, {space: {} for space in GROUP_NAMESPACES}, keep=Extend(hashes, until_ms)))
+    return polls
+
+
+def _compare_polls(client: Network, polls: list[Poll]) -> tuple[float, float]:
     """Seconds that a poll of one swarm takes, and one of all."""
-    people = [Identity.generate() for _ in range(SWARMS)]
-    with Network(load_definition(str(definition)), cache) as client:
-        _poll(client, people)  # opens the connections
-        return min(_poll(client, people[:1]) for _ in range(5)), min(_poll(client, people) for _ in range(3))
+    _poll(client, polls)  # opens the connections
+    return min(_poll(client, polls[:1]) for _ in range(5)), min(_poll(client, polls) for _ in range(3))
 
 
-def _poll(client: Network, people: list[Identity]) -> float:
+def _poll(client: Network, polls: list[Poll]) -> float:
     started = time.perf_counter()
-    pages = client.swarm.poll([Poll(person, {0: {}}) for person in people], Deadline(60))
-    if any(isinstance(page, Exception) for page in pages):
+    if any(isinstance(page, Exception) for _, page in client.swarm.poll(polls, Deadline(60))):
         raise RuntimeError("a poll failed")
     return time.perf_counter() - started
 

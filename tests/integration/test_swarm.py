@@ -29,7 +29,7 @@ from session_cli.network.replies import WrongSwarm as WrongSwarmError
 from session_cli.network.swarm import Poll
 from session_cli.protocol import storage_rpc
 from session_cli.protocol.account import Identity
-from tests.support.network import DAY_MS, INBOX, ME, network_of
+from tests.support.network import DAY_MS, INBOX, ME, network_of, pages_of
 from tests.support.swarm import put_messages
 
 HOUR_MS = 3_600_000
@@ -83,7 +83,7 @@ def test_many_swarms_are_polled_at_once_and_fail_alone(private_net: Devnet, tmp_
     lost = {node.index for node in members_of(private_net, ME.account_id)}
     private_net.chaos.inject(InnerStatus(500), nodes=sorted(lost), methods={"retrieve"})
     with network_of(private_net, tmp_path) as network:
-        pages = network.swarm.poll([Poll(person, INBOX) for person in people], Deadline(30))
+        pages = pages_of(network, [Poll(person, INBOX) for person in people])
     for number, (person, page) in enumerate(zip(people, pages, strict=True)):
         if {node.index for node in members_of(private_net, person.account_id)} == lost:
             assert isinstance(page, NetworkError)
@@ -382,7 +382,7 @@ def test_all_requests_share_the_guards_that_stand_in(private_net: Devnet, tmp_pa
         network.swarm.retrieve(ME, INBOX, Deadline(20))
         guards = {guard.ed25519 for guard in network.onion.paths.guards()}
         private_net.chaos.kill([node for node in private_net.nodes if node.ed25519 in guards])
-        pages = network.swarm.poll([Poll(Identity.generate(), INBOX) for _ in range(16)], Deadline(60))
+        pages = pages_of(network, [Poll(Identity.generate(), INBOX) for _ in range(16)])
         assert not [page for page in pages if isinstance(page, Exception)]
         assert len(network.pool.state.shown) <= 5
 

@@ -15,7 +15,7 @@ from session_cli.errors import NodeFailed, SessionError
 from session_cli.network.clock import Deadline
 from session_cli.network.network import Network
 from session_cli.network.swarm import Page, Poll
-from session_cli.network.swarm_upkeep import OwnStore
+from session_cli.network.swarm_steps import OwnStore
 from session_cli.protocol.account import AccountId, Identity
 from session_cli.protocol.config import dump as dumps
 from session_cli.protocol.config.contacts import Contacts

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from session_cli.protocol.account import AccountId
 from session_cli.protocol.content import MAX_NAME_BYTES, MAX_PICTURE_URL_BYTES, MAX_TIME_MS, truncate_name
+from session_cli.protocol.group.identity import GroupIdentity
 from session_cli.protocol.payload import (
     AttachmentPointer,
     Call,
@@ -13,6 +15,16 @@ from session_cli.protocol.payload import (
     Content,
     Expiration,
     ExpirationMode,
+    GroupDeleteContent,
+    GroupInfoChange,
+    GroupInfoKind,
+    GroupInvite,
+    GroupInviteResponse,
+    GroupLeftNotice,
+    GroupMemberChange,
+    GroupMemberKind,
+    GroupMemberLeft,
+    GroupPromotion,
     GroupUpdate,
     LinkPreview,
     MediaSaved,
@@ -27,7 +39,6 @@ from session_cli.protocol.payload import (
     Unsend,
     VisibleMessage,
 )
-from session_cli.protocol.proto import session_pb2 as pb
 
 Strategy = st.SearchStrategy
 
@@ -95,18 +106,27 @@ VISIBLE = st.builds(
 )
 REACTIONS = st.builds(Reaction, IDS, TIMES, WORDS, st.booleans(), ANY_PROFILE, TARGETS)
 CALLS = st.builds(Call, st.sampled_from(CallKind), st.uuids().map(str), st.lists(TEXTS, max_size=3).map(tuple))
-GROUP_UPDATES = st.sampled_from(
-    [
-        pb.GroupUpdateMessage(),
-        pb.GroupUpdateMessage(memberLeftMessage=pb.GroupUpdateMemberLeftMessage()),
-        pb.GroupUpdateMessage(inviteResponse=pb.GroupUpdateInviteResponseMessage(isApproved=True)),
-        pb.GroupUpdateMessage(
-            inviteMessage=pb.GroupUpdateInviteMessage(
-                groupSessionId="03" + "a" * 64, name="Group", memberAuthData=b"a" * 100, adminSignature=b"s" * 64
-            )
-        ),
-    ]
-).map(lambda message: GroupUpdate(message.SerializeToString()))
+SIGNATURES = st.binary(min_size=64, max_size=64)
+MEMBERS = st.lists(IDS.map(AccountId), max_size=3).map(tuple)
+GROUP_IDS = KEYS.map(lambda seed: GroupIdentity.from_seed(seed).group_id)
+GROUP_UPDATES: Strategy[GroupUpdate] = st.one_of(
+    st.builds(
+        GroupInvite, GROUP_IDS, TEXTS.map(truncate_name), st.binary(min_size=100, max_size=100), SIGNATURES, ANY_PROFILE
+    ),
+    st.builds(GroupPromotion, KEYS, TEXTS.map(truncate_name), ANY_PROFILE),
+    st.builds(
+        GroupInfoChange,
+        st.sampled_from(GroupInfoKind),
+        _maybe(TEXTS.map(truncate_name)),
+        st.none() | UINT32,
+        SIGNATURES,
+    ),
+    st.builds(GroupMemberChange, st.sampled_from(GroupMemberKind), MEMBERS, st.booleans(), SIGNATURES),
+    st.builds(GroupMemberLeft),
+    st.builds(GroupLeftNotice),
+    st.builds(GroupInviteResponse, st.booleans(), ANY_PROFILE),
+    st.builds(GroupDeleteContent, MEMBERS, st.lists(TEXTS, max_size=3).map(tuple), st.none() | SIGNATURES),
+)
 PAYLOADS: Strategy[Payload] = st.one_of(
     VISIBLE,
     st.builds(TimerUpdate, ANY_PROFILE, TARGETS),

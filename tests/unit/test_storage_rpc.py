@@ -292,10 +292,10 @@ def test_shares_of_an_answer(namespaces: tuple[int, ...], fractions: dict[int, i
 
 def test_two_answers_to_the_same_bytes_add_up() -> None:
     hash = storage_rpc.MessageHash("h")
-    first = StoreResult(hash, frozenset({"a"}), {"b": "timeout", "c": "failed"}, 10, 4)
-    second = StoreResult(hash, frozenset({"b"}), {"c": "timeout"}, None, 3)
+    first = StoreResult(frozenset({"a"}), {"b": "timeout", "c": "failed"}, 4, hash, 10)
+    second = StoreResult(frozenset({"b"}), {"c": "timeout"}, 3, hash, None)
     both = first.merged(second)
-    assert both == StoreResult(hash, frozenset({"a", "b"}), {"c": "timeout"}, 10, 4)
+    assert both == StoreResult(frozenset({"a", "b"}), {"c": "timeout"}, 4, hash, 10)
     assert not first.is_safe
     assert both.is_safe
 

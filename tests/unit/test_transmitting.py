@@ -48,7 +48,7 @@ class FakeSwarm:
         self.before(account)
         hash = message_hash(account, 0, data)
         self.held[hash], self.times[account] = account, ttl_ms
-        return StoreResult(hash, frozenset({"node"}), {}, NOW + ttl_ms, 1)
+        return StoreResult(frozenset({"node"}), {}, 1, hash, NOW + ttl_ms)
 
     def delete(self, identity: Identity, hashes: list[MessageHash], deadline: Deadline) -> None:
         self.deleted += hashes

@@ -7,8 +7,9 @@ compressed, padded and encrypted (`sealing`), of an account also wrapped like a 
 cut into parts if it is large (`multipart`).
 
 `state.ConfigState` is one config on one device: what is merged into it and what has to be pushed. `user_profile`,
-`contacts`, `convo_info_volatile`, `user_groups` and `local` give the trees their meaning: each is a view of a tree,
-whose `with_…` methods give a view of a changed tree. What they don't know they leave as it is.
+`contacts`, `convo_info_volatile`, `user_groups` and `local`, and for groups `group_info` and `group_members`, give the
+trees their meaning: each is a view of a tree, whose `with_…` methods give a view of a changed tree. What they don't
+know they leave as it is.
 
 Nothing here changes in place, reads a clock or draws random numbers.
 """

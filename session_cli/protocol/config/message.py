@@ -10,12 +10,12 @@ can tell whether one contains the other, and if neither does, what each of them 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ...errors import MalformedMessage
-from .. import bencode
-from ..account import verify_signature
+from .. import bencode, signed_dict
+from ..signed_dict import Signer
 from . import diff as diffs
 from .tree import EMPTY, Tree, read_tree
 
@@ -25,11 +25,6 @@ MAX_SEQNO = 2**62
 """The highest seqno that is believed: who has seen the highest possible one could never write again."""
 _HASH_BYTES = 32
 _SEQNO, _DATA, _LAGGED, _DIFF, _SIGNATURE = b"#", b"&", b"<", b"=", b"~"
-_SIGNATURE_BYTES = 64
-_SIGNATURE_HEAD = b"1:~64:"
-
-Signer = Callable[[bytes], bytes]
-"""Gives the Ed25519 signature (64 bytes) of a group over some bytes."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,7 +69,7 @@ class Draft:
         diff = diffs.encode(diffs.compare(self.origin, self.data))
         unsigned = _serialize(self.seqno, self.data, self.lagged, diff, self.unknown)
         signature = sign(unsigned[:-1]) if sign else None
-        serialized = unsigned if signature is None else _append_signature(unsigned, signature)
+        serialized = unsigned if signature is None else signed_dict.append(unsigned, signature)
         return ConfigMessage(self.seqno, self.data, self.lagged, diff, hash_of(serialized), self.unknown, signature)
 
 
@@ -97,11 +92,7 @@ def hash_of(serialized: bytes) -> bytes:
 def serialize(message: ConfigMessage) -> bytes:
     """The bytes of a message."""
     unsigned = _serialize(message.seqno, message.data, message.lagged, message.diff, message.unknown)
-    return unsigned if message.signature is None else _append_signature(unsigned, message.signature)
-
-
-def _append_signature(unsigned: bytes, signature: bytes) -> bytes:
-    return b"%s%s%se" % (unsigned[:-1], _SIGNATURE_HEAD, signature)
+    return unsigned if message.signature is None else signed_dict.append(unsigned, message.signature)
 
 
 def _serialize(
@@ -131,17 +122,9 @@ def parse(serialized: bytes, *, lag: int = LAG, verify_key: bytes | None = None,
     """
 
     if verify_key is not None:
-        _verify(serialized, verify_key)
+        signed_dict.verify(serialized, verify_key)
     message = bencode.complete(lambda data, at: _read(data, at, lag), serialized)
     return message if verify_key is not None or own else replace(message, signature=None)
-
-
-def _verify(serialized: bytes, verify_key: bytes) -> None:
-    """Check the signature before anything else is looked at: nothing may follow it, so its place is known."""
-    unsigned, rest = serialized[: -_SIGNATURE_BYTES - 7], serialized[-_SIGNATURE_BYTES - 7 :]
-    if not rest.startswith(_SIGNATURE_HEAD):
-        raise MalformedMessage("A config message is not signed.")
-    verify_signature(verify_key, unsigned, rest[len(_SIGNATURE_HEAD) : -1])
 
 
 def _read(data: bytes, at: int, lag: int) -> tuple[ConfigMessage, int]:
@@ -175,7 +158,7 @@ def _read(data: bytes, at: int, lag: int) -> tuple[ConfigMessage, int]:
             diff = data[value:at]
         elif key == _SIGNATURE:
             signature, at = bencode.read_string(data, at)
-            if len(signature) != _SIGNATURE_BYTES:
+            if len(signature) != signed_dict.SIGNATURE_BYTES:
                 raise MalformedMessage("The signature of a config has the wrong size.")
         elif key > _SIGNATURE:
             raise MalformedMessage("Something follows the signature of a config message.")

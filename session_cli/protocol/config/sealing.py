@@ -7,12 +7,12 @@ same bytes, of which a swarm keeps one copy.
 from __future__ import annotations
 
 import hashlib
-import io
 
 from nacl import bindings as sodium
 from nacl.exceptions import CryptoError
 
-from ...errors import DecryptionFailed, InvalidInput, MalformedMessage
+from ...errors import DecryptionFailed, InvalidInput
+from .. import compression
 
 MAX_MESSAGE_BYTES = 76_800
 """The largest message that a swarm stores."""
@@ -24,8 +24,6 @@ OVERHEAD = 40
 _NONCE_BYTES = 24
 _NONCE_KEY = b"libsessionutil-config-encrypted-"
 _COMPRESSED = b"z"
-_LEVEL = 1
-_MAX_WINDOW_BYTES = 8 * 1024 * 1024
 _PADDING_STEPS = ((5_120, 256), (20_480, 1_024), (40_960, 2_048))
 _LARGEST_STEP = 5_120
 
@@ -35,28 +33,14 @@ def compress(plaintext: bytes) -> bytes:
 
     Raises InvalidInput for a config that nobody would take.
     """
-    import zstandard
-
     check_size(plaintext)
-    compressed = _COMPRESSED + zstandard.ZstdCompressor(level=_LEVEL).compress(plaintext)
+    compressed = _COMPRESSED + compression.compress(plaintext)
     return compressed if len(compressed) < len(plaintext) else plaintext
 
 
 def decompress(data: bytes) -> bytes:
     """Undo `compress`, in memory of a few times `MAX_PAYLOAD_BYTES` at most. Raises MalformedMessage."""
-    if not data.startswith(_COMPRESSED):
-        return data
-    import zstandard
-
-    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
-    try:
-        with decompressor.stream_reader(io.BytesIO(data[1:]), read_across_frames=True) as reader:
-            plaintext: bytes = reader.read(MAX_PAYLOAD_BYTES + 1)
-    except zstandard.ZstdError:
-        raise MalformedMessage("A config does not decompress.") from None
-    if len(plaintext) > MAX_PAYLOAD_BYTES:
-        raise MalformedMessage("A config is too large when decompressed.")
-    return plaintext
+    return compression.decompress(data[1:], MAX_PAYLOAD_BYTES) if data.startswith(_COMPRESSED) else data
 
 
 def check_size(data: bytes) -> None:

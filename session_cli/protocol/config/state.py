@@ -17,10 +17,11 @@ from dataclasses import dataclass, field, replace
 
 from ...errors import DecryptionFailed, InvalidInput, ProtocolError
 from ..account import Identity
+from ..signed_dict import Signer
 from . import message as messages
 from . import multipart, sealing, wrapping
 from .kinds import ConfigKind
-from .message import INITIAL, ConfigMessage, Draft, Signer
+from .message import INITIAL, ConfigMessage, Draft
 from .multipart import PartStore
 from .tree import EMPTY, Tree
 

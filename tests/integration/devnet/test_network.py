@@ -360,6 +360,8 @@ def test_member_that_refuses() -> None:
     token = bytes([3, 3, 0, 0]) + member.ed25519_public
     with Devnet(DevnetOptions(peer_timeout=0.01)) as net:
         first, second, *others = swarm_of(net, account)
+        # A node remembers nothing of an account without messages.
+        direct(second, store(account, b"something", time.time()))
         for node in (first, *others):
             node.stop()
         now = int(time.time() * 1000)

@@ -14,6 +14,7 @@ from session_cli.errors import ProtocolError
 from session_cli.protocol.config import message as messages
 from session_cli.protocol.config.message import ConfigMessage, Draft
 from session_cli.protocol.config.tree import EMPTY, Scalar, Tree, Value
+from session_cli.protocol.signed_dict import Signer
 from tests.support.vectors import cases
 
 MOST_ORDERS = 24
@@ -65,7 +66,7 @@ class Engine:
 
     def __init__(self, vector: dict[str, Any]) -> None:
         self.lag: int = vector["lag"]
-        self.sign: messages.Signer | None = None
+        self.sign: Signer | None = None
         self.verify_key: bytes | None = None
         self.known: dict[str, bytes] = {}
         if "signing_seed" in vector:

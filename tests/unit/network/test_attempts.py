@@ -19,7 +19,7 @@ from session_cli.network.onion import Answer, OnionClient
 from session_cli.network.pace import Pace
 from session_cli.network.path import DIRECTLY, Path
 from session_cli.network.pool import MOST_SHOWN, NodePool
-from session_cli.network.swarm import MEMBERS_TRIED, _Members, _Turns
+from session_cli.network.swarm_members import MEMBERS_TRIED, Members, Turns
 from session_cli.network.transport import Cancellation, Transport
 from session_cli.protocol import storage_rpc
 from session_cli.protocol.account import Identity
@@ -324,17 +324,17 @@ def test_directly_there_is_no_way_to_be_looked_for(client: _Client) -> None:
 
 
 @pytest.fixture
-def members(client: _Client) -> _Members:
+def members(client: _Client) -> Members:
     """The members of a swarm of eight."""
 
     def renew(deadline: Deadline) -> None:
         raise NetworkUnreachable("the list is good")
 
-    return _Members(client, Identity.from_seed(b"\x01" * 16).account_id, renew)
+    return Members(client, Identity.from_seed(b"\x01" * 16).account_id, renew)
 
 
-def test_each_member_has_its_turn_in_every_round(members: _Members) -> None:
-    turns = _Turns(members)
+def test_each_member_has_its_turn_in_every_round(members: Members) -> None:
+    turns = Turns(members)
     taken = [node for _ in range(MEMBERS_TRIED) if (node := turns.take())]
     assert len(taken) == MEMBERS_TRIED
     assert turns.take() is None
@@ -343,8 +343,8 @@ def test_each_member_has_its_turn_in_every_round(members: _Members) -> None:
     assert taken[size:] == taken[: MEMBERS_TRIED - size]
 
 
-def test_who_is_put_back_is_next_and_has_lost_no_try(members: _Members) -> None:
-    turns = _Turns(members)
+def test_who_is_put_back_is_next_and_has_lost_no_try(members: Members) -> None:
+    turns = Turns(members)
     for _ in range(3 * MEMBERS_TRIED):
         node = turns.take()
         assert node is not None
@@ -353,17 +353,17 @@ def test_who_is_put_back_is_next_and_has_lost_no_try(members: _Members) -> None:
     assert sum(turns.take() is not None for _ in range(2 * MEMBERS_TRIED)) == MEMBERS_TRIED - 1
 
 
-def test_who_was_put_back_can_be_asked_for_a_second_opinion(members: _Members) -> None:
-    first = _Turns(members)
+def test_who_was_put_back_can_be_asked_for_a_second_opinion(members: Members) -> None:
+    first = Turns(members)
     asked, unasked = first.take(), first.take()
     assert asked is not None
     assert unasked is not None
     first.put_back(unasked)
-    assert _Turns(members).take() == unasked
+    assert Turns(members).take() == unasked
 
 
-def test_a_choice_is_made_only_where_there_is_one(members: _Members) -> None:
-    turns = _Turns(members)
+def test_a_choice_is_made_only_where_there_is_one(members: Members) -> None:
+    turns = Turns(members)
     last = turns.take()
     assert last is not None
     turns.put_back(last)

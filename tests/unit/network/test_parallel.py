@@ -5,13 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from session_cli.errors import NetworkError, NetworkUnreachable, RateLimited, RequestTimeout, SessionError
 from session_cli.network.clock import Deadline
-from session_cli.network.parallel import MOST_ATTEMPTS_AT_ONCE, Attempt, Pause, first_success, run_parallel
+from session_cli.network.parallel import (
+    MOST_ATTEMPTS_AT_ONCE,
+    Attempt,
+    Pause,
+    as_completed,
+    first_success,
+    run_parallel,
+)
 from session_cli.network.transport import Cancellation
 
 NEVER = 3600.0
@@ -243,3 +251,58 @@ def test_no_more_run_at_once_than_was_said() -> None:
 def test_an_unexpected_error_is_raised_in_the_end() -> None:
     with pytest.raises(ZeroDivisionError):
         run_parallel([lambda: 1, lambda: 1 // 0, lambda: 3], at_once=2)
+
+
+def test_results_come_as_soon_as_they_are_there(silence: _Silence) -> None:
+    problem = NetworkError("no")
+
+    def fail() -> str:
+        raise problem
+
+    def slow() -> str:
+        with pytest.raises(NetworkUnreachable):
+            silence(Cancellation())
+        return "slow"
+
+    results = as_completed([slow, lambda: "quick", fail], at_once=2)
+    first = [next(results), next(results)]
+    assert sorted(first, key=lambda one: one[0]) == [(1, "quick"), (2, problem)]
+    silence.end()
+    assert list(results) == [(0, "slow")]
+    assert list(as_completed([], at_once=2)) == []
+
+
+def test_so_many_results_are_in_memory_at_once() -> None:
+    begun: list[int] = []
+
+    def call(number: int) -> int:
+        begun.append(number)
+        return number
+
+    results = as_completed([partial(call, number) for number in range(30)], at_once=4)
+    for taken, (_, number) in enumerate(results, 1):
+        assert len(begun) <= taken + 3
+        assert number in begun
+    assert sorted(begun) == list(range(30))
+
+
+def test_who_takes_no_more_results_leaves_the_rest_undone() -> None:
+    begun: list[int] = []
+    before = threading.active_count()
+    results = as_completed([partial(begun.append, number) for number in range(50)], at_once=3)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    for _ in range(500):
+        if threading.active_count() <= before:
+            break
+        time.sleep(0.01)
+    assert threading.active_count() <= before
+    assert len(begun) <= 3
+
+
+def test_what_is_none_of_our_errors_is_raised() -> None:
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(as_completed([broken] * 5, at_once=2))

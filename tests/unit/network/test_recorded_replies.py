@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ def _exchanges(*files: str) -> list[Any]:
     return found
 
 
+def _token(text: str) -> bytes:
+    """A subaccount's token, as base64 or hex."""
+    return bytes.fromhex(text) if len(text) == 72 else base64.b64decode(text)
+
+
 def _understand(method: str | None, params: dict[str, Any], body: Any) -> None:
     """Read the answer to a call as the client would, and check what can be checked of it."""
     match method:
@@ -75,6 +81,21 @@ def _understand(method: str | None, params: dict[str, Any], body: Any) -> None:
             for member, result in body["swarm"].items():
                 updated = dict.fromkeys(result["updated"], result["expiry"])
                 assert shortened.kept[member] == updated | result["unchanged"]
+        case "expire" if params.get("extend") and isinstance(params["expiry"], int):
+            members = frozenset(body["swarm"])
+            hashes, until_ms = params["messages"], params["expiry"]
+            assert set(storage_upkeep.parse_expire(body, params["pubkey"], hashes, until_ms, members).kept) == members
+        case "delete":
+            members = frozenset(body["swarm"])
+            assert storage_rpc.parse_delete(body, params["pubkey"], params["messages"], members) == members
+        case "delete_all" if params.get("namespace") != "all":
+            members = frozenset(body["swarm"])
+            assert storage_upkeep.parse_delete_all(body, params["pubkey"], params["timestamp"], members) == members
+        case "revoke_subaccount" | "unrevoke_subaccount":
+            members, listed = frozenset(body["swarm"]), params[method.partition("_")[0]]
+            tokens = [_token(text) for text in ([listed] if isinstance(listed, str) else listed)]
+            changed = storage_upkeep.parse_access(body, params["pubkey"], tokens, params["timestamp"], members)
+            assert changed == members
         case "get_expiries":
             assert storage_upkeep.parse_expiries(body, params["messages"]) == body["expiries"]
         case "get_swarm" | "get_snodes_for_pubkey":
