@@ -20,6 +20,7 @@
     ├── HookFailed                     a command that was to handle an event did not
     ├── NotificationFailed             temporary: no desktop answers
     ├── ProgramMissing                 another program that is needed is not there
+    ├── NotAdmin                       only an admin of a group may do that
     └── StoreError
         ├── NotConfigured              ProfileExists          WrongNetwork
         ├── CannotCreate
@@ -262,6 +263,12 @@ class HookFailed(SessionError):
     """A command that was to handle an event failed; the event stays unread."""
 
     slug = "hook_failed"
+
+
+class NotAdmin(SessionError):
+    """Only an admin of the group may do that."""
+
+    slug = "not_admin"
 
 
 class NotificationFailed(SessionError):

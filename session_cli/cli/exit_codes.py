@@ -44,6 +44,7 @@ _CODES: tuple[tuple[type[errors.SessionError], ExitCode], ...] = (
     (errors.ProfileExists, ExitCode.CANT_CREATE),
     (errors.CannotCreate, ExitCode.CANT_CREATE),
     (errors.WrongKey, ExitCode.NO_PERMISSION),
+    (errors.NotAdmin, ExitCode.NO_PERMISSION),
     (errors.KeySourceFailed, ExitCode.NO_PERMISSION),
     (errors.StoreDamaged, ExitCode.DATA),
     (errors.StoreTooNew, ExitCode.NOT_CONFIGURED),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .conversations import ConversationSwitches
     from .disappearing import Disappearing
     from .files import Files
+    from .groups.groups import Groups
     from .history import History
     from .inbox import Batch, Inbox, Reading
     from .message_requests import MessageRequests
@@ -592,6 +593,13 @@ class Client:
         from .conversations import ConversationSwitches
 
         return ConversationSwitches(self._store, self.history)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The groups we are in, were in, or are asked to join."""
+        from .groups.groups import Groups
+
+        return Groups()
 
     @cached_property
     def contacts(self) -> Contacts:

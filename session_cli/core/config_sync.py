@@ -18,7 +18,7 @@ from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
 from ..network.swarm_steps import OwnStore
 from ..protocol import bencode
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, is_group
 from ..protocol.config import dump as dumps
 from ..protocol.config.contacts import Contacts
 from ..protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
@@ -29,7 +29,7 @@ from ..protocol.storage_rpc import MessageHash, StoredMessage, message_hash
 from ..protocol.storage_upkeep import MOST_HASHES
 from ..store.configs import ConfigRow
 from .config_views import ConfigViews
-from .group_views import GroupViews, is_group
+from .group_views import GroupViews
 from .profile import Profile
 from .shared_config import SharedConfig
 

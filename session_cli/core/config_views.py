@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import InvalidInput
-from ..protocol.account import AccountId, IdPrefix
+from ..protocol.account import AccountId, IdPrefix, is_group
 from ..protocol.config.contacts import Contact, Contacts
 from ..protocol.config.convo_info_volatile import ConversationKind, ConvoInfoVolatile, ReadState
 from ..protocol.config.fields import KEY_BYTES, MAX_PICTURE_URL_BYTES, NotifyMode, Picture
@@ -22,7 +22,6 @@ from ..store.configs import ConversationSettings
 from ..store.conversations import AHEAD_MS
 from ..store.records import PersonRow
 from ..store.store import Store
-from .group_views import is_group
 from .sealing import expiration_of
 
 LOG = logging.getLogger(__name__)

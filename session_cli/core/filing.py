@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, is_group
 from ..protocol.payload import AttachmentPointer, Content, ExpirationMode, VisibleMessage
 from ..protocol.storage_rpc import Namespace, StoredMessage
 from ..store.records import AttachmentRow, NewMessage, PersonRow
 from ..store.unknowns import UnknownRow
-from .group_views import is_group
 from .marking import Marking
 from .profile import Profile
 from .receiving import PollResult

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ..protocol.account import AccountId, IdPrefix
+from ..protocol.account import AccountId
 from ..protocol.config.fields import NotifyMode
 from ..protocol.config.tree import Tree
 from ..protocol.config.user_groups import Group, Removed, UserGroups
@@ -23,11 +23,6 @@ CONFIG_NAMESPACES = (Namespace.GROUP_KEYS, Namespace.GROUP_INFO, Namespace.GROUP
 """Where that lies which a group is made of, in the order in which to take it in."""
 NAMESPACES = (Namespace.REVOKED_GROUP_MESSAGES, Namespace.GROUP_MESSAGES, *CONFIG_NAMESPACES)
 """What a group's swarm is asked for."""
-
-
-def is_group(address: str) -> bool:
-    """Whether an address is that of a group."""
-    return address.startswith(IdPrefix.GROUP)
 
 
 class GroupViews:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..protocol.account import is_group
 from ..protocol.payload import CommunityInvitation
 from ..store.records import AttachmentRow, EventRow, MessageRow
 
@@ -15,7 +16,7 @@ RINGING_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A person or conversation: its id, and the best name we have for it. `type` is `contact`, or `self`: us."""
+    """A person or conversation: its id, the best name we have for it, and `type`: `contact`, `group`, or `self`, us."""
 
     id: str
     name: str | None
@@ -52,6 +53,53 @@ class Contact:
     def request(self) -> bool:
         """Whether they ask to talk with us, and wait for an answer."""
         return self.approved_me and not (self.approved or self.blocked or self.hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group that we are in, were in, or are asked to join.
+
+    `state`: `member`, `admin`, `invited` (it waits for our answer), `kicked` (we were removed) or `destroyed` (it was
+    ended for everyone). `inviter` invited us, as far as this device knows. `members` is how many there are, those who
+    have yet to accept included; 0 until that is known. `timer_s`: after how many seconds messages disappear, 0 for
+    never. `waiting`: something that was changed here has still to be brought to the group.
+    """
+
+    id: str
+    name: str | None
+    description: str | None
+    state: str
+    members: int
+    created_ms: int | None
+    joined_ms: int | None
+    timer_s: int
+    picture: bool
+    inviter: Party | None
+    waiting: bool
+    pinned: bool
+    muted: bool
+    muted_until_ms: int | None
+    hidden: bool
+
+    @property
+    def admin(self) -> bool:
+        """Whether we may change it."""
+        return self.state == "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMember:
+    """A member of a group, or one to be.
+
+    `status`: `member`, `admin`, `invite_sent`, `invite_failed`, `invite_not_sent`, `promotion_sent`,
+    `promotion_failed`, `promotion_not_sent`, `sending` (this device is about to send an invitation or promotion),
+    `removed` or `removed_with_messages` (some admin has still to carry that out), or `unknown`: as a later version has
+    it.
+    """
+
+    party: Party
+    status: str
+    admin: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +293,9 @@ class Viewer:
 
     def party(self, address: str, name: str | None) -> Party:
         """A person, or the conversation with one."""
-        return Party(address, self.own_name, "self") if address == self.own_id else Party(address, name)
+        if address == self.own_id:
+            return Party(address, self.own_name, "self")
+        return Party(address, name, "group" if is_group(address) else "contact")
 
     def message(self, row: MessageRow) -> Message:
         """A message or notice."""

@@ -36,6 +36,11 @@ class IdPrefix(enum.StrEnum):
     UNBLINDED = "00"
 
 
+def is_group(address: str) -> bool:
+    """Whether an address is that of a group."""
+    return address.startswith(IdPrefix.GROUP)
+
+
 def parse_account_id(text: str) -> AccountId:
     """Parse a user's account id, in either case and with surrounding space.
 

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from .messages import Messages
     from .records import EventDetail, EventRow
 
-KINDS = ("message", "expiration_update", "call", "media_saved", "unknown")
+KINDS = ("message", "expiration_update", "call", "media_saved", "unknown", "group_update")
 """The kinds of rows of `messages`, as the numbers in the tables mean them."""
 TYPES = (
-    *KINDS,
+    *("message", "expiration_update", "call", "media_saved", "unknown"),
     *("reaction", "unsend", "receipt", "typing", "contact_request", "profile"),
+    "group_update",
 )
 """What the numbers in the table mean."""
+ENTRIES = ", ".join(str(TYPES.index(kind)) for kind in KINDS)
+"""The numbers of the types that say that a row of `messages` is here, for use in a query."""
 
 UNREAD = """
     e.seq > coalesce((SELECT r.seq FROM readers r WHERE r.name = ?1), 0)
@@ -140,7 +143,8 @@ class Events:
             message.id: message
             for message in self._messages().rows(f"WHERE m.id IN ({marks})", tuple(row[2] for row in rows))
         }
-        details = self._details([seq for seq, type, _ in rows if type >= len(KINDS) or type == KINDS.index("unknown")])
+        # An unknown may be a row of `messages`, and need not be.
+        details = self._details([seq for seq, type, _ in rows if TYPES[type] not in KINDS or TYPES[type] == "unknown"])
         return [
             EventRow(seq, TYPES[type], messages.get(message_id), details.get(seq))
             for seq, type, message_id in rows
@@ -175,7 +179,7 @@ class Events:
             self._connection,
             f"""
             SELECT e.message_id FROM events e
-            WHERE e.message_id IN (SELECT value FROM json_each(?1)) AND e.type < {len(KINDS)} AND NOT EXISTS (
+            WHERE e.message_id IN (SELECT value FROM json_each(?1)) AND e.type IN ({ENTRIES}) AND NOT EXISTS (
                 SELECT 1 FROM readers r WHERE (?2 IS NULL OR r.name = ?2)
                 AND (e.seq <= r.seq OR EXISTS (SELECT 1 FROM taken t WHERE t.reader = r.name AND t.seq = e.seq))
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 import apsw
 
-from .events import KINDS
+from .events import KINDS, TYPES
 from .people import person_id
 from .queries import fetch_all
 from .records import AttachmentRow, MessageRow, NewMessage, ReactionRow
@@ -20,7 +20,8 @@ EXPIRE_MODES = ("off", "after_send", "after_read")
 
 Of the kinds, a message's `content` has `preview` (url, title) and `invitation` (url, name) where it has one; an
 expiration_update's the new `mode` and `seconds`; a call's `call_id` and `state` (ringing, answered, declined, missed);
-a media_saved's `timestamp_ms`, that of the message whose file was saved (0: unknown); an unknown's `reason`.
+a media_saved's `timestamp_ms`, that of the message whose file was saved (0: unknown); an unknown's `reason`; a
+group_update's `change` and more by that: see `core.groups.intake`.
 """
 _ATTACHMENT = (
     "message_id, url, key, digest, size, content_type, name, voice, width, height, caption, saved, duration_ms, id"
@@ -216,7 +217,7 @@ class Messages:
         # Nobody will ever know what else than a message it could have been.
         self._connection.execute(
             "UPDATE events SET type = ? WHERE seq = (SELECT event_seq FROM unknowns WHERE message_id = ?)",
-            (KINDS.index("message"), message_id),
+            (TYPES.index("message"), message_id),
         )
         for table in ("attachments", "quotes", "details", "reactions", "deliveries", "unknowns"):
             self._connection.execute(f"DELETE FROM {table} WHERE message_id = ?", (message_id,))  # noqa: S608 - a constant

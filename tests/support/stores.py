@@ -11,7 +11,7 @@ import apsw
 from session_cli.core.profile import Profile, key_sources
 from session_cli.protocol.account import Identity
 from session_cli.store.database import migrate, open_database, transaction
-from session_cli.store.events import KINDS
+from session_cli.store.events import ENTRIES
 from session_cli.store.key import open_key
 from session_cli.store.locations import locate
 from session_cli.store.migrations import m0001_initial
@@ -52,7 +52,7 @@ def check_store(connection: apsw.Connection) -> None:
     assert count("PRAGMA quick_check") == "ok"
     assert list(connection.execute("PRAGMA foreign_key_check")) == []
     connection.execute("INSERT INTO message_search (message_search) VALUES ('integrity-check')")
-    entries = f"(SELECT message_id FROM events WHERE type < {len(KINDS)} AND message_id IS NOT NULL)"  # noqa: S608
+    entries = f"(SELECT message_id FROM events WHERE type IN ({ENTRIES}) AND message_id IS NOT NULL)"  # noqa: S608
     assert count(f"SELECT count(*) - count(DISTINCT message_id) FROM {entries}") == 0, "no message comes twice"  # noqa: S608
     assert count(f"SELECT count(*) FROM {entries} WHERE message_id NOT IN (SELECT id FROM messages)") == 0  # noqa: S608
     assert count(f"SELECT count(*) FROM messages WHERE outgoing = 0 AND id NOT IN {entries}") == 0  # noqa: S608
