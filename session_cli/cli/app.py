@@ -62,6 +62,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "List people, name, approve, block and delete them; pin, mute and hide conversations.",
     ),
     "request": ("request", "List, accept, decline and block message requests."),
+    "group": ("group", "Make closed groups of up to 100 people, join them, and look after them."),
     "log": ("history", "Show what was written."),
     "list": ("history", "List conversations."),
     "search": ("history", "Search in what was written."),

@@ -33,6 +33,14 @@ def recipients(ctx: typer.Context, args: list[str], incomplete: str) -> Pairs:
     return _pairs(suggest_recipients(incomplete, _profile(app), app.environ))
 
 
+def groups(ctx: typer.Context, args: list[str], incomplete: str) -> Pairs:
+    """Which group `GROUP` can name: names, and beginnings of ids."""
+    from ..core.suggestions import suggest_groups
+
+    app = ctx.find_root().obj
+    return _pairs(suggest_groups(incomplete, _profile(app), app.environ))
+
+
 def messages(ctx: typer.Context, args: list[str], incomplete: str) -> Pairs:
     """The ids of the latest messages."""
     from ..core.suggestions import suggest_messages

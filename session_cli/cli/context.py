@@ -325,13 +325,13 @@ class App:
         except UnicodeError:
             raise InvalidInput("A text on the command line is no UTF-8; give it through a pipe or a file.") from None
 
-    def progress(self) -> ProgressReport | None:
-        """A progress bar on the terminal; None where nobody watches."""
+    def progress(self, *, of_bytes: bool = True) -> ProgressReport | None:
+        """A progress bar on the terminal, of bytes or of people; None where nobody watches."""
         if self.quiet or self.json or not sys.stderr.isatty():
             return None
         from .progress import ProgressBar
 
-        return ProgressBar()
+        return ProgressBar(of_bytes=of_bytes)
 
 
 def _harmless_record(record: Any) -> bool:

@@ -1,4 +1,4 @@
-"""`contact pin`, `mute`, `hide` and their opposites: how conversations are treated."""
+"""`contact` and `group` `pin`, `mute`, `hide` and their opposites: how conversations are treated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Place = Annotated[
     str,
     typer.Argument(
         metavar="WHO",
-        help="An account id, a known name, or me: notes to self.",
+        help="A person or group, by id or known name; or me: notes to self.",
         show_default=False,
         autocompletion=completing.recipients,
     ),
@@ -31,7 +31,7 @@ Person = Annotated[
     str,
     typer.Argument(
         metavar="WHO",
-        help="An account id, or a known name.",
+        help="A person or group, by id or known name.",
         show_default=False,
         autocompletion=completing.recipients,
     ),

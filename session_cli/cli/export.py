@@ -201,7 +201,13 @@ def _remarks(client: Client, parties: list[Party]) -> list[str]:
     exported = time.strftime("%Y-%m-%d %H:%M, UTC%z", time.localtime())
     remarks = [f"Session messages of {client.name or 'me'}, {client.account_id}"]
     if len(parties) == 1 and parties[0].type != "self":
-        remarks.append(f"with {parties[0].name or 'somebody without a name'}, {parties[0].id}")
+        in_group, nameless = parties[0].type == "group", "without a name"
+        with_whom = (
+            f"in the group {parties[0].name or nameless}"
+            if in_group
+            else f"with {parties[0].name or f'somebody {nameless}'}"
+        )
+        remarks.append(f"{with_whom}, {parties[0].id}")
     return [*remarks, f"Exported on {exported}; times are of that zone. This page is not encrypted."]
 
 

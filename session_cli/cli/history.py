@@ -33,6 +33,12 @@ _MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 
+_PARTS = {
+    "": "",
+    "Invitations": " (session group accept or decline)",
+    "Message requests": " (session request accept, decline or block)",
+}
+"""The parts of the list, in their order, and what to do about what is in them."""
 NAME_COLUMNS = 16
 LEAST_COLUMNS = 60
 DEFAULT_COLUMNS = 80
@@ -59,10 +65,10 @@ def day_line(message: Message, last: Message | None, painter: Painter) -> str:
     return painter.bold(f"── {day} ──") + "\n"
 
 
-def _with_days(messages: Iterable[Message], painter: Painter) -> Iterator[str]:
+def _with_days(messages: Iterable[Message], painter: Painter, *, with_place: bool) -> Iterator[str]:
     last = None
     for message in messages:
-        yield day_line(message, last, painter) + message_text(message, painter)
+        yield day_line(message, last, painter) + message_text(message, painter, with_place=with_place)
         last = message
 
 
@@ -105,7 +111,7 @@ def log(
             for message in messages():
                 app.emit_json(message_json(message))
         else:
-            show(app, lambda: _with_days(messages(), painter), pager=not no_pager)
+            show(app, lambda: _with_days(messages(), painter, with_place=conversation is None), pager=not no_pager)
 
 
 def search(
@@ -117,7 +123,10 @@ def search(
     conversation: Annotated[
         str | None,
         typer.Option(
-            "--in", help="Only the conversation with this person.", metavar="TO", autocompletion=completing.recipients
+            "--in",
+            help="Only the conversation with this person, or this group.",
+            metavar="TO",
+            autocompletion=completing.recipients,
         ),
     ] = None,
     sender: Annotated[
@@ -182,9 +191,9 @@ def list_(
     """List conversations: those that are pinned, then the one with the latest message first.
 
     A number in front tells how many events recv has not shown yet, a * that you have marked it with read --unread.
-    Pinned and muted conversations have a mark; see session contact. Those that are hidden are left out until something
-    new comes. Message requests come after all others (with --json, where they belong by time); session request list
-    tells more of them.
+    Groups have a mark, and so have pinned and muted conversations; see session contact and session group. Those that
+    are hidden are left out until something new comes. Groups that invite you, and then message requests, come after all
+    others (with --json, where they belong by time); session request list tells more of these.
     """
     app: App = ctx.obj
     painter = app.painter()
@@ -195,12 +204,20 @@ def list_(
             for conversation in conversations:
                 app.emit_json(conversation_json(conversation))
             return
-        headed = False
-        for conversation in sorted(conversations, key=lambda conversation: conversation.request):
-            if conversation.request and not headed and sys.stdout.isatty():
-                app.emit(painter.bold("Message requests") + painter.dim(" (session request accept, decline or block)"))
-                headed = True
+        part = ""
+        for conversation in sorted(conversations, key=lambda each: list(_PARTS).index(_part(each))):
+            if part != _part(conversation):
+                part = _part(conversation)
+                if sys.stdout.isatty():
+                    app.emit(painter.bold(part) + painter.dim(_PARTS[part]))
             app.emit(_row(conversation, columns, painter))
+
+
+def _part(conversation: Conversation) -> str:
+    """The part of the list in which a conversation stands."""
+    if not conversation.request:
+        return ""
+    return "Invitations" if conversation.party.type == "group" else "Message requests"
 
 
 def _row(conversation: Conversation, columns: int, painter: Painter) -> str:
@@ -208,7 +225,13 @@ def _row(conversation: Conversation, columns: int, painter: Painter) -> str:
     party, last = conversation.party, conversation.last_message
     unread = str(conversation.unread) if conversation.unread else "*" if conversation.state.marked_unread else ""
     name = "Note to self" if party.type == "self" else harmless(party.name or "")
-    marks = {"pinned": conversation.state.pinned, "muted": conversation.state.muted, "request": conversation.request}
+    is_group = party.type == "group"
+    marks = {
+        "group": is_group and not conversation.request,
+        "pinned": conversation.state.pinned,
+        "muted": conversation.state.muted,
+        "invitation" if is_group else "request": conversation.request,
+    }
     mark = "".join(f"[{name}] " for name, holds in marks.items() if holds)
     front = f"{unread:>4}  {fitted(name, NAME_COLUMNS)}  {short_id(party.id)}  {_short_time(last)}  "
     excerpt = fitted(_excerpt(last), columns - cell_width(front) - len(mark)).rstrip() if last else ""
@@ -230,6 +253,8 @@ def _short_time(message: Message | None) -> str:
 def _excerpt(message: Message) -> str:
     """A message on one line."""
     who = "me: " if message.direction == "outgoing" else ""
+    if message.conversation.type == "group" and not who:
+        who = harmless(message.sender.name or short_id(message.sender.id)) + ": "
     state = f"[{UNSENT[message.status]}] " if message.status in UNSENT else ""
     notice = notice_text(message)
     if notice is not None:

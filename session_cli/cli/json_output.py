@@ -7,7 +7,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..core.model import Attachment, Contact, Conversation, ConversationState, Event, Message, Party
+    from ..core.model import (
+        Attachment,
+        Contact,
+        Conversation,
+        ConversationState,
+        Event,
+        Group,
+        GroupMember,
+        Message,
+        Party,
+    )
 
 JSON_VERSION = 1
 EXCERPT = 200
@@ -55,6 +65,8 @@ def message_json(message: Message) -> dict[str, Any]:
             return json_object("expiration_update", **common, **rule, **state, status=message.status)
         case "media_saved":
             return json_object("media_saved", **common, target=_saved_json(message), **state)
+        case "group_update":
+            return json_object("group_update", **common, **_group_change_json(message), **state)
         case "unknown":
             return json_object("unknown", **common, reason=content["reason"], **state)
         case _:
@@ -99,6 +111,18 @@ def _saved_json(message: Message) -> dict[str, Any] | None:
     """The message whose file was saved, if the notice names one."""
     timestamp_ms = message.content["timestamp_ms"]
     return {"timestamp_ms": timestamp_ms} if timestamp_ms else None
+
+
+def _group_change_json(message: Message) -> dict[str, Any]:
+    """What changed in a group, with the same keys for all changes."""
+    content = message.content
+    return {
+        "change": content["change"],
+        "members": [{"id": member["id"], "name": member["name"]} for member in content.get("members", ())],
+        "name": content.get("name"),
+        "text": content.get("text"),
+        "history": content.get("history", False),
+    }
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -148,7 +172,7 @@ def conversation_json(conversation: Conversation) -> dict[str, Any]:
         request=conversation.request,
         pinned=state.pinned,
         muted=state.muted,
-        muted_until=_until(state.muted_until_ms),
+        muted_until=_moment(state.muted_until_ms),
         marked_unread=state.marked_unread,
         hidden=state.hidden,
     )
@@ -169,8 +193,43 @@ def contact_json(contact: Contact) -> dict[str, Any]:
         picture=contact.picture,
         pinned=contact.pinned,
         muted=contact.muted,
-        muted_until=_until(contact.muted_until_ms),
+        muted_until=_moment(contact.muted_until_ms),
         hidden=contact.hidden,
+    )
+
+
+def group_json(group: Group) -> dict[str, Any]:
+    """A group as `--json` shows it; see session-json(5)."""
+    return json_object(
+        "group",
+        id=group.id,
+        name=group.name,
+        description=group.description,
+        state=group.state,
+        members=group.members,
+        created=_moment(group.created_ms),
+        created_ms=group.created_ms,
+        joined=_moment(group.joined_ms),
+        joined_ms=group.joined_ms,
+        timer=group.timer_s,
+        picture=group.picture,
+        inviter=party_json(group.inviter) if group.inviter else None,
+        waiting=group.waiting,
+        pinned=group.pinned,
+        muted=group.muted,
+        muted_until=_moment(group.muted_until_ms),
+        hidden=group.hidden,
+    )
+
+
+def group_member_json(group: Group, member: GroupMember) -> dict[str, Any]:
+    """A member of a group as `--json` shows it."""
+    return json_object(
+        "group_member",
+        conversation={"type": "group", "id": group.id, "name": group.name},
+        **party_json(member.party),
+        status=member.status,
+        admin=member.admin,
     )
 
 
@@ -181,13 +240,13 @@ def conversation_state_json(place: Party, state: ConversationState) -> dict[str,
         conversation=place_json(place),
         pinned=state.pinned,
         muted=state.muted,
-        muted_until=_until(state.muted_until_ms),
+        muted_until=_moment(state.muted_until_ms),
         hidden=state.hidden,
         marked_unread=state.marked_unread,
     )
 
 
-def _until(milliseconds: int | None) -> str | None:
+def _moment(milliseconds: int | None) -> str | None:
     return iso_time(milliseconds) if milliseconds is not None else None
 
 

@@ -43,7 +43,8 @@ EXIT_CODES = {
     ExitCode.IO: "Reading or writing failed: disk full, read-only, no permission.",
     ExitCode.TEMPORARY: "Temporary: the network can't be reached, no desktop answers, or another process is at it. "
     "Try again.",
-    ExitCode.NO_PERMISSION: "The key of the store or of a backup can't be had, or is the wrong one.",
+    ExitCode.NO_PERMISSION: "The key of the store or of a backup can't be had, or is the wrong one; or only an admin "
+    "of the group may do that.",
     ExitCode.NOT_CONFIGURED: "There is no such profile, it belongs to another network, or config.toml has an error.",
     ExitCode.INTERRUPTED: "Interrupted by Ctrl-C.",
     ExitCode.TERMINATED: "Ended by SIGTERM.",
@@ -103,6 +104,7 @@ session-config(5).
 """
 TOLD_AND_FETCHED = {
     "name and picture": "Go with every message to somebody else, once there are any: profile set.",
+    "groups": "See below.",
     "requests": "Who wrote to you is told that you accept when you answer, or with request accept. Decline and block "
     "tell nothing. No file of a stranger is saved by recv, and no receipt or call of one counts.",
     "what was read": "Told when you mark it with read or recv --mark-read, and shown of others; setting read_receipts.",
@@ -115,6 +117,28 @@ TOLD_AND_FETCHED = {
     "calls": "Never answered.",
 }
 
+GROUPS = """
+A group is a conversation of up to 100 people, end-to-end encrypted as all others. It is an account of its own: its id
+begins with 03, and its messages lie for 14 days in a swarm that is told by the id. It is named wherever a person can
+be: send, attach, react, unsend, read and log work there as they do with people; session group makes groups and looks
+after them. Below is who learns what.
+"""
+IN_GROUPS = {
+    "members": "See who else is in the group, or invited: ids, and the names and pictures that they gave. So does "
+    "whoever is added later. What somebody writes carries a signature, which names its sender to all of them.",
+    "admins": "Are those who know the group's secret: who made it, and whom an admin has sent it. Nobody can take that "
+    "back, and no admin can remove another. Give it to those alone whom you trust for good.",
+    "the invited": "Can read what is written from then on, and are seen as invited, until they accept or an admin "
+    "removes them. To decline tells nobody.",
+    "newcomers": "Read what is written after they were added; with invite --history, what the swarm still has, too.",
+    "the removed": "Are told, and can read nothing that is written from then on: the group takes another key, which "
+    "they do not get, and its swarm refuses them. This program deletes what they had read; others may keep it.",
+    "servers": "Hold the messages, the list of members and the keys for 14 to 30 days, all of it encrypted. They know "
+    "no member's id: each has a key of their own to the swarm, by which nobody can tell who it is. They see when "
+    "something is stored, and by which of these keys.",
+    "others": "Learn nothing, not even that there is such a group.",
+}
+
 ONE_ACCOUNT = """
 What the devices of an account share lies encrypted in its swarm, for those alone who have the recovery phrase. It is in
 the form of all Session apps, and kept for 30 days after a device last looked. Changes are noted here, offline too; they
@@ -125,6 +149,7 @@ SHARED = {
     "your profile": "Name, picture, and whether notes to self are pinned, hidden, or disappear.",
     "contacts": "Ids, names and pictures of people, the nicknames you give, whom you have approved or blocked, and "
     "who has approved you; whom you delete is deleted everywhere.",
+    "groups": "Which you are in, their names, and the keys with which you are.",
     "conversations": "Whether they are pinned, muted or hidden, and how they disappear.",
     "what was read": "Up to where in each conversation, for 30 days, and which you marked as unread.",
     "messages": "Come to each device for 14 days, your own as copies; reactions and deletions likewise.",
@@ -198,6 +223,7 @@ def _man_page(path: tuple[str, ...], command: click.Command) -> str:
     if not path:
         lines += [".SH WHAT OTHERS ARE TOLD, AND WHAT IS FETCHED", *_paragraphs(NOTHING_BY_ITSELF)]
         lines += _definitions(TOLD_AND_FETCHED)
+        lines += [".SH GROUPS", *_paragraphs(GROUPS), *_definitions(IN_GROUPS)]
         lines += [".SH WHAT YOUR DEVICES SHARE", *_paragraphs(ONE_ACCOUNT), *_definitions(SHARED)]
         codes = {str(int(code)): meaning for code, meaning in EXIT_CODES.items()}
         lines += [".SH EXIT STATUS", *_definitions(codes), ".PP", "Every other number means failure."]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from .text import human_time
+from .text import counted, human_time, short_id
 
 if TYPE_CHECKING:
     from ..core.model import Event, Message
 
 EXCERPT = 60
+_MOST_NAMED = 5
+"""Of the people in a notice, so many are named."""
 DELETED = "deleted"
 _CALLS = {
     "ringing": "is calling; calls can't be taken here",
@@ -37,9 +40,49 @@ def notice_text(message: Message) -> str | None:
             return _CALLS[content["state"]]
         case "media_saved":
             return "saved a file"
+        case "group_update":
+            return _group_change(content, message.sender.id)
         case "unknown":
             return f"{content['reason']}; kept for a later version"
     return DELETED if message.deleted else None
+
+
+def _group_change(content: Mapping[str, Any], sender: str) -> str:
+    """What happened to a group, said of its sender."""
+    people = _people(content.get("members", ()))
+    match content["change"]:
+        case "invited":
+            return f"invites you to the group {content['name']} (session group accept or decline)"
+        case "added":
+            return f"added {people}" + (", who can read what was written before" if content["history"] else "")
+        case "removed":
+            return f"removed {people}"
+        case "promoted":
+            return f"made {people} admin" + ("s" if len(content["members"]) > 1 else "")
+        case "renamed":
+            return f"gave the group the name {content['name']}"
+        case "picture":
+            return "changed the picture of the group"
+        case "description":
+            text = " ".join(content["text"].split())
+            return f"says of the group: {text}" if text else "took the description of the group away"
+        case "left":
+            others = [member for member in content["members"] if member["id"] != sender]
+            return f"says that {_people(others)} left the group" if others else "left the group"
+        case "joined":
+            return "joined the group"
+        case "kicked":
+            return "you are no member of the group any more: an admin removed you"
+    return "an admin ended the group for everyone"
+
+
+def _people(members: Sequence[Mapping[str, Any]]) -> str:
+    """Members by name and id: nobody's name may pass for somebody else."""
+    named = [f"{one['name']} ({short_id(one['id'])})" if one["name"] else short_id(one["id"]) for one in members]
+    if len(named) > _MOST_NAMED:
+        named[_MOST_NAMED - 1 :] = [counted(len(named) - _MOST_NAMED + 1, "other")]
+    *front, last = named or ["nobody"]
+    return f"{', '.join(front)} and {last}" if front else last
 
 
 def event_line(event: Event) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .text import counted, harmless, short_id
 
 if TYPE_CHECKING:
-    from ..core.model import Event
+    from ..core.model import Event, Party
 
 _MOST_TEXT = 300
 _MOST_NAME = 100
@@ -22,6 +22,7 @@ _TITLES = {
     "reaction": "New reaction",
     "contact_request": "Message request accepted",
 }
+_CHANGES = {"invited": "Invitation to a group"}
 _CALLS = {"ringing": "Incoming call", "missed": "Missed call"}
 """What is worth a notification, and what it is called. Other calls were answered, or declined, on another device."""
 
@@ -109,6 +110,8 @@ def _title(event: Event) -> str:
     """What an event is called, if it is worth a notification."""
     if event.type == "call":
         return _CALLS.get(event.message.content["state"], "") if event.message else ""
+    if event.type == "group_update":
+        return _CHANGES.get(event.message.content["change"], "") if event.message else ""
     return _TITLES.get(event.type, "")
 
 
@@ -127,7 +130,13 @@ def _excerpt(text: str) -> str:
 
 
 def _name(event: Event) -> str:
-    sender = event.sender
-    if sender is None:
+    """Who did something, and in a group also where."""
+    if event.sender is None:
         return "Session"
-    return sender.name[:_MOST_NAME] if sender.name else short_id(sender.id)
+    place = event.conversation
+    who = _shown_name(event.sender)
+    return f"{who} in {_shown_name(place)}" if place is not None and place.type == "group" else who
+
+
+def _shown_name(party: Party) -> str:
+    return party.name[:_MOST_NAME] if party.name else short_id(party.id)

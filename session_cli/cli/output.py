@@ -57,8 +57,13 @@ class Painter:
         return self._paint("1;31", text)
 
 
-def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, int]] = ()) -> str:
+def message_text(
+    message: Message, painter: Painter, hits: Iterable[tuple[int, int]] = (), *, with_place: bool = True
+) -> str:
     """A message for people: who and when, then the text, indented so that no text can pass for another message.
+
+    What somebody wrote in a group has a line in front of it that names the group, unless `with_place` is off: where no
+    text and no name can stand, so that nobody can pass for a member.
 
     On a terminal its lines are cut to fit: the terminal would go on at its edge, where messages begin.
 
@@ -73,10 +78,10 @@ def message_text(message: Message, painter: Painter, hits: Iterable[tuple[int, i
     if message.status in STATES:
         marks += f" [{STATES[message.status]}]"
     head = _head(message.timestamp_ms, who, painter, marks, f"#{message.id}")
+    below = _place(message.conversation) if with_place and message.direction == "incoming" else []
     notice = notice_text(message)
     if notice is not None:
-        return _laid_out(head, [("*", harmless(notice)), *_fate(message)], painter)
-    below: list[Line] = []
+        return _laid_out(head, [*below, ("*", harmless(notice)), *_fate(message)], painter)
     if message.quote:
         below.append((">", _quoted(message.quote)))
     if message.body:
@@ -99,7 +104,13 @@ def event_text(event: Event, painter: Painter) -> str:
         return message_text(event.message, painter)
     who = "somebody" if event.sender is None else "me" if event.direction == "outgoing" else party_text(event.sender)
     head = _head(event.timestamp_ms, who, painter)
-    return _laid_out(head, [("*", harmless(event_line(event)))], painter)
+    below = _place(event.conversation) if event.conversation else []
+    return _laid_out(head, [*below, ("*", harmless(event_line(event)))], painter)
+
+
+def _place(conversation: Party) -> list[Line]:
+    """A line about the group in which something was said or done; nothing for a person, who is the sender."""
+    return [("@", party_text(conversation))] if conversation.type == "group" else []
 
 
 def _head(timestamp_ms: int, who: str, painter: Painter, marks: str = "", behind: str = "") -> str:

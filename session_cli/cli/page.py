@@ -115,7 +115,7 @@ class Chapter:
         self._last_sender = message.sender.id
         outgoing = message.direction == "outgoing"
         kind = "m" + (" out" if outgoing else "") + (" next" if follows else "")
-        who = "" if follows or outgoing else f'<p class="who">{_name(message.sender)}</p>\n'
+        who = "" if follows or outgoing else f'<p class="who">{self._sender(message.sender)}</p>\n'
         parts = [_quote(message.quote, self._lookup, self._is_included)] if message.quote else []
         parts += [_file(file) for file in files]
         notice = notice_text(message)
@@ -130,6 +130,12 @@ class Chapter:
             f'{heading}<article class="{kind}" id="{_anchor(message)}">\n{who}<div>\n'
             f"{''.join(parts)}{_info(message)}</div>\n</article>\n"
         )
+
+    def _sender(self, party: Party) -> str:
+        """Who wrote; in a group with the beginning of the id, as two members may have the same name."""
+        if self._party.type != "group" or not party.name:
+            return _name(party)
+        return f"{_name(party)} <code>{escape(short_id(party.id))}</code>"
 
 
 def left_out(message: Message) -> list[ExportedFile]:

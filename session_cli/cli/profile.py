@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UnreadableInput, UsageError
+from ..errors import UsageError
 from . import completing
 from .context import App
+from .files import read_picture
 from .json_output import contact_json, iso_time, json_object
 from .text import harmless
 from .typer_app import PlainTyper
@@ -90,7 +91,7 @@ def set_(
         raise UsageError("--avatar and --no-avatar exclude each other.")
     if name is None and avatar is None and not no_avatar:
         raise UsageError("Give a --name, an --avatar, or --no-avatar.")
-    picture = _picture(avatar) if avatar is not None else None
+    picture = read_picture(avatar) if avatar is not None else None
     with context.open_client(online=picture is not None) as client:
         own = client.profiles.change(
             name=context.text_argument(name) if name is not None else None,
@@ -102,22 +103,6 @@ def set_(
             context.emit_json(_own_json(own))
         else:
             context.note("Others see it with your next message to them, your own devices with your next sync here.")
-
-
-def _picture(file: str) -> bytes:
-    from ..core.pictures import make_picture, read_image
-
-    if file == "-":
-        if sys.stdin.isatty():
-            raise UsageError("Standard input is the terminal; pipe an image in, or name a file.")
-        label = "standard input"
-        return make_picture(read_image(sys.stdin.buffer, label), label)
-    path = Path(file)
-    try:
-        with path.open("rb") as source:
-            return make_picture(read_image(source, file), file)
-    except OSError as error:
-        raise UnreadableInput(f"Can't read {path}: {error.strerror}.") from None
 
 
 def _show_own(context: App, own: OwnProfile) -> None:

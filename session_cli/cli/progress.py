@@ -1,4 +1,4 @@
-"""A progress bar for transfers."""
+"""A progress bar for what takes long."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ import atexit
 from contextlib import ExitStack
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TransferSpeedColumn,
+)
 
 from .. import signals
 
@@ -14,12 +23,12 @@ from .. import signals
 class ProgressBar:
     """Draws one bar a step on standard error, and takes it away when the program ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_bytes: bool = True) -> None:
+        counts: list[ProgressColumn] = [DownloadColumn(), TransferSpeedColumn()] if of_bytes else [MofNCompleteColumn()]
         self._progress = Progress(
             TextColumn("{task.description:<12}"),
             BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
+            *counts,
             console=Console(stderr=True),
             transient=True,
         )
@@ -27,7 +36,7 @@ class ProgressBar:
         self._registered = ExitStack()
 
     def __call__(self, step: str, done: int, total: int | None) -> None:
-        """Show that `done` of `total` bytes (None: unknown) of a step are done."""
+        """Show that `done` of `total` (None: unknown) of a step are done."""
         if not self._tasks:
             self._progress.start()
             atexit.register(self._progress.stop)

@@ -74,6 +74,23 @@ def suggest_recipients(typed: str, profile: str, environ: Mapping[str, str] = os
     return [suggestion for suggestion in found if suggestion.value.startswith(typed)]
 
 
+def suggest_groups(typed: str, profile: str, environ: Mapping[str, str] = os.environ) -> list[Suggestion]:
+    """What `Groups.resolve` takes for a group: names, and of the others the beginnings of their ids."""
+    rows: list[PersonRow] = []
+    with suppress(Exception), _peek(environ, profile) as store:
+        if store is not None:
+            groups = {group.address for group in store.groups.all()}
+            rows = [row for row in store.people.known() if row.address in groups]
+    names, addresses = Counter(row.name for row in rows), [row.address for row in rows]
+    found = []
+    for row in rows:
+        if row.name and names[row.name] == 1 and _can_be_typed(row.name) and not typed[:1].isdigit():
+            found.append(Suggestion(row.name, f"{row.address[:_PREFIX]}…"))
+        else:
+            found.append(Suggestion(_shortened(row.address, typed, addresses), row.name or ""))
+    return [suggestion for suggestion in found if suggestion.value.startswith(typed)]
+
+
 def _can_be_typed(name: str) -> bool:
     """Whether a name can stand on a command line, and means its owner there."""
     typable = name.isprintable() and name == name.strip() and not name.startswith("-")
