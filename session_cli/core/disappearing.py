@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, UsageError
 from ..network.clock import Deadline
-from ..protocol.account import AccountId, parse_account_id
+from ..protocol.account import AccountId, is_group, parse_account_id
 from .history import History
 from .model import Party
 from .profile import Profile
@@ -57,6 +57,8 @@ class Disappearing:
         or we have blocked them; NetworkError or ServiceRefused if they could not be told, and nothing has changed.
         """
         place = self._history.place(to)
+        if is_group(place.id):
+            raise InvalidInput("How messages of a group disappear is for its admins to say: session group expire")
         self._check_time(place, mode, seconds)
         self._check_person(parse_account_id(place.id))
         if self._store.conversations.expiration(place.id) != (mode, seconds):

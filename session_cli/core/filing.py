@@ -13,6 +13,7 @@ from ..protocol.storage_rpc import Namespace, StoredMessage
 from ..store.records import AttachmentRow, NewMessage, PersonRow
 from ..store.unknowns import UnknownRow
 from .marking import Marking
+from .places import place_in_swarm
 from .profile import Profile
 from .receiving import PollResult
 
@@ -139,11 +140,6 @@ class Filing:
         hash, times = stored.hash, (stored.timestamp_ms, stored.expiration_ms)
         row = UnknownRow(hash, namespace, *times, stored.data, reason, now_ms, seq, message_id)
         self._store.unknowns.add(row)
-
-
-def place_in_swarm(conversation: str, own_id: str) -> tuple[str, Namespace]:
-    """The account and namespace where what is said in a conversation lies for us."""
-    return (conversation, Namespace.GROUP_MESSAGES) if is_group(conversation) else (own_id, Namespace.MESSAGES)
 
 
 def _content(payload: VisibleMessage) -> dict[str, Any]:

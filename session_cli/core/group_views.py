@@ -6,17 +6,19 @@ those of people do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..protocol.account import AccountId
 from ..protocol.config.fields import NotifyMode
+from ..protocol.config.group_info import GroupInfo
 from ..protocol.config.tree import Tree
 from ..protocol.config.user_groups import Group, Removed, UserGroups
 from ..protocol.storage_rpc import Namespace
 from ..store.configs import ConversationSettings
 from ..store.groups import GroupRow
-from ..store.records import PersonRow
+from ..store.records import NewMessage, PersonRow
 from ..store.store import Store
 
 CONFIG_NAMESPACES = (Namespace.GROUP_KEYS, Namespace.GROUP_INFO, Namespace.GROUP_MEMBERS)
@@ -93,7 +95,8 @@ class GroupViews:
         store.groups.put(row)
         person = store.people.get(address)
         name = group.name or (person.name if person else None)
-        store.people.put(PersonRow(address, name, None, approved=not group.invited, approved_me=False))
+        in_it = not group.invited
+        store.people.put(PersonRow(address, name, None, approved=in_it, approved_me=in_it))
         settings = store.configs.conversation(address)
         wanted = replace(
             settings,
@@ -106,6 +109,36 @@ class GroupViews:
             store.configs.set_conversation(wanted)
         if row.removed and not known.removed:
             self.empty(address)
+
+    def take_info(self, group_id: AccountId, info: GroupInfo) -> None:
+        """Let the store say of a group what its own config says."""
+        store = self._store
+        person = store.people.get(group_id) or PersonRow(group_id, None, None, approved=True, approved_me=True)
+        url, key = (info.picture.url, info.picture.key) if info.picture else (None, None)
+        wanted = replace(person, name=info.name or person.name, picture_url=url, picture_key=key)
+        if wanted != person:
+            store.people.put(wanted)
+        settings = store.configs.conversation(group_id)
+        mode = "after_send" if info.timer else "off"
+        if (settings.expire_mode, settings.expire_s) != (mode, info.timer):
+            store.configs.set_conversation(replace(settings, expire_mode=mode, expire_s=info.timer))
+        if info.delete_before:
+            store.messages.delete_conversation(group_id, 1000 * info.delete_before)
+        if info.delete_attachments_before:
+            store.messages.drop_attachments(group_id, 1000 * info.delete_attachments_before)
+
+    def take_name(self, account_id: AccountId, name: str) -> None:
+        """Call a member as the group's admins do, as long as they have not said themselves how they are called."""
+        person = self._store.people.get(account_id)
+        if person is None or (person.name is None and not person.profile_updated_s):
+            self._store.people.set_name(account_id, name, 0)
+
+    def say(self, group_id: AccountId, notice: Mapping[str, Any], sender: AccountId, sent_ms: int) -> None:
+        """Note what happened to a group, or to us in it, as an entry of its conversation and an event."""
+        entry = NewMessage(group_id, "incoming", sender, sent_ms, "", "received", kind="group_update", content=notice)
+        message_id = self._store.messages.add(entry)
+        if message_id is not None:
+            self._store.events.add("group_update", message_id)
 
     def empty(self, address: AccountId) -> int:
         """Know no more what a group is made of, nor what was said there. Returns how many messages there were."""

@@ -6,12 +6,12 @@ until it comes.
 
 from __future__ import annotations
 
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, is_group
 from ..protocol.payload import Reaction, ReadReceipt, Unsend
-from ..protocol.storage_rpc import Namespace
 from ..store.marks import MOST_EARLY, Early, Target
 from ..store.records import MessageRow
 from ..store.store import Store
+from .places import place_in_swarm
 
 
 class Marking:
@@ -23,7 +23,7 @@ class Marking:
 
     def react(self, conversation: AccountId, sender: AccountId, reaction: Reaction, sent_ms: int) -> bool:
         """Put an emoji on a message of the conversation, or take it off; whether anything changed."""
-        if reaction.author not in (self._own_id, conversation):
+        if reaction.author not in (self._own_id, conversation) and not is_group(conversation):
             return False
         target = Target(conversation, reaction.author, reaction.timestamp_ms)
         row = self._store.marks.find(target)
@@ -65,6 +65,13 @@ class Marking:
             return False
         return self.bury(row, early)
 
+    def unsend_in_group(self, group_id: AccountId, sender: AccountId, request: Unsend, sent_ms: int) -> bool:
+        """Delete a message of a group because its author asks for it; whether one was deleted."""
+        if request.author != sender:
+            return False
+        row = self._store.marks.find(Target(group_id, sender, request.timestamp_ms))
+        return row is not None and self.bury(row, Early("unsend", sender, sent_ms))
+
     def bury(self, row: MessageRow, said: Early) -> bool:
         """Delete a message because others did, and note that as an event; False if that was done before."""
         if not self.delete(row, said.sent_ms):
@@ -95,7 +102,7 @@ class Marking:
         row = self._store.marks.find(Target(conversation, author, sent_ms))
         if row is None:
             return
-        self._store.swarm.name_message(self._own_id, Namespace.MESSAGES, hash, row.id)
+        self._store.swarm.name_message(*place_in_swarm(conversation, self._own_id), hash, row.id)
         if row.direction == "outgoing" and row.status != "queued":
             # The process that sent it may have died over it.
             self._store.timers.start(row.id, self._store.now_ms())

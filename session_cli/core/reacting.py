@@ -11,6 +11,7 @@ from ..protocol.payload import Reaction
 from ..store.records import EventDetail, EventRow, MessageRow
 from ..store.store import Store
 from .effects import reaction
+from .places import audience
 from .sealing import expiration_of
 from .sending import Sender
 
@@ -90,13 +91,13 @@ class Reacting:
 
     def _send(self, row: MessageRow, emoji: Sequence[str], *, remove: bool) -> list[EventRow]:
         self._check_pace(len(emoji))
-        accounts = [AccountId(row.conversation)] if row.conversation != self._own_id else []
+        accounts = audience(row.conversation, self._own_id)
         expiration = expiration_of(*self._store.conversations.expiration(row.conversation))
         done: list[EventRow] = []
         for each in emoji:
             sent_ms = self._sender.transmit(
                 Reaction(row.sender, row.sent_ms, each, remove),
-                [*accounts, self._own_id],
+                accounts,
                 Deadline(self._timeout),
                 expiration=expiration,
                 effect=reaction(row.id, each, removed=remove),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ..errors import MessageTooLong
+from ..errors import InvalidInput, MessageTooLong, NotAdmin, ProtocolError
 from ..protocol import content as contents
 from ..protocol import payload as payloads
 from ..protocol import session_v1, storage_rpc
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, is_group
 from ..protocol.payload import (
     Content,
     Expiration,
     ExpirationMode,
+    GroupInvite,
+    GroupInviteResponse,
+    GroupPromotion,
     Payload,
     Profile,
     Quote,
@@ -21,9 +25,14 @@ from ..protocol.payload import (
     TimerUpdate,
     VisibleMessage,
 )
-from ..protocol.storage_rpc import MAX_TTL_MS, MIN_TTL_MS
-from ..store.records import AttachmentRow, MessageRow, NewDelivery, NewMessage
+from ..protocol.storage_rpc import MAX_TTL_MS, MIN_TTL_MS, Namespace
+from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewDelivery, NewMessage
+from ..store.store import Store
 from .profile import Profile as LocalProfile
+
+if TYPE_CHECKING:
+    from ..protocol.group.identity import GroupIdentity
+    from .groups.state import GroupState
 
 STAYS = Expiration()
 
@@ -34,6 +43,7 @@ class Sealer:
     def __init__(self, profile: LocalProfile) -> None:
         self._identity = profile.identity
         self._settings = profile.store.settings
+        self._groups = _Groups(profile.store)
 
     @property
     def _own_profile(self) -> Profile | None:
@@ -49,13 +59,50 @@ class Sealer:
 
         The swarms keep what disappears for no longer than they have to.
         """
-        accounts = dict.fromkeys((recipient, self._identity.account_id))
+        # A group's swarm is that of all devices of all of its members.
+        own = () if is_group(recipient) else (self._identity.account_id,)
+        accounts = dict.fromkeys((recipient, *own))
         return [
             self.seal(
                 payload, account, sent_ms, self.ttl_ms(account, expiration), recipient=recipient, expiration=expiration
             )
             for account in accounts
         ]
+
+    def seal_entry(self, entry: NewMessage | MessageRow, sent_ms: int, expiration: Expiration) -> list[NewDelivery]:
+        """What has to be stored of an entry of ours, as `seal_message`. Raises NotAdmin, and what `seal` raises."""
+        payload = self._payload_of(entry, sent_ms)
+        return self.seal_message(AccountId(entry.conversation), payload, sent_ms, expiration)
+
+    def _payload_of(self, entry: NewMessage | MessageRow, sent_ms: int) -> Payload:
+        """What is sent for a message of ours as it is in the store."""
+        if is_group(entry.conversation) and entry.kind != "message":
+            from ..protocol.group import updates
+            from .groups.notices import payload_of_notice
+
+            admin = self._groups.admin(entry.conversation)
+            if entry.kind == "group_update":
+                return payload_of_notice(entry.content, admin, sent_ms)
+            if admin is None:
+                raise NotAdmin("You are no admin of this group any more.")
+            return updates.timer_change(admin, entry.content["seconds"], sent_ms)
+        if entry.kind == "expiration_update":
+            return TimerUpdate()
+        quote = Quote(entry.quote_author, entry.quote_ms) if entry.quote_author and entry.quote_ms else None
+        return VisibleMessage(entry.body, tuple(map(_pointer, entry.attachments)), quote)
+
+    def is_current(self, delivery: DeliveryRow) -> bool:
+        """Whether what waits for a group is encrypted with its newest key: those who were removed since have others."""
+        if not is_group(delivery.account):
+            return True
+        from ..protocol.group import messages
+
+        keys = self._groups.keys(delivery.account)[:1]
+        try:
+            messages.decrypt(AccountId(delivery.account), keys, delivery.data)
+        except ProtocolError:
+            return False
+        return True
 
     def ttl_ms(self, account: AccountId, expiration: Expiration) -> int:
         """How long the swarm of an account keeps what disappears so.
@@ -86,7 +133,11 @@ class Sealer:
                 payload = replace(payload, sync_target=recipient or account)
             case VisibleMessage() | TimerUpdate() | Reaction() | RequestAccepted():
                 payload = replace(payload, profile=self._own_profile)
+            case GroupInvite() | GroupPromotion() | GroupInviteResponse():
+                payload = replace(payload, profile=self._own_profile)
         serialized = contents.serialize(Content(payload, sent_ms, expiration))
+        if is_group(account):
+            return self._seal_for_group(serialized, account, sent_ms, ttl_ms)
         if len(serialized) > session_v1.MAX_CONTENT_BYTES:
             raise MessageTooLong(
                 f"The message takes {len(serialized):,} bytes; a swarm stores up to {session_v1.MAX_CONTENT_BYTES:,}."
@@ -95,18 +146,42 @@ class Sealer:
         role = "own" if account == own_id else "recipient"
         return NewDelivery(role, account, ttl_ms, data, storage_rpc.message_hash(account, 0, data))
 
+    def _seal_for_group(self, serialized: bytes, group_id: AccountId, sent_ms: int, ttl_ms: int) -> NewDelivery:
+        from ..protocol.group import messages
+
+        keys = self._groups.keys(group_id)
+        if not keys:
+            raise InvalidInput("The keys of this group have not come yet, so nothing can be sent to it: session recv")
+        data = messages.encode_message(self._identity, group_id, keys[0], serialized, sent_ms)
+        hash = storage_rpc.message_hash(group_id, Namespace.GROUP_MESSAGES, data)
+        return NewDelivery("recipient", group_id, ttl_ms, data, hash)
+
+
+class _Groups:
+    """What sealing for groups needs of them. Loaded when something is to be sealed for one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def _load(self, group_id: str) -> GroupState | None:
+        from .groups.state import GroupStore
+
+        return GroupStore(self._store).load(group_id)
+
+    def keys(self, group_id: str) -> tuple[bytes, ...]:
+        """The keys of a group, the newest first."""
+        state = self._load(group_id)
+        return state.keys.encryption_keys if state else ()
+
+    def admin(self, group_id: str) -> GroupIdentity | None:
+        """What admins of a group have, if we are one."""
+        state = self._load(group_id)
+        return state.admin if state else None
+
 
 def expiration_of(mode: str, seconds: int) -> Expiration:
     """An expiration as the store has it, as a value of the protocol."""
     return Expiration(ExpirationMode[mode.upper()], seconds)
-
-
-def payload_of(entry: NewMessage | MessageRow) -> Payload:
-    """What is sent for a message of ours as it is in the store."""
-    if entry.kind == "expiration_update":
-        return TimerUpdate()
-    quote = Quote(entry.quote_author, entry.quote_ms) if entry.quote_author and entry.quote_ms else None
-    return VisibleMessage(entry.body, tuple(map(_pointer, entry.attachments)), quote)
 
 
 def _pointer(attachment: AttachmentRow) -> payloads.AttachmentPointer:

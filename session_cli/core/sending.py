@@ -24,14 +24,15 @@ from ..errors import (
 from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, is_group
 from ..protocol.payload import Expiration, Payload, ReadReceipt, RequestAccepted
-from ..protocol.storage_rpc import MessageHash, StoreResult
+from ..protocol.storage_rpc import MessageHash, StoreResult, SwarmAccount
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewMessage
 from .bodies import check_body
 from .effects import Effect, Effects, acceptance
+from .places import place_in_swarm
 from .profile import Profile
-from .sealing import STAYS, Sealer, expiration_of, payload_of
+from .sealing import STAYS, Sealer, expiration_of
 
 if TYPE_CHECKING:
     from ..network.network import Network
@@ -175,7 +176,7 @@ class Sender:
 
     def transmit(
         self,
-        payload: Payload,
+        payload: Payload | Callable[[int], Payload],
         accounts: Sequence[AccountId],
         deadline: Deadline,
         *,
@@ -184,7 +185,8 @@ class Sender:
     ) -> int:
         """Send what is no message of its own: a reaction, a request to delete. Returns its time, in ms.
 
-        The first of `accounts` is whom it is for; our own among them gets the copy for our other devices. `effect` is
+        What depends on its time is made by a function of that. The first of `accounts` is whom it is for; our own
+        among them gets the copy for our other devices. `effect` is
         what it does here. Whatever ends this process before that is noted: a later run sends the same again, and does
         it. Raises NetworkError, ServiceRefused; then nothing is left of it.
         """
@@ -193,6 +195,7 @@ class Sender:
         deliveries: list[DeliveryRow] = []
         with self._store.transaction():
             sent_ms = self._store.next_sent_ms(network.clock.now_ms())
+            payload = payload(sent_ms) if callable(payload) else payload
             for account in accounts:
                 ttl_ms = self._sealer.ttl_ms(account, expiration)
                 new = self._sealer.seal(payload, account, sent_ms, ttl_ms, recipient=accounts[0], expiration=expiration)
@@ -205,9 +208,10 @@ class Sender:
                         free_ms=_now_ms() + _HELD_MS,
                     )
                 )
-                if new.role == "own":
+                if new.role == "own" or is_group(account):
                     # A poll that meets it must not take it for something that another device has said.
-                    self._store.swarm.mark_seen(account, 0, new.hash, sent_ms + ttl_ms, seen_ms=sent_ms)
+                    place = place_in_swarm(account, self._profile.identity.account_id)
+                    self._store.swarm.mark_seen(*place, new.hash, sent_ms + ttl_ms, seen_ms=sent_ms)
         outcomes = self._attempt(deliveries, deadline, dated_ms=sent_ms)
         first = outcomes[0]
         if isinstance(first, SessionError):
@@ -217,6 +221,38 @@ class Sender:
             raise first
         self._settle(deliveries, outcomes)
         return sent_ms
+
+    def transmit_each(
+        self, payloads: Sequence[tuple[AccountId, Callable[[int], Payload]]], deadline: Deadline
+    ) -> list[StoreResult | SessionError]:
+        """Send several people something of their own, which depends on its time (ms), at once.
+
+        Returns in their order what became of each; nothing is left of what failed. Raises NetworkError where there is
+        no way to anybody, InvalidInput.
+        """
+        network = self._network()
+        network.prepare(deadline)
+        deliveries: list[DeliveryRow] = []
+        with self._store.transaction():
+            for account, payload_at in payloads:
+                sent_ms = self._store.next_sent_ms(network.clock.now_ms())
+                new = self._sealer.seal(payload_at(sent_ms), account, sent_ms)
+                deliveries.append(self._store.deliveries.add(None, new, free_ms=_now_ms() + _HELD_MS))
+        outcomes = self._attempt(deliveries, deadline)
+        with self._store.transaction():
+            for delivery, outcome in zip(deliveries, outcomes, strict=True):
+                if isinstance(outcome, StoreResult):
+                    self._note_stored(delivery, outcome)
+                else:
+                    self._store.deliveries.give_up(delivery)
+        return outcomes
+
+    def put_down(self, entry: NewMessage, expiration: Expiration | None = None) -> int:
+        """Put a message into the outbox, to be sent by `flush`; returns its id. To be called inside a transaction.
+
+        Raises NotAdmin, InvalidInput.
+        """
+        return self._put(replace(entry, status="queued"), expiration).message_id
 
     def _attempt(
         self, deliveries: list[DeliveryRow], deadline: Deadline, *, dated_ms: int | None = None
@@ -318,6 +354,8 @@ class Sender:
                 if row.status != "queued":
                     continue  # the process that queued it has just sent it
                 try:
+                    if not all(map(self._sealer.is_current, deliveries)):
+                        deliveries = self._seal_anew(row, deliveries)
                     besides = self._store.deliveries.acceptances(row.conversation)
                     problem = self._send_out(_Prepared(message_id, deliveries, besides), deadline)
                 except ServiceRefused as error:
@@ -378,30 +416,40 @@ class Sender:
 
         It disappears as is set for the conversation, unless that is about to change.
         """
+        with self._store.transaction():
+            return self._put(entry, expiration)
+
+    def _put(self, entry: NewMessage, expiration: Expiration | None) -> _Prepared:
         recipient = AccountId(entry.conversation)
         own_id = self._profile.identity.account_id
-        with self._store.transaction():
-            person = self._store.people.get(recipient)
-            accepts = recipient != own_id and person is not None and person.approved_me and not person.approved
-            besides = []
-            if accepts:
-                accepted_ms = self._store.next_sent_ms(self._network().clock.now_ms())
-                new = self._sealer.seal(RequestAccepted(), recipient, accepted_ms)
-                besides.append(self._store.deliveries.add(None, new, effect=acceptance(recipient)))
-            sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
-            if expiration is None:
-                expiration = expiration_of(*self._store.conversations.expiration(recipient))
-            entry = replace(
-                entry, sent_ms=sent_ms, expire_mode=expiration.mode.name.lower(), expire_s=expiration.seconds
-            )
-            sealed = self._sealer.seal_message(recipient, payload_of(entry), sent_ms, expiration)
-            message_id = self._store.messages.add(entry)
-            if message_id is None:
-                raise LookupError("another message of ours has this sent time")
-            if recipient != own_id:
-                self._effects.accept(recipient)
-            deliveries = [self._store.deliveries.add(message_id, new) for new in sealed]
+        person = self._store.people.get(recipient)
+        accepts = recipient != own_id and person is not None and person.approved_me and not person.approved
+        besides = []
+        if accepts:
+            accepted_ms = self._store.next_sent_ms(self._network().clock.now_ms())
+            new = self._sealer.seal(RequestAccepted(), recipient, accepted_ms)
+            besides.append(self._store.deliveries.add(None, new, effect=acceptance(recipient)))
+        sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
+        if expiration is None:
+            expiration = expiration_of(*self._store.conversations.expiration(recipient))
+        entry = replace(entry, sent_ms=sent_ms, expire_mode=expiration.mode.name.lower(), expire_s=expiration.seconds)
+        sealed = self._sealer.seal_entry(entry, sent_ms, expiration)
+        message_id = self._store.messages.add(entry)
+        if message_id is None:
+            raise LookupError("another message of ours has this sent time")
+        if recipient != own_id and not is_group(recipient):
+            self._effects.accept(recipient)
+        deliveries = [self._store.deliveries.add(message_id, new) for new in sealed]
         return _Prepared(message_id, deliveries, besides)
+
+    def _seal_anew(self, row: MessageRow, deliveries: list[DeliveryRow]) -> list[DeliveryRow]:
+        """Encrypt what waits for a group with its newest key. Raises InvalidInput, NotAdmin, ServiceRefused."""
+        expiration = expiration_of(row.expire_mode, row.expire_s)
+        with self._store.transaction():
+            (new,) = self._sealer.seal_entry(row, row.sent_ms, expiration)
+            for delivery in deliveries:
+                self._store.deliveries.replace(delivery.id, new.data, new.hash)
+            return self._store.deliveries.of_message(row.id)
 
     def _redate(self, row: MessageRow, deliveries: list[DeliveryRow]) -> list[DeliveryRow]:
         """Seal a message anew, with the time that it is by the network's clock.
@@ -416,7 +464,7 @@ class Sender:
                 return left
             sent_ms = self._store.redate(row.id, self._network().clock.now_ms())
             expiration = expiration_of(row.expire_mode, row.expire_s)
-            new_ones = self._sealer.seal_message(AccountId(row.conversation), payload_of(row), sent_ms, expiration)
+            new_ones = self._sealer.seal_entry(row, sent_ms, expiration)
             sealed = {new.role: new for new in new_ones}
             for delivery in deliveries:
                 new = sealed[delivery.role]
@@ -428,12 +476,38 @@ class Sender:
     ) -> list[StoreResult | SessionError]:
         if not deliveries:
             return []
-        store = self._network().swarm.store
         return run_parallel(
             [
-                partial(store, delivery.account, delivery.data, delivery.ttl_ms, deadline, lane=lane, dated_ms=dated_ms)
+                self._storing(delivery, deadline, lane=lane, dated_ms=dated_ms)
                 for lane, delivery in enumerate(deliveries)
             ]
+        )
+
+    def _storing(
+        self, delivery: DeliveryRow, deadline: Deadline, *, lane: int, dated_ms: int | None
+    ) -> Callable[[], StoreResult]:
+        """What brings a delivery to its swarm; the network is asked when it is called."""
+        to: str | SwarmAccount = delivery.account
+        namespace = place_in_swarm(delivery.account, self._profile.identity.account_id)[1]
+        if is_group(delivery.account):
+            from .groups.state import GroupStore
+
+            state = GroupStore(self._store).load(delivery.account)
+            try:
+                if state is None or not state.row.is_active:
+                    raise ServiceRefused("You are not in this group any more.")
+                to = state.account(self._profile.identity)
+            except SessionError as error:
+                return partial(_refuse, error)
+        return partial(
+            self._network().swarm.store,
+            to,
+            delivery.data,
+            delivery.ttl_ms,
+            deadline,
+            namespace=namespace,
+            lane=lane,
+            dated_ms=dated_ms,
         )
 
     def _conclude(
@@ -459,7 +533,7 @@ class Sender:
                 self._store.timers.start(message_id, self._network().clock.now_ms())
             if not isinstance(first, SessionError):
                 self._store.messages.set_status(message_id, "sent")
-                if row.kind == "expiration_update":
+                if row.kind == "expiration_update" and not is_group(row.conversation):
                     # Together: who dies here must not have told others something else than is set.
                     self._store.conversations.set_expiration(row.conversation, **row.content, said_ms=row.sent_ms)
             elif not stays:
@@ -502,15 +576,19 @@ class Sender:
         self._store.deliveries.finish(delivery)
         if delivery.effect is not None:
             self._effects.apply(delivery.effect)
-        if delivery.role == "own":
+        if delivery.role == "own" or is_group(delivery.account):
             now_ms = self._network().clock.now_ms()
             expires_ms = outcome.expiration_ms or now_ms + delivery.ttl_ms
-            message_id = delivery.message_id
-            swarm = self._store.swarm
-            new = swarm.mark_seen(delivery.account, 0, delivery.hash, expires_ms, message_id=message_id, seen_ms=now_ms)
+            message_id, hash = delivery.message_id, delivery.hash
+            swarm, place = self._store.swarm, place_in_swarm(delivery.account, self._profile.identity.account_id)
+            new = swarm.mark_seen(*place, hash, expires_ms, message_id=message_id, seen_ms=now_ms)
             if not new and message_id is not None:
                 # A poll of another process has met our copy before we came to note it.
-                swarm.name_message(delivery.account, 0, delivery.hash, message_id)
+                swarm.name_message(*place, hash, message_id)
+
+
+def _refuse(error: SessionError) -> StoreResult:
+    raise error
 
 
 def _now_ms() -> int:

@@ -248,6 +248,30 @@ class Messages:
         )
         return self.delete([row[0] for row in rows]) if rows else 0
 
+    def drop_attachments(self, conversation: str, before_ms: int) -> None:
+        """Forget the files of messages of a conversation that were sent before a time."""
+        self._connection.execute(
+            """
+            DELETE FROM attachments WHERE message_id IN (
+                SELECT id FROM messages WHERE sent_ms < ?2
+                AND conversation_id = (SELECT id FROM conversations WHERE address = ?1)
+            )
+            """,
+            (conversation, before_ms),
+        )
+
+    def sent_by(self, conversation: str, sender: str, before_ms: int) -> list[int]:
+        """The messages of a conversation that somebody sent before a time."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT id FROM messages WHERE conversation_id = (SELECT id FROM conversations WHERE address = ?)
+            AND sender_id = (SELECT id FROM people WHERE address = ?) AND sent_ms < ?
+            """,
+            (conversation, sender, before_ms),
+        )
+        return [row[0] for row in rows]
+
     def directions(self, address: str) -> set[str]:
         """In which directions messages of a conversation went: incoming, outgoing, both, or none if there are none."""
         rows = fetch_all(

@@ -99,7 +99,7 @@ class Timers:
 
 
 class Chores:
-    """What our own swarm has still to be told of messages, by hash. Writing happens inside the caller's transaction."""
+    """What our own swarm has still to be told of its messages, by hash. Writing is for inside the caller's transaction."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -108,7 +108,8 @@ class Chores:
         """Have those messages deleted which the swarm still holds, as far as we know."""
         self._connection.executemany(
             """
-            INSERT INTO chores (hash, expires_ms) SELECT hash, NULL FROM seen_hashes WHERE message_id = ?
+            INSERT INTO chores (hash, expires_ms)
+            SELECT hash, NULL FROM seen_hashes WHERE message_id = ? AND namespace = 0
             ON CONFLICT (hash) DO UPDATE SET expires_ms = NULL
             """,
             [(message_id,) for message_id in message_ids],
@@ -126,7 +127,7 @@ class Chores:
         self._connection.execute(
             """
             INSERT INTO chores (hash, expires_ms)
-            SELECT hash, ?2 FROM seen_hashes WHERE message_id = ?1 AND expires_ms > ?2
+            SELECT hash, ?2 FROM seen_hashes WHERE message_id = ?1 AND namespace = 0 AND expires_ms > ?2
             ON CONFLICT (hash) DO UPDATE SET expires_ms = min(expires_ms, excluded.expires_ms)
             """,
             (message_id, expires_ms),

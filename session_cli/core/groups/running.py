@@ -1,0 +1,290 @@
+"""Running a group as an admin: what was decided is in the store, and is brought to the group's swarm from there.
+
+`settle` does whatever is left, in the order that keeps the others from ever meeting what they can't read, or what they
+must not: keys before the configs that they open, the notice to who is removed before the key that he does not get. Each
+step may be done twice, by another run of ours or by another admin; what one dies over, the next one does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...errors import NetworkError, ServiceRefused, SessionError
+from ...network.clock import Deadline
+from ...network.swarm_steps import Delete, OwnStore, Revoke, Step, Unrevoke
+from ...protocol.account import AccountId
+from ...protocol.config import dump as config_dumps
+from ...protocol.config.group_members import Member, Offer, Removal
+from ...protocol.config.kinds import TTL_MS
+from ...protocol.config.state import Push
+from ...protocol.group import subaccount, updates
+from ...protocol.group.identity import GroupIdentity
+from ...protocol.group.kick import kick_notice
+from ...protocol.payload import Content, GroupInviteResponse, Payload
+from ...protocol.storage_rpc import MAX_BATCH, MAX_TTL_MS, MessageHash, Namespace, message_hash
+from ...protocol.storage_upkeep import MOST_HASHES, MOST_REVOKED
+from ...store.groups import Errand
+from ..profile import Profile
+from ..sending import Sender
+from .receiving import accept_promotion
+from .state import KINDS, GroupState, GroupStore
+
+if TYPE_CHECKING:
+    from ...network.network import Network
+    from ..attachments import ProgressReport
+
+LOG = logging.getLogger(__name__)
+MOST_TURNS = 6
+"""How often `settle` begins anew: what it does may leave something else to be done."""
+AT_ONCE = 24
+"""Invitations that are sent at the same time."""
+OFFERS = ("invite", "promote")
+"""The kinds of errands that tell somebody something."""
+
+
+class GroupKeeper:
+    """Brings what was decided of the groups of one profile to where it belongs."""
+
+    def __init__(self, profile: Profile, network: Callable[[], Network], sender: Callable[[], Sender]) -> None:
+        self._profile = profile
+        self._store = profile.store
+        self._identity = profile.identity
+        self._network = network
+        self._sender = sender
+        self._groups = GroupStore(profile.store)
+
+    def due(self) -> list[str]:
+        """The groups for which this device has something to do."""
+        states = (self._groups.of_row(row) for row in self._store.groups.active())
+        return [state.row.address for state in states if self._is_due(state)]
+
+    def _is_due(self, state: GroupState) -> bool:
+        if self._store.groups.errands(state.group_id):
+            return True
+        if state.admin is None:
+            return False
+        if accept_promotion(state, self._identity.account_id) is not state:
+            return True
+        return state.needs_push or state.keys.needs_rekey or any(member.removal for member in state.members)
+
+    def settle_in_passing(self, deadline: Deadline) -> None:
+        """Do all that is due; failures wait for a later run."""
+        for group_id in self.due():
+            try:
+                self.settle(group_id, deadline)
+            except (NetworkError, ServiceRefused) as error:
+                LOG.info("group %s… is seen to later: %s", group_id[:10], error.message)
+
+    def settle(self, group_id: str, deadline: Deadline, progress: ProgressReport | None = None) -> None:
+        """Do all that is due for a group. Raises NetworkError, ServiceRefused; then a later run goes on.
+
+        Invitations and promotions that can't be sent are noted as failed.
+        """
+        for _ in range(MOST_TURNS):
+            state = self._groups.load(group_id)
+            if state is None or not state.row.is_active or not self._is_due(state):
+                return
+            self._network().prepare(deadline)
+            if state.admin is None:
+                self._respond(state, deadline)
+                return
+            self._run(state, state.admin, deadline, progress)
+
+    def _run(
+        self, state: GroupState, admin: GroupIdentity, deadline: Deadline, progress: ProgressReport | None
+    ) -> None:
+        """The next thing to be done."""
+        accepted = accept_promotion(state, self._identity.account_id)
+        if state.keys.needs_rekey:
+            accepted = accepted.rekeyed()
+        if accepted is not state:
+            with self._store.transaction():
+                state = self._groups.save(accepted)
+        leaving = [member for member in state.members if member.removal]
+        if state.needs_push and not (leaving and state.keys.pending is not None):
+            self._push(state, admin, deadline)
+        elif leaving:
+            self._lock_out(state, admin, leaving, deadline)
+        elif errands := self._store.groups.errands(state.group_id, *OFFERS):
+            self._offer(state, admin, errands, deadline, progress)
+        else:
+            self._delete(state, admin, deadline)
+            self._respond(state, deadline)
+
+    # Keys and configs.
+
+    def _push(self, state: GroupState, admin: GroupIdentity, deadline: Deadline) -> None:
+        """Bring keys and configs to the swarm, in one request."""
+        group_id, now_ms = state.group_id, self._network().clock.now_ms()
+        supplements = self._store.groups.errands(group_id, "supplement")
+        invited = [AccountId(errand.member) for errand in self._store.groups.errands(group_id, "invite")]
+        steps: list[Step] = [
+            OwnStore(Namespace.GROUP_KEYS, errand.data, TTL_MS) for errand in supplements if errand.data is not None
+        ]
+        if state.keys.pending is not None:
+            steps.append(OwnStore(Namespace.GROUP_KEYS, state.keys.pending.message, TTL_MS))
+        pushes: list[Push] = []
+        with self._store.transaction():
+            for kind in KINDS:
+                config = state.config(kind)
+                if not config.state.needs_push:
+                    continue
+                push = config.state.push(state.config_keys, now_ms)
+                # What is to be deleted is forgotten when it has been. Should no answer come, it may be there all the same.
+                push = replace(push, state=replace(push.state, obsolete_hashes=push.obsolete))
+                state = state.with_config(kind, replace(config, state=push.state))
+                pushes.append(push)
+            state = self._groups.save(state)
+        steps += [OwnStore(push.state.kind.namespace, data, TTL_MS) for push in pushes for data in push.messages]
+        tokens = [subaccount.token(admin, member) for member in invited]
+        steps += [Unrevoke(tokens[at : at + MOST_REVOKED]) for at in range(0, len(tokens), MOST_REVOKED)]
+        needed = len(steps)
+        obsolete = [MessageHash(hash) for push in pushes for hash in sorted(push.obsolete)][:MOST_HASHES]
+        if obsolete:
+            steps.append(Delete(obsolete))
+        for at in range(0, len(steps), MAX_BATCH):
+            part = steps[at : at + MAX_BATCH]
+            self._network().upkeep.perform(admin, part, deadline, needed=min(len(part), max(0, needed - at)))
+        self._confirm(state, pushes, supplements, now_ms)
+
+    def _confirm(self, state: GroupState, pushes: Sequence[Push], supplements: Sequence[Errand], now_ms: int) -> None:
+        """Note that all of it is in the swarm, but for what was changed meanwhile."""
+        group_id = state.group_id
+        with self._store.transaction():
+            self._store.groups.finish_errands(group_id, "supplement", [errand.member for errand in supplements])
+            now = self._groups.load(group_id)
+            if now is None:
+                return
+            pending = state.keys.pending
+            if pending is not None and now.keys.pending == pending:
+                # As if it had come back already: what we encrypt from now on, others can read.
+                from ...protocol.group.keys import StoredKeys
+
+                hash = message_hash(group_id, Namespace.GROUP_KEYS, pending.message)
+                keys, _ = now.keys.load(StoredKeys(hash, now_ms, pending.message), self._identity, now.admin)
+                now = replace(now, keys=keys)
+                self._store.swarm.mark_seen(group_id, Namespace.GROUP_KEYS, hash, now_ms + TTL_MS, seen_ms=now_ms)
+            for push in pushes:
+                kind = push.state.kind
+                config = now.config(kind)
+                if config_dumps.dump(config.state) != config_dumps.dump(push.state):
+                    continue
+                hashes: list[str] = [message_hash(group_id, kind.namespace, data) for data in push.messages]
+                for name in hashes:
+                    self._store.swarm.mark_seen(group_id, kind.namespace, name, now_ms + TTL_MS, seen_ms=now_ms)
+                confirmed = replace(push.state, obsolete_hashes=frozenset()).confirm_pushed(push.seqno, hashes)
+                now = now.with_config(kind, replace(config, state=confirmed, base=None))
+            self._groups.save(now)
+
+    # Members who go.
+
+    def _lock_out(self, state: GroupState, admin: GroupIdentity, leaving: Sequence[Member], deadline: Deadline) -> None:
+        """Tell members who are removed that they are, let them in no more, and change the key."""
+        some = list(leaving)[:MOST_REVOKED]
+        ids = [member.account_id for member in some]
+        notice = kick_notice(admin, ids, state.keys.generation)
+        # The notice first: a swarm forgets who is revoked with an account's last message.
+        steps: list[Step] = [
+            OwnStore(Namespace.REVOKED_GROUP_MESSAGES, notice, MAX_TTL_MS),
+            Revoke([subaccount.token(admin, account_id) for account_id in ids]),
+        ]
+        silenced = [member.account_id for member in some if member.removal == Removal.WITH_MESSAGES]
+        if silenced:
+            steps.append(self._order_to_delete(state, admin, silenced))
+        self._network().upkeep.perform(admin, steps, deadline)
+        with self._store.transaction():
+            now = self._groups.load(state.group_id) or state
+            members = now.members
+            for account_id in ids:
+                members = members.without_member(account_id)
+            for account_id in silenced:
+                self._forget_messages(now, account_id)
+            self._groups.save(now.with_members(members).rekeyed())
+
+    def _order_to_delete(self, state: GroupState, admin: GroupIdentity, silenced: Sequence[AccountId]) -> OwnStore:
+        from ...protocol import content as contents
+        from ...protocol.group import messages
+
+        with self._store.transaction():
+            sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
+        order = updates.delete_content(admin, sent_ms, members=silenced)
+        serialized = contents.serialize(Content(order, sent_ms))
+        key = state.keys.encryption_keys[0]
+        data = messages.encode_message(self._identity, state.group_id, key, serialized, sent_ms)
+        return OwnStore(Namespace.GROUP_MESSAGES, data, MAX_TTL_MS)
+
+    def _forget_messages(self, state: GroupState, account_id: AccountId) -> None:
+        """Delete here what somebody wrote, and have it deleted in the swarm."""
+        for message_id in self._store.messages.sent_by(state.group_id, account_id, self._store.now_ms() + TTL_MS):
+            row = self._store.messages.get(message_id)
+            if row is None:
+                continue
+            if row.hash is not None:
+                self._store.groups.add_errand(state.group_id, "delete", row.hash)
+            self._store.messages.bury(message_id, self._store.now_ms())
+
+    # What people are told.
+
+    def _offer(
+        self,
+        state: GroupState,
+        admin: GroupIdentity,
+        errands: Sequence[Errand],
+        deadline: Deadline,
+        progress: ProgressReport | None,
+    ) -> None:
+        """Send invitations and promotions, and note what became of them."""
+        group_id = state.group_id
+        outcomes: dict[tuple[str, str], Offer] = {}
+        for at in range(0, len(errands), AT_ONCE):
+            some = errands[at : at + AT_ONCE]
+            payloads = [(AccountId(errand.member), partial(self._payload, state, admin, errand)) for errand in some]
+            results = self._sender().transmit_each(payloads, deadline)
+            for errand, result in zip(some, results, strict=True):
+                failed = isinstance(result, SessionError)
+                if isinstance(result, SessionError):
+                    LOG.warning("Not told of the group: %s…: %s", errand.member[:10], result.message)
+                outcomes[errand.kind, errand.member] = Offer.FAILED if failed else Offer.SENT
+            if progress is not None:
+                progress("inviting", min(at + AT_ONCE, len(errands)), len(errands))
+        with self._store.transaction():
+            now = self._groups.load(group_id)
+            if now is None:
+                return
+            for (kind, address), offer in outcomes.items():
+                self._store.groups.finish_errands(group_id, kind, [address])
+                member = now.member(AccountId(address))
+                if member is None or member.removal:
+                    continue
+                if kind == "invite" and not member.admin and member.invitation != Offer.ACCEPTED:
+                    now = now.with_member(member.with_invitation(offer))
+                elif kind == "promote" and (not member.admin or member.promotion != Offer.ACCEPTED):
+                    now = now.with_member(member.with_promotion(offer))
+            self._groups.save(now)
+
+    def _payload(self, state: GroupState, admin: GroupIdentity, errand: Errand, sent_ms: int) -> Payload:
+        if errand.kind == "invite":
+            return updates.invite(admin, AccountId(errand.member), state.info.name, sent_ms)
+        return updates.promotion(admin, state.info.name)
+
+    def _delete(self, state: GroupState, admin: GroupIdentity, deadline: Deadline) -> None:
+        """Have the swarm delete what members deleted, who can't do that themselves."""
+        hashes = [errand.member for errand in self._store.groups.errands(state.group_id, "delete")][:MOST_HASHES]
+        if not hashes:
+            return
+        self._network().upkeep.perform(admin, [Delete([MessageHash(hash) for hash in hashes])], deadline, needed=0)
+        with self._store.transaction():
+            self._store.groups.finish_errands(state.group_id, "delete", hashes)
+
+    def _respond(self, state: GroupState, deadline: Deadline) -> None:
+        """Tell a group that we have joined it, once we can."""
+        errands = self._store.groups.errands(state.group_id, "respond")
+        if not errands or not state.keys.encryption_keys:
+            return
+        self._sender().transmit(GroupInviteResponse(approved=True), [state.group_id], deadline)
+        with self._store.transaction():
+            self._store.groups.finish_errands(state.group_id, "respond", [errand.member for errand in errands])

@@ -1,0 +1,17 @@
+"""Where in the swarms that lies which is said in a conversation."""
+
+from __future__ import annotations
+
+from ..protocol.account import AccountId, is_group
+from ..protocol.storage_rpc import Namespace
+
+
+def audience(conversation: str, own_id: AccountId) -> list[AccountId]:
+    """To whose swarms it goes what we say there: first to the other's, then to our own, for our other devices."""
+    others = [AccountId(conversation)] if conversation != own_id else []
+    return others if is_group(conversation) else [*others, own_id]
+
+
+def place_in_swarm(conversation: str, own_id: str) -> tuple[str, Namespace]:
+    """The account and namespace where what is said in a conversation lies for us: a group's swarm, or our own."""
+    return (conversation, Namespace.GROUP_MESSAGES) if is_group(conversation) else (own_id, Namespace.MESSAGES)
