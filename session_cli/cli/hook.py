@@ -33,7 +33,7 @@ VARIABLES = {
     "SESSION_CONVERSATION_ID": "The id of the other person, of the group, or your own; to answer: session send "
     '"$SESSION_CONVERSATION_ID" …',
     "SESSION_CONVERSATION_NAME": "The name shown for it; may be empty.",
-    "SESSION_SENDER_ID": "The id of who wrote or did it.",
+    "SESSION_SENDER_ID": "The id of who wrote or did it; empty where nobody can tell.",
     "SESSION_SENDER_NAME": "The name shown for them, which they may have chosen to mislead; may be empty.",
     "SESSION_TIMESTAMP": "When it was sent: RFC 3339, UTC.",
     "SESSION_TIMESTAMP_MS": "The same in milliseconds since 1970.",
@@ -131,7 +131,8 @@ def fields_of(event: Event, values: Mapping[str, Any]) -> dict[str, str]:
 
     Those of a message are those of the message to which something happened, where the event is no message itself.
     """
-    message, place, sender = event.message, event.conversation, event.sender
+    message, place = event.message, event.conversation
+    sender = event.sender if event.sender and event.sender.type != "group" else None
     paths = [file.saved for file in message.attachments if file.saved] if message else []
     return {
         "SESSION_TYPE": event.type,

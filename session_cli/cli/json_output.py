@@ -66,6 +66,8 @@ def message_json(message: Message) -> dict[str, Any]:
         case "media_saved":
             return json_object("media_saved", **common, target=_saved_json(message), **state)
         case "group_update":
+            # What the group itself says was done by an admin, and nobody can tell by which.
+            common["sender"] = party_json(message.sender) if message.sender.type != "group" else None
             return json_object("group_update", **common, **_group_change_json(message), **state)
         case "unknown":
             return json_object("unknown", **common, reason=content["reason"], **state)

@@ -60,19 +60,19 @@ def _group_change(content: Mapping[str, Any], sender: str) -> str:
         case "promoted":
             return f"made {people} admin" + ("s" if len(content["members"]) > 1 else "")
         case "renamed":
-            return f"gave the group the name {content['name']}"
+            return f"gave the group the name {content['name']}" if content["name"] else "gave the group another name"
         case "picture":
             return "changed the picture of the group"
         case "description":
             text = " ".join(content["text"].split())
-            return f"says of the group: {text}" if text else "took the description of the group away"
+            return f"the group is about this: {text}" if text else "the group has no description any more"
         case "left":
             others = [member for member in content["members"] if member["id"] != sender]
             return f"says that {_people(others)} left the group" if others else "left the group"
         case "joined":
             return "joined the group"
         case "kicked":
-            return "you are no member of the group any more: an admin removed you"
+            return "an admin removed you from the group"
     return "an admin ended the group for everyone"
 
 

@@ -78,7 +78,7 @@ def message_text(
     if message.status in STATES:
         marks += f" [{STATES[message.status]}]"
     head = _head(message.timestamp_ms, who, painter, marks, f"#{message.id}")
-    below = _place(message.conversation) if with_place and message.direction == "incoming" else []
+    below = _place(message.conversation, message.sender) if with_place and message.direction == "incoming" else []
     notice = notice_text(message)
     if notice is not None:
         return _laid_out(head, [*below, ("*", harmless(notice)), *_fate(message)], painter)
@@ -104,13 +104,15 @@ def event_text(event: Event, painter: Painter) -> str:
         return message_text(event.message, painter)
     who = "somebody" if event.sender is None else "me" if event.direction == "outgoing" else party_text(event.sender)
     head = _head(event.timestamp_ms, who, painter)
-    below = _place(event.conversation) if event.conversation else []
+    below = _place(event.conversation, event.sender)
     return _laid_out(head, [*below, ("*", harmless(event_line(event)))], painter)
 
 
-def _place(conversation: Party) -> list[Line]:
-    """A line about the group in which something was said or done; nothing for a person, who is the sender."""
-    return [("@", party_text(conversation))] if conversation.type == "group" else []
+def _place(conversation: Party | None, sender: Party | None) -> list[Line]:
+    """A line about the group in which something was said or done; nothing where the head names that place already."""
+    if conversation is None or conversation.type != "group" or conversation == sender:
+        return []
+    return [("@", party_text(conversation))]
 
 
 def _head(timestamp_ms: int, who: str, painter: Painter, marks: str = "", behind: str = "") -> str:
