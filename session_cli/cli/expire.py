@@ -52,7 +52,8 @@ def expire(
     setting of their own. What was written before stays as it is. Notes to self disappear after they are sent only.
     Files that were saved stay.
 
-    Both of you must have accepted the other, by writing or answering.
+    Both of you must have accepted the other, by writing or answering. In a group all messages follow one rule, which
+    its admins set: session group expire
     """
     app: App = ctx.obj
     wanted = _wanted(app, time, after)

@@ -141,6 +141,8 @@ def recv(
     With --mark-read what has been shown counts as read, too: the clocks of messages that disappear after they are read
     start, and, with the setting read_receipts, whoever wrote is told. --peek marks nothing.
 
+    What was written or done in a group has a line below its sender that begins with @ and names the group.
+
     What --from, --type, --since and --max leave out stays unread, for another recv.
 
     With --exec, CMD is cut into words and run without a shell; the fields are in its environment too (SESSION_BODY,

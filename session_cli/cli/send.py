@@ -83,8 +83,8 @@ def send(
     """Send a message, and print its id.
 
     Success means that the recipient's swarm holds the message and has proved it; its owner fetches it from there
-    within 14 days. A copy goes to your own other devices. With --queue, success can also mean that it waits in the
-    outbox, from where the next send or recv sends it.
+    within 14 days. A copy goes to your own other devices. A group has one swarm, for all of its members. With --queue,
+    success can also mean that it waits in the outbox, from where the next send or recv sends it.
 
     Files go as they are: what an image tells beside the picture, such as where it was taken, goes along, unless
     --strip-metadata takes it out. A voice message is MP3 or AAC in MP4, of up to five minutes, and goes without a text.

@@ -35,8 +35,8 @@ def unsend(
     to self nothing stays. What still waits in the outbox is never sent. Files that were saved stay where they are.
 
     It is a request, which other apps obey as soon as they get it; but nobody can be made to forget what was read, or to
-    give back what was copied. This program obeys such a request only from the author of the message, or from another
-    device of your own: nobody else can delete anything here.
+    give back what was copied. This program obeys such a request only from the author of the message, from another
+    device of your own, or, in a group, from an admin: nobody else can delete anything here.
     """
     app: App = ctx.obj
     with app.open_client() as client:
