@@ -168,7 +168,7 @@ class ConfigSync:
             data = self._views.without_contacts(known.state.data, deleted)
             data = self._views.with_contacts(data, contacts, now_ms // 1000)
             self._change(ConfigKind.CONTACTS, known, data)
-            self._views.settle_nicknames(known.state.data, data)
+            self._views.settle_nicknames(data)
         if deleted or reads:
             known = self._load(ConfigKind.CONVO_INFO_VOLATILE)
             data = self._views.with_read(known.state.data, reads, deleted, now_ms)
