@@ -229,7 +229,7 @@ class GroupReceiver:
             config, merged = state.config(kind).merge(pairs, state.config_keys, now_ms)
             state = state.with_config(kind, config)
             accepted[space] = set(merged.accepted)
-            for hash, error in merged.refused:
+            for _, error in merged.refused:
                 LOG.info("left a config of group %s… alone: %s", state.group_id[:10], error.message)
         for space, hashes in accepted.items():
             for one in came[space]:

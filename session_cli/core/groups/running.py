@@ -134,7 +134,7 @@ class GroupKeeper:
                 if not config.state.needs_push:
                     continue
                 push = config.state.push(state.config_keys, now_ms)
-                # What is to be deleted is forgotten when it has been. Should no answer come, it may be there all the same.
+                # What is to be deleted is forgotten when it has been. Without an answer it may be there all the same.
                 push = replace(push, state=replace(push.state, obsolete_hashes=push.obsolete))
                 state = state.with_config(kind, replace(config, state=push.state))
                 pushes.append(push)
