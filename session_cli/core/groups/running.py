@@ -79,6 +79,14 @@ class GroupKeeper:
             except (NetworkError, ServiceRefused) as error:
                 LOG.info("group %s… is seen to later: %s", group_id[:10], error.message)
 
+    def push(self, group_id: str, deadline: Deadline) -> None:
+        """Bring a group's keys and configs to its swarm. Raises NetworkError, ServiceRefused."""
+        state = self._groups.load(group_id)
+        if state is None or state.admin is None or not state.needs_push:
+            return
+        self._network().prepare(deadline)
+        self._push(state, state.admin, deadline)
+
     def settle(self, group_id: str, deadline: Deadline, progress: ProgressReport | None = None) -> None:
         """Do all that is due for a group. Raises NetworkError, ServiceRefused; then a later run goes on.
 
