@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import AmbiguousName, InvalidAccountId
-from ..protocol.account import AccountId, parse_account_id
+from ..protocol.account import AccountId, is_group, parse_account_id
 from ..store.records import PersonRow
 from .names import looks_like_id
 from .profile import Profile
@@ -13,7 +13,7 @@ SHOWN_DIGITS = 16
 
 
 def resolve(profile: Profile, text: str) -> AccountId:
-    """The account that `text` names: a whole id, the first 8 or more digits of a known one, `me`, or a name.
+    """The account or group that `text` names: a whole id, the first 8 or more digits of a known one, `me`, or a name.
 
     A name that we gave comes before all names that people give themselves; these count only of people we have written
     to, and only where they can't be mistaken for an id. Raises InvalidAccountId if nobody is meant, AmbiguousName if
@@ -25,8 +25,17 @@ def resolve(profile: Profile, text: str) -> AccountId:
     if not wanted:
         raise InvalidAccountId("Nobody is named; give an account id (66 hex digits beginning with 05).")
     if looks_like_id(wanted):
-        return parse_account_id(wanted if len(wanted) == ID_DIGITS else _completed(profile, wanted))
-    return parse_account_id(profile.store.people.by_nickname(wanted) or _by_own_name(profile, wanted))
+        return parse_address(wanted if len(wanted) == ID_DIGITS else _completed(profile, wanted))
+    return parse_address(profile.store.people.by_nickname(wanted) or _by_own_name(profile, wanted))
+
+
+def parse_address(text: str) -> AccountId:
+    """The id of an account or a group. Raises InvalidAccountId."""
+    if is_group(text):
+        from ..protocol.group.identity import parse_group_id
+
+        return parse_group_id(text)
+    return parse_account_id(text)
 
 
 def _completed(profile: Profile, digits: str) -> str:

@@ -500,6 +500,8 @@ class Client:
             self._receiver.configs.push_in_passing(deadline)
         if self._store.configs.must_be_extended(self._store.now_ms()):
             self._receiver.configs.keep_alive(deadline)
+        if self._store.groups.any():
+            result += self._poll_groups(deadline)
         # Afterwards: a message that nobody takes must not keep us from receiving.
         if self._store.has_deliveries():
             self.outbox.flush_in_passing(deadline)
@@ -507,6 +509,15 @@ class Client:
         if self._store.chores.any() or self._store.timers.any_waiting():
             self._chores.learn(deadline)
             self._chores.run(deadline)
+        return result
+
+    def _poll_groups(self, deadline: Deadline) -> PollResult:
+        from .groups.receiving import GroupReceiver
+
+        result = GroupReceiver(self._profile, self._use_network).poll(deadline)
+        self.groups.keeper.settle_in_passing(deadline)
+        if self._store.configs.is_due():
+            self._receiver.configs.push_in_passing(deadline)
         return result
 
     @cached_property
@@ -599,7 +610,14 @@ class Client:
         """The groups we are in, were in, or are asked to join."""
         from .groups.groups import Groups
 
-        return Groups()
+        return Groups(
+            self._profile,
+            self._use_network,
+            lambda: self._sender,
+            lambda: self.inbox,
+            lambda: self.profiles,
+            self._timeout,
+        )
 
     @cached_property
     def contacts(self) -> Contacts:

@@ -180,7 +180,7 @@ class ConfigSync:
             data = self._views.without_contacts(known.state.data, set(deleted).difference(gone_groups))
             data = self._views.with_contacts(data, contacts, now_ms // 1000)
             self._change(ConfigKind.CONTACTS, known, data)
-            self._views.settle_nicknames(known.state.data, data)
+            self._views.settle_nicknames(data)
         if groups or gone_groups:
             known = self._load(ConfigKind.USER_GROUPS)
             data = self._groups.without_groups(known.state.data, gone_groups)

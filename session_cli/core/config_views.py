@@ -98,12 +98,11 @@ class ConfigViews:
             owners[contact.nickname] = contact.account_id
         return {account_id: nickname for nickname, account_id in owners.items()}
 
-    def settle_nicknames(self, old: Tree, new: Tree) -> None:
+    def settle_nicknames(self, data: Tree) -> None:
         """Let people be found by the nicknames that nobody else has any more, after contacts were changed here."""
-        before, after = self._nicknames(Contacts(old)), self._nicknames(Contacts(new))
-        for account_id, nickname in after.items():
+        for account_id, nickname in self._nicknames(Contacts(data)).items():
             person = self._store.people.get(account_id)
-            if before.get(account_id) != nickname and person is not None and person.nickname != nickname:
+            if person is not None and person.nickname is None:
                 self._store.people.put(replace(person, nickname=nickname))
 
     def without_contacts(self, data: Tree, addresses: Iterable[str]) -> Tree:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, is_group
 from ..store.configs import ConversationSettings
 from ..store.records import PersonRow
 from .addressing import SHOWN_DIGITS, resolve
@@ -42,7 +42,9 @@ class Contacts:
         return [
             _contact(person, state_of(states.get(person.address, ConversationSettings(person.address)), now_ms))
             for person in self._people.known()
-            if (person.approved or person.nickname is not None or person.blocked) and person.address != own_id
+            if (person.approved or person.nickname is not None or person.blocked)
+            and person.address != own_id
+            and not is_group(person.address)
         ]
 
     def resolve(self, who: str) -> AccountId:
@@ -50,6 +52,8 @@ class Contacts:
         address = resolve(self._profile, who)
         if address == self._profile.identity.account_id:
             raise InvalidInput("That is this account, me; see session profile show.")
+        if is_group(address):
+            raise InvalidInput(f"{address[:10]}… is a group, and no person; see session group show {address[:10]}")
         return address
 
     def get(self, address: str) -> Contact:

@@ -126,6 +126,13 @@ class Inbox:
         with FileLock(self._folder / "receive.lock", patience, purpose="to receive messages"):
             return self._poll(deadline)
 
+    @contextmanager
+    def exclusively(self, deadline: Deadline) -> Iterator[None]:
+        """Have nobody poll meanwhile. Another process that does so is waited for. Raises StoreLocked."""
+        patience = deadline.limit(LOCK_TIMEOUT_S)
+        with FileLock(self._folder / "receive.lock", patience, purpose="to change a group"):
+            yield
+
     def batches(self, reading: Reading, timeout: float | None) -> Generator[Batch, None, None]:
         """Give out what there is, poll (`timeout` seconds at the most), give out what came; again, if that is asked.
 

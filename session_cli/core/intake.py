@@ -10,7 +10,7 @@ import logging
 import re
 from typing import Literal
 
-from ..errors import InvalidAccountId, MalformedMessage, ProtocolError, UnsupportedVersion
+from ..errors import BadSignature, InvalidAccountId, MalformedMessage, ProtocolError, UnsupportedVersion
 from ..protocol import content as contents
 from ..protocol import session_v1
 from ..protocol.account import AccountId, parse_account_id
@@ -18,6 +18,8 @@ from ..protocol.payload import (
     Call,
     CallKind,
     Content,
+    GroupInvite,
+    GroupPromotion,
     GroupUpdate,
     Ignored,
     MediaSaved,
@@ -137,8 +139,12 @@ class Intake:
                 return self._take_call(arrival, payload)
             case Unknown(what):
                 return self._filing.add_notice(arrival, "unknown", {"reason": what})
+            case GroupInvite() | GroupPromotion():
+                return self._take_offer(arrival, payload)
             case GroupUpdate():
-                return self._filing.add_notice(arrival, "unknown", {"reason": _GROUP})
+                return self._filing.ignore(
+                    arrival.stored, f"{type(payload).__name__} outside of a group", arrival.now_ms
+                )
             case Reaction():
                 learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
                 done = self._filing.marking.react(arrival.conversation, arrival.sender, payload, arrival.sent_ms)
@@ -261,6 +267,22 @@ class Intake:
         )
         self._filing.keep(stored, _NEWER, now_ms, seq, None)
         return PollResult(new=1)
+
+    def _take_offer(self, arrival: Arrival, payload: GroupInvite | GroupPromotion) -> PollResult:
+        """Be asked into a group, or to run one. The message is deleted: it is of no use to anybody any more."""
+        from .groups.membership import Membership
+
+        if arrival.outgoing:
+            return self._filing.ignore(arrival.stored, "an invitation of ours", arrival.now_ms)
+        learn_profile(self._store, arrival.sender, payload.profile, arrival.sent_ms, arrival.outgoing)
+        try:
+            count = Membership(self._store, self._profile.identity).take(payload, arrival.sender, arrival.sent_ms)
+        except (BadSignature, MalformedMessage) as error:
+            LOG.info("skipped an invitation: %s", error.message)
+            self._store.swarm.skip(arrival.stored.hash, error.slug, arrival.now_ms)
+            return PollResult(skipped=1)
+        self._store.chores.add_hashes([arrival.stored.hash])
+        return PollResult(new=count)
 
     # What leaves nothing behind but an event.
 

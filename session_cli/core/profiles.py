@@ -80,7 +80,7 @@ class Profiles:
         if remove_picture:
             changes |= {"picture_url": None, "picture_key": None}
         if picture is not None:
-            changes["picture_url"], changes["picture_key"] = self._upload(picture, progress)
+            changes["picture_url"], changes["picture_key"] = self.upload(picture, progress)
         settings = self._store.settings
         with self._store.transaction():
             changes = {key: value for key, value in changes.items() if settings.get(key) != value}
@@ -95,8 +95,11 @@ class Profiles:
                 settings.set("profile_updated_s", max(self._store.now_ms() // 1000, before_s + 1))
         return self.own()
 
-    def _upload(self, picture: bytes, progress: ProgressReport | None) -> tuple[str, bytes]:
-        """Put a picture on the file server; its URL and its key."""
+    def upload(self, picture: bytes, progress: ProgressReport | None) -> tuple[str, bytes]:
+        """Put a picture (see `pictures.make_picture`) on the file server; its URL and its key.
+
+        Raises NetworkError, ServiceRefused.
+        """
         network = self._network()
         sealed = seal_picture(picture)
         size = len(sealed.file)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
 from ..network.clock import Deadline
-from ..protocol.account import AccountId, is_group, parse_account_id
+from ..protocol.account import AccountId, is_group
 from ..protocol.payload import ReadReceipt
 from ..store.conversations import AHEAD_MS
+from .addressing import parse_address
 from .chores import IN_PASSING_S, SwarmChores
 from .history import History
 from .model import Message, Party
@@ -88,7 +89,7 @@ class ReadState:
             if message.direction == "incoming":
                 shown.setdefault(message.conversation.id, set()).add(message.id)
         for place, ids in shown.items():
-            address = parse_account_id(place)
+            address = parse_address(place)
             unread = self._store.conversations.unread(address, self._limit_ms(None))
             left = self._store.events.left([id for id in unread if id not in ids], reader)
             waiting = [id for id in self._store.timers.waiting_for_reader(address, _EVER) if id in ids]
@@ -161,7 +162,7 @@ class ReadState:
         self._chores.run(deadline)
 
     def _mark_and_tell(self, places: Iterable[tuple[Party, int | None]]) -> list[ReadMark]:
-        marks = [ReadMark(place, self.mark(parse_account_id(place.id), until_ms)) for place, until_ms in places]
+        marks = [ReadMark(place, self.mark(parse_address(place.id), until_ms)) for place, until_ms in places]
         self.tell()
         return marks
 

@@ -129,7 +129,10 @@ class Sender:
         return self._stored(prepared.message_id)
 
     def check_recipient(self, recipient: AccountId, quoted: MessageRow | None) -> None:
-        """Raise InvalidInput for who is blocked, and for a quoted message that the recipient could not know of."""
+        """Raise InvalidInput for who is blocked, a group that we are not in, and a quoted message that the recipient
+        could not know of."""
+        if is_group(recipient):
+            self._check_group(recipient)
         person = self._store.people.get(recipient)
         who = f"{recipient[:10]}…"
         if person is not None and person.blocked:
@@ -147,6 +150,16 @@ class Sender:
             raise InvalidInput(f"Message {quoted.id} is deleted; there is nothing left to answer with --quote.")
         if quoted.kind != "message":
             raise InvalidInput(f"{quoted.id} is a notice, and no message that could be answered with --quote.")
+
+    def _check_group(self, group_id: AccountId) -> None:
+        row = self._store.groups.get(group_id)
+        which = group_id[:10]
+        if row is None:
+            raise InvalidInput(f"You are not in the group {which}….")
+        if row.invited:
+            raise InvalidInput(f"You have not joined this group yet: session group accept {which}")
+        if row.removed:
+            raise InvalidInput(f"You are not in this group any more; to forget it: session group delete {which}")
 
     def announce_expiration(self, recipient: AccountId, expiration: Expiration, deadline: Deadline) -> MessageRow:
         """Say, and note, that what we write to somebody disappears from now on, or stays. Returns the notice.
@@ -365,6 +378,18 @@ class Sender:
                     raise problem
                 done.append(self._stored(message_id))
         return done
+
+    def send_waiting(self, message_id: int, deadline: Deadline) -> None:
+        """Send one message that waits in the outbox; if the network fails, it waits on. Raises ServiceRefused."""
+        lock = self._profile.folder / "outbox.lock"
+        with FileLock(lock, deadline.limit(LOCK_TIMEOUT_S), purpose="to send what waits in the outbox"):
+            row = self._store.messages.get(message_id)
+            if row is None or row.status != "queued":
+                return
+            deliveries = self._store.deliveries.of_message(message_id)
+            problem = self._send_out(_Prepared(message_id, deliveries, []), deadline)
+        if problem is not None:
+            LOG.info("queued: %s", problem.message)
 
     def drop(self, message_id: int, deadline: Deadline) -> MessageRow:
         """Take a message out of the outbox, never to be sent. Raises InvalidInput if it is not there."""

@@ -146,6 +146,10 @@ class Configs:
         """Note that a person is no contact any more."""
         self.note([("deleted", address)])
 
+    def forget_group(self, address: str) -> None:
+        """Note nothing of a group that nobody was told of."""
+        self._connection.execute("DELETE FROM config_changes WHERE key = ?", (address,))
+
     def has_changes(self) -> bool:
         """Whether anything was changed here that the configs don't hold."""
         return fetch_one(self._connection, "SELECT 1 FROM config_changes LIMIT 1") is not None

@@ -99,7 +99,7 @@ class Timers:
 
 
 class Chores:
-    """What our own swarm has still to be told of its messages, by hash. Writing is for inside the caller's transaction."""
+    """What our own swarm has still to be told of its messages, by hash. Writing happens in the caller's transaction."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

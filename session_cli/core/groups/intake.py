@@ -1,4 +1,4 @@
-"""What a message in a group becomes: an entry of its conversation, a mark on one, or a change that an admin has to make.
+"""What a message in a group becomes: an entry of its conversation, a mark on one, or something for an admin to do.
 
 Everybody speaks for himself. What is said in an admin's name counts with the group's signature alone. What a group is
 made of is not learnt here, but from its configs: what tells of changes of these is there for people to read.

@@ -1,7 +1,8 @@
 """Polling groups: what their swarms hold becomes keys, configs, messages, in one transaction a page.
 
-In this order: a notice that we were removed, for then nothing else counts; keys; what they open, the configs; then the
-messages. What no key opens stays new: keys may come later, and then all is fetched once more.
+In this order: keys; what they open, the configs; a notice that we were removed, unless keys for us have come since, for
+then nothing else counts; then the messages. What no key opens stays new: keys may come later, and then all is fetched
+once more.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class GroupReceiver:
         return Extend([MessageHash(hash) for hash in sorted(hashes)[:MOST_HASHES]], now_ms + TTL_MS) if hashes else None
 
     def _second_opinion(self, row: GroupRow, asked: dict[str, str]) -> _Request | None:
-        """Another member than the one that was asked, if none other was for a while: one alone may keep things from us."""
+        """Another member than the one that was asked, if none other was for a while: one alone may keep things back."""
         now_ms = self._network().clock.now_ms()
         times = self._store.swarm.asked(row.address, Namespace.GROUP_MESSAGES)
         others = [name for name in self._network().swarm.members(row.address) if name != asked.get(row.address)]
@@ -150,11 +151,11 @@ class GroupReceiver:
             if state is None or not state.row.is_active:
                 return PollResult(), False
             came = {space: self._new(state, page, space) for space in NAMESPACES}
-            if self._was_kicked(state, came[Namespace.REVOKED_GROUP_MESSAGES]):
-                return self._leave(state, KICKED, now_ms), False
             had_keys = state.keys.encryption_keys
             before = state
             state, understood = self._take_configs(state, came, now_ms)
+            if self._was_kicked(state, came[Namespace.REVOKED_GROUP_MESSAGES]):
+                return self._leave(state, KICKED, now_ms), False
             if state.info.is_destroyed:
                 return self._leave(state, DESTROYED, now_ms), False
             self._tell_store(before, state)
@@ -195,7 +196,7 @@ class GroupReceiver:
                 self._store.swarm.advance(page.node, state.group_id, space, last=last, now_ms=now_ms)
 
     def _was_kicked(self, state: GroupState, notices: Iterable[StoredMessage]) -> bool:
-        """Whether an admin says that we were removed, and has not let us in again since."""
+        """Whether an admin says that we were removed, and has not let us in again since: with a later key."""
         for one in notices:
             generation = kicked_generation(self._identity, state.group_id, one.data)
             if generation is not None and generation >= state.keys.generation and not state.admin:
@@ -229,7 +230,7 @@ class GroupReceiver:
             config, merged = state.config(kind).merge(pairs, state.config_keys, now_ms)
             state = state.with_config(kind, config)
             accepted[space] = set(merged.accepted)
-            for hash, error in merged.refused:
+            for _, error in merged.refused:
                 LOG.info("left a config of group %s… alone: %s", state.group_id[:10], error.message)
         for space, hashes in accepted.items():
             for one in came[space]:

@@ -79,6 +79,14 @@ class GroupKeeper:
             except (NetworkError, ServiceRefused) as error:
                 LOG.info("group %s… is seen to later: %s", group_id[:10], error.message)
 
+    def push(self, group_id: str, deadline: Deadline) -> None:
+        """Bring a group's keys and configs to its swarm. Raises NetworkError, ServiceRefused."""
+        state = self._groups.load(group_id)
+        if state is None or state.admin is None or not state.needs_push:
+            return
+        self._network().prepare(deadline)
+        self._push(state, state.admin, deadline)
+
     def settle(self, group_id: str, deadline: Deadline, progress: ProgressReport | None = None) -> None:
         """Do all that is due for a group. Raises NetworkError, ServiceRefused; then a later run goes on.
 
@@ -134,7 +142,7 @@ class GroupKeeper:
                 if not config.state.needs_push:
                     continue
                 push = config.state.push(state.config_keys, now_ms)
-                # What is to be deleted is forgotten when it has been. Should no answer come, it may be there all the same.
+                # What is to be deleted is forgotten when it has been. Without an answer it may be there all the same.
                 push = replace(push, state=replace(push.state, obsolete_hashes=push.obsolete))
                 state = state.with_config(kind, replace(config, state=push.state))
                 pushes.append(push)
