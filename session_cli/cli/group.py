@@ -13,7 +13,7 @@ from .context import App
 from .exit_codes import ExitCode
 from .files import read_picture
 from .group_members import WHO, Which, Yes, show_members, texts
-from .group_output import UNDONE, group_facts, group_row, group_text, members_text
+from .group_output import UNDONE, group_facts, group_row, group_text, people_text
 from .json_output import group_json
 from .notices import timer_text
 from .text import counted
@@ -105,11 +105,11 @@ def create(
             description=context.text_argument(description),
             progress=context.progress(of_bytes=False),
         )
-        undone = [member for member in client.groups.members(made.id) if member.status in UNDONE]
+        undone = [member.party for member in client.groups.members(made.id) if member.status in UNDONE]
         context.emit_json(group_json(made)) if context.json else context.emit(made.id)
     if undone:
         again = f"To try again: session group resend {made.id}"
-        context.say(f"session: Not invited yet: {members_text(undone)}. {again}")
+        context.say(f"session: Not invited yet: {people_text(undone)}. {again}")
     return ExitCode.NEGATIVE if undone else ExitCode.OK
 
 

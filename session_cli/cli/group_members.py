@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
 from . import completing
 from .context import App
 from .exit_codes import ExitCode
-from .group_output import UNDONE, group_text, member_row, members_text
+from .group_output import UNDONE, group_text, member_row, people_text
 from .json_output import group_member_json
 
 if TYPE_CHECKING:
     from ..core.client import Client
-    from ..core.model import Group, GroupMember
+    from ..core.model import Group, GroupMember, Party
 
 Which = Annotated[
     str,
@@ -100,12 +99,12 @@ def remove(
     context: App = ctx.obj
     with context.open_client() as client:
         found = client.groups.get(context.text_argument(group))
-        meant = _meant(client, found, texts(context, people))
+        meant = _meant(context, client, people)
         if not yes:
             also = " All that they wrote there is deleted for everyone." if delete_messages else ""
             verb = "is" if len(meant) == 1 else "are"
-            context.confirm(f"{members_text(meant)} {verb} removed from {group_text(found)}.{also}", "remove")
-        ids = [member.party.id for member in meant]
+            context.confirm(f"{people_text(meant)} {verb} removed from {group_text(found)}.{also}", "remove")
+        ids = [person.id for person in meant]
         removed = client.groups.remove(found.id, ids, delete_messages=delete_messages)
         status = "removed_with_messages" if delete_messages else "removed"
         show_members(context, found, [replace(member, status=status) for member in removed], done=True)
@@ -121,15 +120,15 @@ def promote(ctx: typer.Context, group: Which, people: People, yes: Yes = False) 
     context: App = ctx.obj
     with context.open_client() as client:
         found = client.groups.get(context.text_argument(group))
-        meant = _meant(client, found, texts(context, people))
+        meant = _meant(context, client, people)
         if not yes:
             verb = "becomes an admin" if len(meant) == 1 else "become admins"
             context.confirm(
-                f"{members_text(meant)} {verb} of {group_text(found)} for good: with all that an admin can do, the end "
+                f"{people_text(meant)} {verb} of {group_text(found)} for good: with all that an admin can do, the end "
                 "of the group included. This can't be undone.",
                 "promote",
             )
-        ids = [member.party.id for member in meant]
+        ids = [person.id for person in meant]
         done = client.groups.promote(found.id, ids, progress=context.progress(of_bytes=False))
         return _outcome(context, found, done)
 
@@ -138,16 +137,9 @@ def texts(context: App, people: Sequence[str]) -> list[str]:
     return [context.text_argument(person) for person in people]
 
 
-def _meant(client: Client, group: Group, people: Sequence[str]) -> list[GroupMember]:
-    """The members of a group who are named, each once. Raises what `Client.resolve` raises, and UsageError."""
-    known = {member.party.id: member for member in client.groups.members(group.id)}
-    meant: dict[str, GroupMember] = {}
-    for person in people:
-        address = client.resolve(person)
-        if address not in known:
-            raise UsageError(f"{person!r} is no member of {group_text(group)}; see session group members {group.id}")
-        meant[address] = known[address]
-    return list(meant.values())
+def _meant(context: App, client: Client, people: Sequence[str]) -> list[Party]:
+    """Those who are named, each once. Raises what `Client.resolve` raises."""
+    return list({place.id: place for place in map(client.history.place, texts(context, people))}.values())
 
 
 def show_members(context: App, group: Group, found: Sequence[GroupMember], *, done: bool = False) -> None:

@@ -11,7 +11,7 @@ from .output import Painter, party_text
 from .text import counted, fitted, harmless, short_id
 
 if TYPE_CHECKING:
-    from ..core.model import Group, GroupMember
+    from ..core.model import Group, GroupMember, Party
 
 NAME_COLUMNS = 16
 UNDONE = ("invite_failed", "invite_not_sent", "promotion_failed", "promotion_not_sent")
@@ -45,9 +45,9 @@ def group_text(group: Group) -> str:
     return f"{harmless(group.name)} ({short_id(group.id)})" if group.name else short_id(group.id)
 
 
-def members_text(members: Iterable[GroupMember]) -> str:
+def people_text(people: Iterable[Party]) -> str:
     """People in a sentence: A, B and C."""
-    *front, last = ["you" if one.party.type == "self" else party_text(one.party) for one in members]
+    *front, last = ["you" if one.type == "self" else party_text(one) for one in people]
     return f"{', '.join(front)} and {last}" if front else last
 
 

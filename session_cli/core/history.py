@@ -13,7 +13,7 @@ from ..store.history import Position, Range
 from ..store.records import MessageRow
 from ..store.store import Store
 from .conversation_state import state_of
-from .model import Conversation, Message, Party
+from .model import Conversation, Message, Party, Viewer
 
 DEFAULT_LIMIT = 50
 
@@ -133,6 +133,4 @@ class History:
         return self._party(address, person.shown_name if person else None)
 
     def _party(self, address: str, name: str | None) -> Party:
-        if address == self._own_id:
-            return Party(address, self._store.settings.get("display_name"), "self")
-        return Party(address, name)
+        return Viewer(self._own_id, self._store.settings.get("display_name"), self._store.now_ms()).party(address, name)

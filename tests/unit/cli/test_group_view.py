@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from session_cli.cli.group_output import group_facts, group_row, member_row, members_text
+from session_cli.cli.group_output import group_facts, group_row, member_row, people_text
 from session_cli.cli.hook import fields_of
 from session_cli.cli.json_output import event_json, group_json, group_member_json, message_json
 from session_cli.cli.notify import Notifier, Shown
@@ -262,11 +262,12 @@ def test_how_far_a_member_has_come(status: str) -> None:
     assert "resend" not in member_row(member, PLAIN), "only an admin can do that"
 
 
-def test_members_in_a_sentence() -> None:
-    parties = (ALICE, replace(EVE, name=None), ME)
-    assert members_text(GroupMember(party, "member", admin=False) for party in parties) == (
-        f"Alice ({ALICE.id[:10]}…), {EVE.id[:10]}… and you"
-    )
+def test_people_in_a_sentence() -> None:
+    assert people_text([ALICE, replace(EVE, name=None), ME]) == f"Alice ({ALICE.id[:10]}…), {EVE.id[:10]}… and you"
+    assert people_text([ALICE]) == f"Alice ({ALICE.id[:10]}…)"
+
+
+def test_who_a_member_is_and_what_became_of_one() -> None:
     assert member_row(GroupMember(ME, "admin", admin=True), PLAIN).startswith("me  ")
     removed = GroupMember(replace(ALICE, name=None), "removed_with_messages", admin=False)
     assert member_row(removed, PLAIN, done=True).endswith("removed, with all messages")
