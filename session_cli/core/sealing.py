@@ -43,7 +43,7 @@ class Sealer:
     def __init__(self, profile: LocalProfile) -> None:
         self._identity = profile.identity
         self._settings = profile.store.settings
-        self._groups = _Groups(profile.store)
+        self._groups = _Groups(profile.store, profile.identity.account_id)
 
     @property
     def _own_profile(self) -> Profile | None:
@@ -160,13 +160,14 @@ class Sealer:
 class _Groups:
     """What sealing for groups needs of them. Loaded when something is to be sealed for one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, own_id: AccountId) -> None:
         self._store = store
+        self._own_id = own_id
 
     def _load(self, group_id: str) -> GroupState | None:
         from .groups.state import GroupStore
 
-        return GroupStore(self._store).load(group_id)
+        return GroupStore(self._store, self._own_id).load(group_id)
 
     def keys(self, group_id: str) -> tuple[bytes, ...]:
         """The keys of a group, the newest first."""

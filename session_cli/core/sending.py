@@ -515,13 +515,13 @@ class Sender:
         to: str | SwarmAccount = delivery.account
         namespace = place_in_swarm(delivery.account, self._profile.identity.account_id)[1]
         if is_group(delivery.account):
-            from .groups.state import GroupStore
+            from .groups.state import account_of
 
-            state = GroupStore(self._store).load(delivery.account)
+            row = self._store.groups.get(delivery.account)
             try:
-                if state is None or not state.row.is_active:
+                if row is None or not row.is_active:
                     raise ServiceRefused("You are not in this group any more.")
-                to = state.account(self._profile.identity)
+                to = account_of(row, self._profile.identity)
             except SessionError as error:
                 return partial(_refuse, error)
         return partial(

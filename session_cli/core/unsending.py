@@ -7,17 +7,22 @@ So nobody can delete what somebody else wrote, but on his own devices.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
-from ..errors import InvalidInput, StoreLocked
+from ..errors import InvalidInput, NotAdmin, StoreLocked
 from ..network.clock import Deadline
-from ..protocol.account import AccountId
-from ..protocol.payload import Unsend
+from ..protocol.account import AccountId, is_group
+from ..protocol.payload import Payload, Unsend
 from ..store.records import EventDetail, EventRow, MessageRow
 from .chores import SwarmChores
 from .effects import deletion
 from .marking import Marking
 from .profile import Profile
 from .sending import Sender
+
+if TYPE_CHECKING:
+    from ..protocol.group.identity import GroupIdentity
 
 
 class Unsending:
@@ -37,10 +42,12 @@ class Unsending:
         What waits in the outbox is taken out of it, and nobody ever gets it. What could not be sent is deleted here at
         once; should others have got it all the same, they are asked now, or by a later run.
 
+        In a group an admin deletes what anybody wrote.
+
         All messages are checked before the first is deleted. Doing it again is no error: the request goes out once
         more. Raises InvalidInput for another's message, which can be deleted on own devices only, and for notices;
-        StoreLocked for what is being sent right now; NetworkError or ServiceRefused where the request is not taken:
-        then the message is as before.
+        NotAdmin for one in a group; StoreLocked for what is being sent right now; NetworkError or ServiceRefused where
+        the request is not taken: then the message is as before.
         """
         for row in rows:
             self._check(row, own_devices=own_devices)
@@ -50,7 +57,9 @@ class Unsending:
     def _check(self, row: MessageRow, *, own_devices: bool) -> None:
         if row.kind not in ("message", "unknown"):
             raise InvalidInput(f"{row.id} is a notice, and no message that could be deleted.")
-        if row.direction == "incoming" and not own_devices:
+        if is_group(row.conversation):
+            self._check_in_group(row, own_devices=own_devices)
+        elif row.direction == "incoming" and not own_devices:
             raise InvalidInput(
                 f"Message {row.id} is not yours: only its author can delete it for everyone. To delete it on all your "
                 f"own devices: session unsend --own-devices {row.id}"
@@ -58,15 +67,48 @@ class Unsending:
         if row.status == "pending":
             raise StoreLocked(f"Message {row.id} is being sent right now; try again when that is over.")
 
+    def _check_in_group(self, row: MessageRow, *, own_devices: bool) -> None:
+        if own_devices:
+            raise InvalidInput(
+                f"Message {row.id} is of a group, where messages are deleted for everyone or not at all."
+            )
+        if row.direction == "incoming" and self._admin(row) is None:
+            raise NotAdmin(f"Message {row.id} is not yours: only its author and admins of the group can delete it.")
+
+    def _admin(self, row: MessageRow) -> GroupIdentity | None:
+        group = self._store.groups.get(row.conversation)
+        if group is None or group.seed is None:
+            return None
+        from ..protocol.group.identity import GroupIdentity
+
+        return GroupIdentity.from_seed(group.seed)
+
+    def _request_in_group(self, row: MessageRow, sent_ms: int) -> Payload:
+        from ..protocol.group import updates
+
+        admin, hashes = self._admin(row), [row.hash] if row.hash else []
+        return updates.delete_content(admin, sent_ms, hashes=hashes) if admin else updates.delete_own_content(hashes)
+
     def _unsend(self, row: MessageRow, *, own_devices: bool) -> EventRow:
         deadline = Deadline(self._timeout)
         others = [] if own_devices or row.conversation == self._own_id else [AccountId(row.conversation)]
         accounts, request = [*others, self._own_id], Unsend(row.sender, row.sent_ms)
+        in_group = is_group(row.conversation)
         if row.status == "queued":
             self._sender.drop(row.id, deadline)
             with self._store.transaction():
                 when_ms = self._store.now_ms()
                 self._marking.delete(row, when_ms)
+        elif in_group and row.hash is None:
+            with self._store.transaction():
+                when_ms = self._store.now_ms()
+                self._marking.delete(row, when_ms)
+        elif in_group:
+            ask = partial(self._request_in_group, row)
+            when_ms = self._sender.transmit(ask, [AccountId(row.conversation)], deadline, effect=deletion(row.id))
+            if self._admin(row) is not None:
+                with self._store.transaction():
+                    self._store.groups.add_errand(row.conversation, "delete", row.hash or "")
         elif row.status == "failed":
             # Nobody is known to have it: it must not stay here until those are reached who hardly do.
             with self._store.transaction():

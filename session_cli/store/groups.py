@@ -13,7 +13,7 @@ from .queries import fetch_all, fetch_one
 
 KICKED, DESTROYED = 1, 2
 """What `GroupRow.removed` can be, but for 0."""
-_COLUMNS = "address, seed, auth_data, invited, inviter, removed, joined_s, keys, polled, extended_ms"
+_COLUMNS = "address, seed, auth_data, invited, inviter, removed, joined_s, keys, polled, extended_ms, due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class GroupRow:
     keys: bytes | None = field(default=None, repr=False)
     polled: bool = False
     extended_ms: int = 0
+    due: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -73,11 +74,11 @@ class Groups:
         """Know of a group exactly this."""
         self._connection.execute(
             f"""
-            INSERT INTO groups ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO groups ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (address) DO UPDATE SET seed = excluded.seed, auth_data = excluded.auth_data,
                 invited = excluded.invited, inviter = excluded.inviter, removed = excluded.removed,
                 joined_s = excluded.joined_s, keys = excluded.keys, polled = excluded.polled,
-                extended_ms = excluded.extended_ms
+                extended_ms = excluded.extended_ms, due = excluded.due
             """,  # noqa: S608 - a constant
             (
                 group.address,
@@ -90,6 +91,7 @@ class Groups:
                 group.keys,
                 group.polled,
                 group.extended_ms,
+                group.due,
             ),
         )
 
@@ -127,10 +129,6 @@ class Groups:
         """Know no more what a group is made of."""
         self._connection.execute("DELETE FROM group_configs WHERE address = ?", (address,))
 
-    def dirty(self) -> set[str]:
-        """The groups (by id) with configs that are still to be pushed."""
-        return {row[0] for row in fetch_all(self._connection, "SELECT DISTINCT address FROM group_configs WHERE dirty")}
-
     # What is still to be done.
 
     def errands(self, address: str, *kinds: str) -> list[Errand]:
@@ -142,9 +140,13 @@ class Groups:
         )
         return [Errand(*row) for row in rows if not kinds or row[0] in kinds]
 
-    def with_errands(self) -> set[str]:
+    def due(self) -> list[str]:
         """The groups (by id) for which this device has still to do something."""
-        return {row[0] for row in fetch_all(self._connection, "SELECT DISTINCT address FROM group_errands")}
+        rows = fetch_all(
+            self._connection,
+            "SELECT address FROM groups WHERE due UNION SELECT DISTINCT address FROM group_errands ORDER BY address",
+        )
+        return [row[0] for row in rows]
 
     def add_errand(self, address: str, kind: str, member: str, data: bytes | None = None) -> None:
         """Take something upon ourselves; what of this kind and for this member was to be done before is replaced."""
@@ -169,7 +171,7 @@ class Groups:
 
 
 def _group(row: tuple[Any, ...]) -> GroupRow:
-    address, seed, auth_data, invited, inviter, removed, joined_s, keys, polled, extended_ms = row
+    address, seed, auth_data, invited, inviter, removed, joined_s, keys, polled, extended_ms, due = row
     return GroupRow(
-        address, seed, auth_data, bool(invited), inviter, removed, joined_s, keys, bool(polled), extended_ms
+        address, seed, auth_data, bool(invited), inviter, removed, joined_s, keys, bool(polled), extended_ms, bool(due)
     )

@@ -76,7 +76,7 @@ class Groups:
         self._inbox = inbox
         self._profiles = profiles
         self._timeout = timeout
-        self._states = GroupStore(profile.store)
+        self._states = GroupStore(profile.store, profile.identity.account_id)
         self._membership = Membership(profile.store, profile.identity)
         self._receiver = GroupReceiver(profile, network)
         self.keeper = GroupKeeper(profile, network, sender)

@@ -16,7 +16,6 @@ from ...errors import ProtocolError, SessionError
 from ...network.clock import Deadline
 from ...network.swarm import Page, Poll
 from ...network.swarm_steps import Extend
-from ...protocol.config.group_members import Offer
 from ...protocol.config.kinds import TTL_MS
 from ...protocol.group.keys import StoredKeys
 from ...protocol.group.kick import kicked_generation
@@ -27,7 +26,7 @@ from ..group_views import CONFIG_NAMESPACES, NAMESPACES, GroupViews
 from ..profile import Profile
 from ..receiving import SECOND_OPINION_MS, SECOND_OPINION_S, PollResult
 from .intake import GroupIntake, Opened, is_undecided
-from .state import KINDS, GroupState, GroupStore
+from .state import KINDS, GroupState, GroupStore, account_of
 
 if TYPE_CHECKING:
     from ...network.network import Network
@@ -57,7 +56,7 @@ class GroupReceiver:
         self._store = profile.store
         self._identity = profile.identity
         self._network = network
-        self._groups = GroupStore(profile.store)
+        self._groups = GroupStore(profile.store, profile.identity.account_id)
         self._views = GroupViews(profile.store)
         self._intake = GroupIntake(profile)
 
@@ -105,11 +104,11 @@ class GroupReceiver:
         return result, problem
 
     def _poll_of(self, request: _Request) -> Poll | None:
-        state = self._groups.load(request.group_id)
-        if state is None or not state.row.is_active:
+        row = self._store.groups.get(request.group_id)
+        if row is None or not row.is_active:
             return None
         try:
-            account = state.account(self._identity)
+            account = account_of(row, self._identity)
         except ProtocolError as error:
             LOG.warning("Group %s… can't be polled: %s", request.group_id[:10], error.message)
             return None
@@ -117,13 +116,14 @@ class GroupReceiver:
         known = {space: self._store.swarm.positions(request.group_id, space, now_ms) for space in NAMESPACES}
         positions = {int(space): hashes for space, (hashes, _) in known.items()}
         member = request.member or known[Namespace.GROUP_MESSAGES][1]
-        keep = self._keep(state, now_ms) if request.member is None else None
+        keep = self._keep(row, now_ms) if request.member is None else None
         return Poll(account, positions, member, request.member is not None, request.alone, keep)
 
-    def _keep(self, state: GroupState, now_ms: int) -> Extend | None:
+    def _keep(self, row: GroupRow, now_ms: int) -> Extend | None:
         """What the group is made of, to be kept for another month, once a day."""
-        if state.row.extended_ms <= now_ms < state.row.extended_ms + EXTEND_EVERY_MS:
+        if row.extended_ms <= now_ms < row.extended_ms + EXTEND_EVERY_MS:
             return None
+        state = self._groups.of_row(row)
         hashes = {
             *state.keys.active_hashes,
             *(hash for kind in KINDS for hash in state.config(kind).state.active_hashes),
@@ -146,6 +146,12 @@ class GroupReceiver:
     def _take_page(self, request: _Request, page: Page) -> tuple[PollResult, bool]:
         """Take in what came of one group; returns also whether there is more to ask for."""
         now_ms = self._network().clock.now_ms()
+        if self._is_idle(request, page):
+            with self._store.quick_transaction():
+                self._store.swarm.advance(
+                    page.node, request.group_id, Namespace.GROUP_MESSAGES, last=None, now_ms=now_ms
+                )
+            return PollResult(), False
         with self._store.transaction():
             state = self._groups.load(request.group_id)
             if state is None or not state.row.is_active:
@@ -174,6 +180,11 @@ class GroupReceiver:
             if state != before:
                 self._groups.save(state)
         return result, more or gained
+
+    def _is_idle(self, request: _Request, page: Page) -> bool:
+        """Whether nothing came, and nothing else is to be noted than who was asked."""
+        row = self._store.groups.get(request.group_id)
+        return row is not None and row.polled and not page.size and not page.refused and page.kept is None
 
     def _new(self, state: GroupState, page: Page, namespace: Namespace) -> list[StoredMessage]:
         """The messages of a namespace that were not seen yet. What a member refuses holds up nothing else."""
@@ -293,15 +304,3 @@ class GroupReceiver:
             config = state.config(kind)
             state = state.with_config(kind, replace(config, state=config.state.renewed()))
         return state
-
-
-def accept_promotion(state: GroupState, own_id: str) -> GroupState:
-    """As an admin who is listed as one to be: with the promotion accepted."""
-    from ...protocol.account import AccountId
-
-    member = state.member(AccountId(own_id))
-    if state.admin is None or member is None or member.removal:
-        return state
-    if member.admin and member.promotion == Offer.ACCEPTED:
-        return state
-    return state.with_member(member.with_promotion(Offer.ACCEPTED))

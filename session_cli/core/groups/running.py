@@ -30,7 +30,6 @@ from ...protocol.storage_upkeep import MOST_HASHES, MOST_REVOKED
 from ...store.groups import Errand
 from ..profile import Profile
 from ..sending import Sender
-from .receiving import accept_promotion
 from .state import KINDS, GroupState, GroupStore
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ MOST_TURNS = 6
 """How often `settle` begins anew: what it does may leave something else to be done."""
 AT_ONCE = 24
 """Invitations that are sent at the same time."""
+IN_PASSING_S = 30.0
+"""How long another command takes at the most for what is due in a group."""
 OFFERS = ("invite", "promote")
 """The kinds of errands that tell somebody something."""
 
@@ -55,27 +56,13 @@ class GroupKeeper:
         self._identity = profile.identity
         self._network = network
         self._sender = sender
-        self._groups = GroupStore(profile.store)
-
-    def due(self) -> list[str]:
-        """The groups for which this device has something to do."""
-        states = (self._groups.of_row(row) for row in self._store.groups.active())
-        return [state.row.address for state in states if self._is_due(state)]
-
-    def _is_due(self, state: GroupState) -> bool:
-        if self._store.groups.errands(state.group_id):
-            return True
-        if state.admin is None:
-            return False
-        if accept_promotion(state, self._identity.account_id) is not state:
-            return True
-        return state.needs_push or state.keys.needs_rekey or any(member.removal for member in state.members)
+        self._groups = GroupStore(profile.store, profile.identity.account_id)
 
     def settle_in_passing(self, deadline: Deadline) -> None:
         """Do all that is due; failures wait for a later run."""
-        for group_id in self.due():
+        for group_id in self._store.groups.due():
             try:
-                self.settle(group_id, deadline)
+                self.settle(group_id, deadline.within(IN_PASSING_S))
             except (NetworkError, ServiceRefused) as error:
                 LOG.info("group %s… is seen to later: %s", group_id[:10], error.message)
 
@@ -94,7 +81,9 @@ class GroupKeeper:
         """
         for _ in range(MOST_TURNS):
             state = self._groups.load(group_id)
-            if state is None or not state.row.is_active or not self._is_due(state):
+            if state is None or not state.row.is_active:
+                return
+            if not (state.is_due(self._identity.account_id) or self._store.groups.errands(group_id)):
                 return
             self._network().prepare(deadline)
             if state.admin is None:
@@ -106,12 +95,10 @@ class GroupKeeper:
         self, state: GroupState, admin: GroupIdentity, deadline: Deadline, progress: ProgressReport | None
     ) -> None:
         """The next thing to be done."""
-        accepted = accept_promotion(state, self._identity.account_id)
-        if state.keys.needs_rekey:
-            accepted = accepted.rekeyed()
-        if accepted is not state:
+        changed = state.as_admin(self._identity.account_id)
+        if changed is not state:
             with self._store.transaction():
-                state = self._groups.save(accepted)
+                state = self._groups.save(changed)
         leaving = [member for member in state.members if member.removal]
         if state.needs_push and not (leaving and state.keys.pending is not None):
             self._push(state, admin, deadline)

@@ -8,7 +8,7 @@ from ...protocol import bencode
 from ...protocol.account import AccountId, Identity
 from ...protocol.config import dump as config_dumps
 from ...protocol.config.group_info import GroupInfo
-from ...protocol.config.group_members import GroupMembers, Member
+from ...protocol.config.group_members import GroupMembers, Member, Offer
 from ...protocol.config.kinds import ConfigKind
 from ...protocol.config.state import ConfigKeys, ConfigState
 from ...protocol.config.tree import read_tree
@@ -71,10 +71,7 @@ class GroupState:
 
     def account(self, identity: Identity) -> SwarmAccount:
         """What its swarm is asked with. Raises MalformedMessage and BadSignature where that is not for us."""
-        admin = self.admin
-        if admin is not None:
-            return admin
-        return GroupMember.from_auth_data(identity, self.group_id, self.row.auth_data or b"")
+        return account_of(self.row, identity)
 
     def with_info(self, info: GroupInfo) -> GroupState:
         """With other facts."""
@@ -109,12 +106,35 @@ class GroupState:
             state = state.with_config(kind, replace(config, state=config.state.renewed()))
         return state
 
+    def as_admin(self, own_id: AccountId) -> GroupState:
+        """With what an admin has to change in any case: his own promotion is accepted, and of two keys none is left."""
+        state, member = self, self.member(own_id)
+        if state.admin is None:
+            return state
+        if member and not member.removal and not (member.admin and member.promotion == Offer.ACCEPTED):
+            state = state.with_member(member.with_promotion(Offer.ACCEPTED))
+        return state.rekeyed() if state.keys.needs_rekey else state
+
+    def is_due(self, own_id: AccountId) -> bool:
+        """Whether there is something to be done by an admin, if we are one."""
+        if self.admin is None:
+            return False
+        return self.needs_push or any(member.removal for member in self.members) or self.as_admin(own_id) is not self
+
+
+def account_of(row: GroupRow, identity: Identity) -> SwarmAccount:
+    """What the swarm of a group is asked with. Raises MalformedMessage and BadSignature where that is not for us."""
+    if row.seed is not None:
+        return GroupIdentity.from_seed(row.seed)
+    return GroupMember.from_auth_data(identity, AccountId(row.address), row.auth_data or b"")
+
 
 class GroupStore:
-    """Loads and saves them."""
+    """Loads and saves them, for one account."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, own_id: AccountId) -> None:
         self._store = store
+        self._own_id = own_id
 
     def load(self, group_id: str) -> GroupState | None:
         """A group, if it is known."""
@@ -136,7 +156,7 @@ class GroupStore:
 
     def save(self, state: GroupState) -> GroupState:
         """Keep a group as it is now. To be called inside a transaction."""
-        row = replace(state.row, keys=key_dumps.dump(state.keys))
+        row = replace(state.row, keys=key_dumps.dump(state.keys), due=state.is_due(self._own_id))
         self._store.groups.put(row)
         for kind in KINDS:
             config = state.config(kind)

@@ -13,7 +13,8 @@ _TABLES = """
 -- seed: 32 bytes; who has it is an admin. auth_data: 100 bytes, with which a member gets into the group's swarm.
 -- invited: whoever invited us waits for our answer; inviter: the address of the last who did. removed: 0 no, 1 we were
 -- removed, 2 the group was destroyed. keys: see `protocol.group.keys`. polled: 1 if all that its swarm had was fetched.
--- extended_ms: when its swarm was asked last to keep what the group is made of.
+-- extended_ms: when its swarm was asked last to keep what the group is made of. due: 1 if we, as an admin, have to do
+-- something.
 -- The group's name is that of its address in `people`, where `approved` says that we are in it.
 CREATE TABLE groups (
     address TEXT PRIMARY KEY,
@@ -25,7 +26,8 @@ CREATE TABLE groups (
     joined_s INTEGER NOT NULL DEFAULT 0,
     keys BLOB,
     polled INTEGER NOT NULL DEFAULT 0 CHECK (polled IN (0, 1)),
-    extended_ms INTEGER NOT NULL DEFAULT 0
+    extended_ms INTEGER NOT NULL DEFAULT 0,
+    due INTEGER NOT NULL DEFAULT 0 CHECK (due IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
 -- As `configs`, but of a group.
