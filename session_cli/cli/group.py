@@ -11,7 +11,7 @@ from . import completing, group_members
 from . import conversation_switches as switches
 from .context import App
 from .exit_codes import ExitCode
-from .files import read_picture
+from .files import AvatarOut, Force, check_picture_target, read_picture, write_picture
 from .group_members import WHO, Which, Yes, show_members, texts
 from .group_output import UNDONE, group_facts, group_row, group_text, people_text
 from .json_output import group_json
@@ -44,11 +44,19 @@ def list_(ctx: typer.Context) -> None:
 
 
 @app.plain_command()
-def show(ctx: typer.Context, group: Which) -> None:
-    """Show all that is known of a group. Works offline."""
+def show(ctx: typer.Context, group: Which, avatar_out: AvatarOut = None, force: Force = False) -> None:
+    """Show all that is known of a group. Works offline.
+
+    Its picture is downloaded for --avatar-out only.
+    """
     context: App = ctx.obj
-    with context.open_client(online=False) as client:
+    check_picture_target(context, avatar_out)
+    with context.open_client(online=avatar_out is not None) as client:
         found = client.groups.get(context.text_argument(group))
+        if avatar_out is not None:
+            write_picture(context, client, found.id, avatar_out, force=force)
+        if avatar_out == "-":
+            return
     if context.json:
         context.emit_json(group_json(found))
         return

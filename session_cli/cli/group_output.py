@@ -91,7 +91,7 @@ def group_facts(group: Group) -> dict[str, str]:
         "invited by": party_text(group.inviter) if group.inviter else "(unknown)",
         "members": str(group.members) if group.members else "(unknown)",
         "created": _minute(group.created_ms),
-        "joined": _minute(group.joined_ms),
+        "invited" if group.state == "invited" else "joined": _minute(group.joined_ms),
         "messages": timer_text("after_send", group.timer_s).removeprefix("messages ") if group.timer_s else "stay",
         "picture": _yes_no(group.picture),
         "pinned": _yes_no(group.pinned),

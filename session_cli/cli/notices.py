@@ -41,24 +41,26 @@ def notice_text(message: Message) -> str | None:
         case "media_saved":
             return "saved a file"
         case "group_update":
-            return _group_change(content, message.sender.id)
+            return _group_change(message)
         case "unknown":
             return f"{content['reason']}; kept for a later version"
     return DELETED if message.deleted else None
 
 
-def _group_change(content: Mapping[str, Any], sender: str) -> str:
+def _group_change(message: Message) -> str:
     """What happened to a group, said of its sender."""
+    content, sender = message.content, message.sender.id
     people = _people(content.get("members", ()))
     match content["change"]:
         case "invited":
-            return f"invites you to the group {content['name']} (session group accept or decline)"
+            waits = "session group accept or decline" if message.request else "you are in it now"
+            return f"invites you to the group {content['name']} ({waits})"
         case "added":
             return f"added {people}" + (", who can read what was written before" if content["history"] else "")
         case "removed":
             return f"removed {people}"
         case "promoted":
-            return f"made {people} admin" + ("s" if len(content["members"]) > 1 else "")
+            return f"made {people} {'admins' if len(content['members']) > 1 else 'an admin'}"
         case "renamed":
             return f"gave the group the name {content['name']}" if content["name"] else "gave the group another name"
         case "picture":

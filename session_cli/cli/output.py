@@ -74,7 +74,9 @@ def message_text(
         who = f"me ({to})"
     else:
         who = party_text(message.sender)
-    marks = " [message request]" if message.request else ""
+    marks = ""
+    if message.request:
+        marks = " [invitation]" if message.conversation.type == "group" else " [message request]"
     if message.status in STATES:
         marks += f" [{STATES[message.status]}]"
     head = _head(message.timestamp_ms, who, painter, marks, f"#{message.id}")

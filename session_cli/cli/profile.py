@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +9,7 @@ import typer
 from ..errors import UsageError
 from . import completing
 from .context import App
-from .files import read_picture
+from .files import AvatarOut, Force, check_picture_target, read_picture, write_picture
 from .json_output import contact_json, iso_time, json_object
 from .text import harmless
 from .typer_app import PlainTyper
@@ -35,11 +33,8 @@ def show(
             autocompletion=completing.recipients,
         ),
     ] = "me",
-    avatar_out: Annotated[
-        str | None,
-        typer.Option("--avatar-out", help="Fetch the picture into this file; - is standard output.", metavar="FILE|-"),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
+    avatar_out: AvatarOut = None,
+    force: Force = False,
 ) -> None:
     """Show the profile of this account, or what is known of somebody else's.
 
@@ -47,25 +42,17 @@ def show(
     byte as its owner made it: WebP, JPEG, PNG or GIF, whatever the name of your file says.
     """
     context: App = ctx.obj
-    if avatar_out == "-":
-        if context.json:
-            raise UsageError("With --json standard output is for objects; name a file for the picture.")
-        if sys.stdout.isatty():
-            raise UsageError("Standard output is the terminal; redirect it, or name a file with --avatar-out.")
+    check_picture_target(context, avatar_out)
     person = context.text_argument(who)
     with context.open_client(online=avatar_out is not None) as client:
-        if avatar_out == "-":
-            sys.stdout.buffer.write(client.profiles.fetch_picture(person, progress=context.progress()))
-            sys.stdout.buffer.flush()
-            return
         if avatar_out is not None:
-            client.profiles.save_picture(person, Path(avatar_out), overwrite=force, progress=context.progress())
+            write_picture(context, client, person, avatar_out, force=force)
+        if avatar_out == "-":
+            return
         if client.resolve(person) == client.account_id:
             _show_own(context, client.profiles.own())
         else:
             _show_person(context, client.contacts.find(person))
-    if avatar_out is not None:
-        context.note(f"The picture is in {avatar_out}.")
 
 
 @app.plain_command("set")

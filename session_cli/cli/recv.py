@@ -82,7 +82,7 @@ def recv(
         str | None,
         typer.Option(
             "--from",
-            help="Only from this sender; the others stay unread.",
+            help="Only from this sender, or in this group; the others stay unread.",
             metavar="WHO",
             autocompletion=completing.recipients,
         ),

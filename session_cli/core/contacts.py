@@ -64,7 +64,8 @@ class Contacts:
 
     def find(self, who: str) -> Contact:
         """A person, known or not. Raises what `Client.resolve` raises."""
-        return self.get(resolve(self._profile, who))
+        address = resolve(self._profile, who)
+        return self.get(address if address == self._profile.identity.account_id else self.resolve(address))
 
     def set_blocked(self, who: str, *, blocked: bool) -> Contact:
         """Drop from now on whatever a person sends, who may be a stranger and is not told; or take it again.

@@ -36,12 +36,13 @@ UNREAD = """
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events are wanted: those of one sender (an address), of some types, sent at or after a time in ms.
+    """Which events are wanted: those of one sender or in one place (addresses), of some types, sent at or after a time.
 
-    What is left out stays unread.
+    The time is in ms. What is left out stays unread.
     """
 
     sender: str | None = None
+    place: str | None = None
     types: tuple[str, ...] = ()
     since_ms: int | None = None
 
@@ -197,10 +198,14 @@ class Events:
 def _condition(selection: Selection) -> tuple[str, tuple[Any, ...]]:
     """Joins and conditions for a selection; ?1 is the reader, ?2 and ?3 are the caller's."""
     joins, conditions, parameters = "", [UNREAD], list[Any]()
-    if selection.sender is not None or selection.since_ms is not None:
+    if (selection.sender, selection.place, selection.since_ms) != (None, None, None):
         joins = "LEFT JOIN messages m ON m.id = e.message_id LEFT JOIN event_details d ON d.seq = e.seq"
     for condition, value in (
         ("coalesce(d.sender_id, m.sender_id) = (SELECT id FROM people WHERE address = ?{})", selection.sender),
+        (
+            "coalesce(d.conversation, (SELECT address FROM conversations WHERE id = m.conversation_id)) = ?{}",
+            selection.place,
+        ),
         ("coalesce(d.sent_ms, m.sent_ms) >= ?{}", selection.since_ms),
     ):
         if value is not None:

@@ -64,6 +64,7 @@ def test_what_is_read_says_in_which_group_it_was_written(three: tuple[Person, Pe
     at = lines.index("    hello all")
     assert lines[at - 1] == f"  @ Hikers ({hikers[:10]}…)"
     assert head in lines[lines.index("    hello Bob") - 1]
+    assert bodies(bob.receive("--cursor", "other", "--from", "Hikers")) == ["hello all"]
     assert "  @ Hikers" not in bob.run("log", "Hikers").text, "all of it is in this group"
     assert f"  @ Hikers ({hikers[:10]}…)" in bob.run("log").lines
     listed = bob.run("list").lines
@@ -76,7 +77,11 @@ def test_an_invitation_by_a_stranger_waits_for_an_answer(person: People) -> None
     alice, bob = person("Alice"), person("Bob")
     group_id = alice.run("group", "create", "Choir", bob.id).text.strip()
     assert statuses(alice, group_id)[bob.id] == "invite_sent"
-    invited = only_change(bob, "invited")
+    (invited,) = bob.receive("--peek")
+    assert "[invitation]" in bob.run("recv", "--peek").text
+    assert only_change(bob, "invited") == invited
+    assert invited["request"] is True
+    assert bob.run("request", "list").text == "", "no message request"
     assert (invited["conversation"]["id"], invited["name"], invited["sender"]["id"]) == (group_id, "Choir", alice.id)
     assert invited["direction"] == "incoming"
     found = group(bob, group_id)
@@ -113,7 +118,9 @@ def test_to_decline_tells_nobody(person: People) -> None:
 def test_somebody_well_known_need_not_ask(three: tuple[Person, Person, Person]) -> None:
     alice, bob, _ = three
     group_id = alice.run("group", "create", "Book club", "Bob").text.strip()
-    assert only_change(bob, "invited")["conversation"]["id"] == group_id
+    invited = only_change(bob, "invited")
+    assert (invited["conversation"]["id"], invited["request"]) == (group_id, False)
+    assert "(you are in it now)" in bob.run("log", "Book club").text
     assert group(bob, group_id)["state"] == "member"
     alice.receive()
     assert statuses(alice, group_id)[bob.id] == "member"

@@ -44,6 +44,11 @@ def test_what_the_admin_changes_all_members_see(
         found = group(one, hikers)
         assert (found["name"], found["description"], found["timer"]) == ("Climbers", "Higher,\n日本!", 86_400)
         assert found["picture"] is True
+    shown = tmp_path / "shown"
+    bob.run("group", "show", "Climbers", "--avatar-out", str(shown))
+    assert Image.open(shown).size == (40, 30)
+    assert bob.run("group", "show", "Climbers", "--avatar-out", "-").stdout == shown.read_bytes()
+    check_refusal(bob.try_run("group", "show", "Climbers", "--avatar-out", str(shown)), 73, "shown")
     assert bob.run("group", "expire", "Climbers").text == (
         f"In Climbers ({hikers[:10]}…), messages disappear 1 day after they are sent.\n"
     )

@@ -114,13 +114,16 @@ def test_what_happened_to_a_message_names_the_group_too() -> None:
 # What is said of one.
 
 CHANGES: dict[str, Message] = {
-    "invites you to the group Hik␊ers (session group accept or decline)": notice("invited", name="Hik\ners"),
+    "invites you to the group Hik␊ers (session group accept or decline)": replace(
+        notice("invited", name="Hik\ners"), request=True
+    ),
+    "invites you to the group Hikers (you are in it now)": notice("invited", name="Hikers"),
     f"added Alice ({ALICE.id[:10]}…)": notice("added", members=people(ALICE), history=False),
     f"added {ALICE.id[:10]}… and Bob ({ME.id[:10]}…), who can read what was written before": notice(
         "added", members=people(replace(ALICE, name=None), ME), history=True
     ),
     f"removed Alice ({ALICE.id[:10]}…)": notice("removed", members=people(ALICE), history=False),
-    f"made Alice ({ALICE.id[:10]}…) admin": notice("promoted", members=people(ALICE), history=False),
+    f"made Alice ({ALICE.id[:10]}…) an admin": notice("promoted", members=people(ALICE), history=False),
     f"made Alice ({ALICE.id[:10]}…) and Bob ({ME.id[:10]}…) admins": notice("promoted", members=people(ALICE, ME)),
     "gave the group the name Climbers": notice("renamed", name="Climbers"),
     "gave the group another name": notice("renamed", name=None),
