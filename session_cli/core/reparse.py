@@ -10,8 +10,8 @@ import logging
 from dataclasses import dataclass
 
 from ..errors import ProtocolError
-from ..protocol.payload import GroupUpdate, Unknown
-from ..protocol.storage_rpc import MessageHash, StoredMessage
+from ..protocol.payload import Unknown
+from ..protocol.storage_rpc import MessageHash, Namespace, StoredMessage
 from ..store.unknowns import UnknownRow
 from .intake import Intake, Outcome
 from .preferences import Preferences
@@ -41,6 +41,8 @@ def _take(profile: Profile, intake: Intake, hash: str) -> bool:
     if row is None:
         return False  # another process was faster
     stored = StoredMessage(MessageHash(hash), row.timestamp_ms, row.expiration_ms, row.data)
+    if row.namespace == Namespace.GROUP_MESSAGES:
+        return _take_in_group(profile, row, stored)
     outcome = intake.open(stored)
     if not _is_understood(outcome):
         return False
@@ -50,6 +52,31 @@ def _take(profile: Profile, intake: Intake, hash: str) -> bool:
     except (ArithmeticError, TypeError, ValueError) as error:
         LOG.warning("A message could not be stored (%s); it is kept as it was.", type(error).__name__)
         return False
+
+
+def _take_in_group(profile: Profile, row: UnknownRow, stored: StoredMessage) -> bool:
+    from .groups.intake import GroupIntake
+    from .groups.state import GroupStore
+
+    store = profile.store
+    notice = store.messages.get(row.message_id) if row.message_id is not None else None
+    groups = GroupStore(store, profile.identity.account_id)
+    state = groups.load(notice.conversation) if notice is not None else None
+    if state is None:
+        return False
+    intake = GroupIntake(profile)
+    opened = intake.open(state, stored)
+    if not _is_understood(opened):
+        return False
+    with store.transaction():
+        if not store.unknowns.take_out(row):
+            return False
+        changed, _ = intake.take(state, stored, opened, row.fetched_ms, notice_id=row.message_id)
+        if changed is not state:
+            groups.save(changed)
+        if row.message_id is not None:
+            store.unknowns.drop_notice(row.message_id)
+        return True
 
 
 def _put_in_place(profile: Profile, intake: Intake, row: UnknownRow, stored: StoredMessage, outcome: Outcome) -> bool:
@@ -66,4 +93,4 @@ def _is_understood(outcome: Outcome) -> bool:
     if isinstance(outcome, ProtocolError):
         return False
     _, content = outcome
-    return not isinstance(content.payload, Unknown | GroupUpdate)
+    return not isinstance(content.payload, Unknown)

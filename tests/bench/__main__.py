@@ -1,6 +1,6 @@
 """Measures what the program costs, as ratios to something plain, taken in the same run.
 
-    python -m tests.bench [startup] [oneshot] [backlog] [attachment] [network] [pipes] [history] [configs]
+    python -m tests.bench [startup] [oneshot] [backlog] [attachment] [network] [pipes] [history] [configs] [groups]
 
 Nothing here asserts: clocks are noisy, and a number is to be read with the machine in mind.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from . import attachment, backlog, configs, history, network, oneshot, pipes, startup
+from . import attachment, backlog, configs, groups, history, network, oneshot, pipes, startup
 
 PARTS = {
     "startup": startup.measure,
@@ -20,6 +20,7 @@ PARTS = {
     "pipes": pipes.measure,
     "history": history.measure,
     "configs": configs.measure,
+    "groups": groups.measure,
 }
 
 

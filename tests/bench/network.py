@@ -64,6 +64,13 @@ def measure() -> Iterator[str]:
     yield from _many_sends()
 
 
+def slow_network(folder: Path) -> tuple[str, ...]:
+    """The options of a local network in which each hop takes as long as on the real one; a file of them is put here."""
+    chaos = folder / "chaos.toml"
+    chaos.write_text(f'[[fault]]\nkind = "delay"\nseconds = {HOP_DELAY_S}\n')
+    return "--chaos", str(chaos)
+
+
 def _dead_nodes() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as name, Devnet(DevnetOptions(peer_timeout=PEER_TIMEOUT_S)) as net:
         definition = Path(name) / "network.toml"
@@ -113,19 +120,17 @@ def _dead_guards() -> Iterator[str]:
 
 
 def _many_swarms() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as name:
-        chaos = Path(name) / "chaos.toml"
-        chaos.write_text(f'[[fault]]\nkind = "delay"\nseconds = {HOP_DELAY_S}\n')
-        with (
-            network("--chaos", str(chaos)) as definition,
-            Network(load_definition(str(definition)), Path(name) / "cache") as client,
-        ):
-            people = [Poll(Identity.generate(), {0: {}}) for _ in range(SWARMS)]
-            one, many = _compare_polls(client, people)
-            yield f"poll of one swarm, {HOP_DELAY_S * 1000:.0f} ms a hop: {one * 1000:.0f} ms"
-            yield ratio(f"poll of {SWARMS} swarms to that of one", many, one, "6")
-            one, many = _compare_polls(client, _polls_of_groups(client))
-            yield ratio(f"poll of {GROUPS} groups to that of one", many, one, "8")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        network(*slow_network(Path(name))) as definition,
+        Network(load_definition(str(definition)), Path(name) / "cache") as client,
+    ):
+        people = [Poll(Identity.generate(), {0: {}}) for _ in range(SWARMS)]
+        one, many = _compare_polls(client, people)
+        yield f"poll of one swarm, {HOP_DELAY_S * 1000:.0f} ms a hop: {one * 1000:.0f} ms"
+        yield ratio(f"poll of {SWARMS} swarms to that of one", many, one, "6")
+        one, many = _compare_polls(client, _polls_of_groups(client))
+        yield ratio(f"poll of {GROUPS} groups to that of one", many, one, "8")
 
 
 def _polls_of_groups(client: Network) -> list[Poll]:

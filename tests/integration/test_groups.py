@@ -15,8 +15,14 @@ from session_cli.devnet.network import Devnet
 from session_cli.errors import InvalidAccountId, InvalidInput, NetworkError, NotAdmin, ServiceRefused, SessionError
 from session_cli.network.clock import Deadline
 from session_cli.network.swarm_steps import OwnStore
+from session_cli.protocol import content as contents
+from session_cli.protocol import session_v1
 from session_cli.protocol.account import AccountId, Identity
-from session_cli.protocol.group.identity import MAX_MEMBERS
+from session_cli.protocol.group import messages, updates
+from session_cli.protocol.group.identity import MAX_MEMBERS, parse_group_id
+from session_cli.protocol.group.keys import GroupKeys, StoredKeys
+from session_cli.protocol.group.subaccount import GroupMember
+from session_cli.protocol.payload import GroupInvite, VisibleMessage
 from session_cli.protocol.storage_rpc import Namespace
 from tests.support.histories import account_id
 
@@ -450,6 +456,41 @@ def test_a_group_has_up_to_a_hundred(make: Maker) -> None:
         alice.groups.invite(group.id, [people[0]])
     alice.groups.remove(group.id, people[1:60])
     assert alice.groups.get(group.id).members == MAX_MEMBERS - 59
+
+
+def read_as(identity: Identity, alice: Client) -> list[str]:
+    """What somebody with nothing but an account reads of the group that he is invited to."""
+    swarm = alice.network.swarm
+    page = swarm.retrieve(identity, {0: {}}, Deadline(20))
+    opened = [session_v1.decode_message(identity, one.data) for one in page.messages()]
+    (invite,) = (contents.parse(message.content).payload for message in opened)
+    assert isinstance(invite, GroupInvite)
+    updates.verify_invite(invite, identity.account_id, opened[0].timestamp_ms)
+    member = GroupMember.from_auth_data(identity, parse_group_id(invite.group_id), invite.auth_data)
+    page = swarm.retrieve(member, {11: {}, 12: {}}, Deadline(20))
+    stored = [StoredKeys(one.hash, one.timestamp_ms, one.data) for one in page.messages(Namespace.GROUP_KEYS)]
+    keys = GroupKeys(member.group_id).load_all(stored, identity).keys.encryption_keys
+    read = (messages.decode_message(member.group_id, keys, one.data) for one in page.messages(Namespace.GROUP_MESSAGES))
+    payloads = [contents.parse(one.content).payload for one in read]
+    return [payload.body for payload in payloads if isinstance(payload, VisibleMessage)]
+
+
+def test_a_hundred_members_read_what_is_written(make: Maker, shared_net: Devnet) -> None:
+    """Whatever their number, a message is one request; making the group takes few, and one for each who is invited."""
+    alice = make("Alice")
+    alice.poll()
+    others = [Identity.from_seed(bytes([number]) * 16) for number in range(1, MAX_MEMBERS)]
+    before = len(shared_net.request_log)
+    group = alice.groups.create("Everybody", [other.account_id for other in others])
+    asked = [record for record in shared_net.request_log[before:] if record.kind == "storage"]
+    assert len([record for record in asked if record.method == "store"]) == len(others) + 1, "and one notice"
+    assert len(asked) - len(others) <= 8
+    before = len(shared_net.request_log)
+    alice.send(group.id, "good morning")
+    asked = [record for record in shared_net.request_log[before:] if record.kind == "storage"]
+    assert [record.method for record in asked] == ["store"]
+    for other in others:
+        assert read_as(other, alice) == ["good morning"]
 
 
 def test_mistakes_are_told(friends: tuple[Client, Client, Client]) -> None:
