@@ -267,8 +267,8 @@ def select(*, sender: str | None = None, types: Sequence[str] = (), since_ms: in
         if type not in TYPES:
             raise UsageError(f"There are no events of type {type!r}; there are: {', '.join(TYPES)}.")
     if sender is not None and is_group(sender):
-        return Selection(place=sender, types=tuple(types), since_ms=since_ms)
-    return Selection(sender, types=tuple(types), since_ms=since_ms)
+        return Selection(None, tuple(types), since_ms, place=sender)
+    return Selection(sender, tuple(types), since_ms)
 
 
 def check_reader_name(name: str) -> str:

@@ -42,9 +42,9 @@ class Selection:
     """
 
     sender: str | None = None
-    place: str | None = None
     types: tuple[str, ...] = ()
     since_ms: int | None = None
+    place: str | None = None
 
 
 EVERYTHING = Selection()

@@ -21,24 +21,26 @@ from session_cli.store.records import NewMessage
 from .worker import KEY
 
 SENDERS = ("05" + "a" * 64, "05" + "b" * 64)
+GROUP = "03" + "c" * 64
 names = st.sampled_from(["one", "two", "three"])
 selections = st.builds(
     Selection,
     st.sampled_from([None, *SENDERS]),
     st.sampled_from([(), ("message",)]),
     st.one_of(st.none(), st.integers(0, 60)),
+    st.sampled_from([None, *SENDERS, GROUP]),
 )
 
 
 class Log(RuleBasedStateMachine):
-    """`had` are the numbers of events that each reader has taken or passed, `log` all events: number, sender, time."""
+    """`had` are the events (numbers) that each reader has taken or passed, `log` all: number, sender, place, time."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "store.db"
         self.use(open_database(self.path, KEY, create=True))
-        self.log: list[tuple[int, str, int]] = []
+        self.log: list[tuple[int, str, str, int]] = []
         self.had: dict[str, set[int]] = {}
 
     def use(self, connection: apsw.Connection) -> None:
@@ -55,22 +57,23 @@ class Log(RuleBasedStateMachine):
         had = self.had.get(reader, set())
         return [
             seq
-            for seq, sender, sent_ms in self.log
+            for seq, sender, place, sent_ms in self.log
             if seq not in had
             and selection.sender in (None, sender)
+            and selection.place in (None, place)
             and (selection.since_ms is None or sent_ms >= selection.since_ms)
         ]
 
-    @rule(sender=st.sampled_from(SENDERS), back=st.integers(0, 5))
-    def add(self, sender: str, back: int) -> None:
+    @rule(sender=st.sampled_from(SENDERS), in_group=st.booleans(), back=st.integers(0, 5))
+    def add(self, sender: str, in_group: bool, back: int) -> None:
         """Now and then a message comes that was sent before others that came already."""
-        sent_ms = max(0, 2 * len(self.log) - 7 * back)
+        sent_ms, place = max(0, 2 * len(self.log) - 7 * back), GROUP if in_group else sender
         with transaction(self.connection):
-            message_id = self.messages.add(NewMessage(sender, "incoming", sender, sent_ms, "text", "received"))
+            message_id = self.messages.add(NewMessage(place, "incoming", sender, sent_ms, "text", "received"))
             if message_id is None:
                 return
             self.events.add("message", message_id)
-        self.log.append((self.connection.execute("SELECT max(seq) FROM events").get, sender, sent_ms))
+        self.log.append((self.connection.execute("SELECT max(seq) FROM events").get, sender, place, sent_ms))
 
     @rule(reader=names, selection=selections, most=st.integers(1, 5), keep=st.integers(0, 2))
     def take(self, reader: str, selection: Selection, most: int, keep: int) -> None:
@@ -96,17 +99,17 @@ class Log(RuleBasedStateMachine):
             seq = 0
         else:
             seq = self.readers.last_seq(to)
-            later = [number for number, _, sent_ms in self.log if sent_ms >= to]
+            later = [number for number, _, _, sent_ms in self.log if sent_ms >= to]
             assert seq == (later[0] - 1 if later else len(self.log) and self.log[-1][0])
         with transaction(self.connection):
             self.readers.place(reader, seq)
-        self.had[reader] = {number for number, _, _ in self.log if number <= seq}
+        self.had[reader] = {number for number, *_ in self.log if number <= seq}
 
     @rule(reader=names)
     def to_end(self, reader: str) -> None:
         with transaction(self.connection):
             self.readers.place(reader, self.readers.last_seq())
-        self.had[reader] = {number for number, _, _ in self.log}
+        self.had[reader] = {number for number, *_ in self.log}
 
     @rule(reader=names)
     def delete(self, reader: str) -> None:
