@@ -500,6 +500,8 @@ class Client:
             self._receiver.configs.push_in_passing(deadline)
         if self._store.configs.must_be_extended(self._store.now_ms()):
             self._receiver.configs.keep_alive(deadline)
+        if self._store.settings.get("groups_untaken"):
+            self._receiver.configs.take_over_groups(self._store.now_ms())
         if self._store.groups.any():
             result += self._poll_groups(deadline)
         # Afterwards: a message that nobody takes must not keep us from receiving.
@@ -514,8 +516,9 @@ class Client:
     def _poll_groups(self, deadline: Deadline) -> PollResult:
         from .groups.receiving import GroupReceiver
 
-        result = GroupReceiver(self._profile, self._use_network).poll(deadline)
-        self.groups.keeper.settle_in_passing(deadline)
+        receiver = GroupReceiver(self._profile, self._use_network)
+        result = receiver.poll(deadline)
+        self.groups.keeper.settle_in_passing(receiver.complete, deadline)
         if self._store.configs.is_due():
             self._receiver.configs.push_in_passing(deadline)
         return result

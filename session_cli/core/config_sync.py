@@ -23,7 +23,7 @@ from ..protocol.config import dump as dumps
 from ..protocol.config.contacts import Contacts
 from ..protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
 from ..protocol.config.state import ConfigKeys, ConfigState, Push
-from ..protocol.config.tree import Tree, read_tree
+from ..protocol.config.tree import EMPTY, Tree, read_tree
 from ..protocol.config.user_groups import UserGroups
 from ..protocol.storage_rpc import MessageHash, StoredMessage, message_hash
 from ..protocol.storage_upkeep import MOST_HASHES
@@ -134,6 +134,13 @@ class ConfigSync:
         else:
             self._store.conversations.clear_unread(address)
 
+    def take_over_groups(self, now_ms: int) -> None:
+        """Let the store say which groups there are, where it could not before."""
+        with self._store.transaction():
+            groups = self._load(ConfigKind.USER_GROUPS).state.data
+            self._groups.take_groups(EMPTY, groups, now_ms)
+            self._store.settings.remove("groups_untaken")
+
     def note_times(self, messages: Mapping[int, Sequence[StoredMessage]]) -> None:
         """Hear when another member of the swarm says that it stored what is known already.
 
@@ -160,7 +167,7 @@ class ConfigSync:
                 people = self._views.take_contacts(old.data, new.data, unshared, merged_ms or now_ms)
                 return [("contact", who) for who in people]
             case ConfigKind.USER_GROUPS:
-                self._groups.take_groups(old.data, new.data)
+                self._groups.take_groups(old.data, new.data, merged_ms or now_ms)
             case ConfigKind.CONVO_INFO_VOLATILE:
                 reads = self._views.take_read(old.data, new.data, merged_ms or now_ms, now_ms)
                 return [("read", address) for address in reads]

@@ -66,8 +66,8 @@ class GroupViews:
             groups = groups.without_group(AccountId(address))
         return groups.data
 
-    def take_groups(self, old: Tree, new: Tree) -> None:
-        """Let the store say what the config says, where that has changed."""
+    def take_groups(self, old: Tree, new: Tree, told_ms: int) -> None:
+        """Let the store say what the config, which was stored at `told_ms`, says, where that has changed."""
         before = {group.group_id: group for group in UserGroups(old).groups()}
         after = {group.group_id: group for group in UserGroups(new).groups()}
         for group_id, group in after.items():
@@ -75,6 +75,7 @@ class GroupViews:
                 self._take(group)
         for group_id in before.keys() - after.keys():
             self.forget(group_id)
+            self._store.conversations.note_gone(group_id, told_ms)
 
     def _take(self, group: Group) -> None:
         store, address = self._store, group.group_id
@@ -93,10 +94,10 @@ class GroupViews:
             store.swarm.forget_positions(address, NAMESPACES)
             row = replace(row, polled=False)
         store.groups.put(row)
-        person = store.people.get(address)
-        name = group.name or (person.name if person else None)
         in_it = not group.invited
-        store.people.put(PersonRow(address, name, None, approved=in_it, approved_me=in_it))
+        person = store.people.get(address) or PersonRow(address, None, None, in_it, in_it)
+        name = person.name if person.name and known.polled else group.name or person.name
+        store.people.put(replace(person, name=name, approved=in_it, approved_me=in_it))
         settings = store.configs.conversation(address)
         wanted = replace(
             settings,
@@ -145,7 +146,7 @@ class GroupViews:
         store = self._store
         row = store.groups.get(address)
         if row is not None:
-            store.groups.put(replace(row, keys=None, polled=False))
+            store.groups.put(replace(row, keys=None, polled=False, due=False, undecided=False))
             store.groups.forget_configs(address)
             store.groups.forget_errands(address)
         store.swarm.forget_account(address)

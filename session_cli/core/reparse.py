@@ -61,15 +61,13 @@ def _take_in_group(profile: Profile, row: UnknownRow, stored: StoredMessage) -> 
     store = profile.store
     notice = store.messages.get(row.message_id) if row.message_id is not None else None
     groups = GroupStore(store, profile.identity.account_id)
-    state = groups.load(notice.conversation) if notice is not None else None
-    if state is None:
-        return False
     intake = GroupIntake(profile)
-    opened = intake.open(state, stored)
-    if not _is_understood(opened):
-        return False
     with store.transaction():
-        if not store.unknowns.take_out(row):
+        state = groups.load(notice.conversation) if notice is not None else None
+        if state is None:
+            return False
+        opened = intake.open(state, stored)
+        if not _is_understood(opened) or not store.unknowns.take_out(row):
             return False
         changed, _ = intake.take(state, stored, opened, row.fetched_ms, notice_id=row.message_id)
         if changed is not state:

@@ -18,6 +18,7 @@ from ..errors import (
     EmptyMessage,
     InvalidInput,
     NetworkError,
+    NodeFailed,
     ServiceRefused,
     SessionError,
 )
@@ -250,15 +251,9 @@ class Sender:
             for account, payload_at in payloads:
                 sent_ms = self._store.next_sent_ms(network.clock.now_ms())
                 new = self._sealer.seal(payload_at(sent_ms), account, sent_ms)
-                deliveries.append(self._store.deliveries.add(None, new, free_ms=_now_ms() + _HELD_MS))
-        outcomes = self._attempt(deliveries, deadline)
-        with self._store.transaction():
-            for delivery, outcome in zip(deliveries, outcomes, strict=True):
-                if isinstance(outcome, StoreResult):
-                    self._note_stored(delivery, outcome)
-                else:
-                    self._store.deliveries.give_up(delivery)
-        return outcomes
+                # Not noted: who asked for it knows what is left to be done, and whether it still is.
+                deliveries.append(DeliveryRow(0, None, new.role, new.account, new.ttl_ms, new.data, new.hash))
+        return self._deliver(deliveries, deadline.within(_ATTEMPT_S))
 
     def put_down(self, entry: NewMessage, expiration: Expiration | None = None) -> int:
         """Put a message into the outbox, to be sent by `flush`; returns its id. To be called inside a transaction.
@@ -422,6 +417,13 @@ class Sender:
                 until_ms = _now_ms() + _HELD_MS
                 left = self._store.deliveries.left(started_ms, until_ms, COPIES_AT_ONCE)
                 self._store.deliveries.hold(left, until_ms)
+            for stale in [delivery for delivery in left if not self._sealer.is_current(delivery)]:
+                # Those who were removed from the group since must not be able to read it.
+                left.remove(stale)
+                with self._store.transaction():
+                    self._store.deliveries.give_up(stale)
+            if not left:
+                continue
             outcomes = self._attempt(left, deadline)
             self._settle(left, outcomes)
             if all(isinstance(outcome, NetworkError) for outcome in outcomes):
@@ -515,13 +517,15 @@ class Sender:
         to: str | SwarmAccount = delivery.account
         namespace = place_in_swarm(delivery.account, self._profile.identity.account_id)[1]
         if is_group(delivery.account):
-            from .groups.state import account_of
+            from .groups.state import GroupStore
 
-            row = self._store.groups.get(delivery.account)
+            state = GroupStore(self._store, self._profile.identity.account_id).load(delivery.account)
             try:
-                if row is None or not row.is_active:
+                if state is None or not state.row.is_active:
                     raise ServiceRefused("You are not in this group any more.")
-                to = account_of(row, self._profile.identity)
+                if state.keys.pending is not None:
+                    raise NodeFailed("The group's new key is not in its swarm yet; to bring it there: session recv")
+                to = state.account(self._profile.identity)
             except SessionError as error:
                 return partial(_refuse, error)
         return partial(

@@ -74,6 +74,8 @@ class Unsending:
             )
         if row.direction == "incoming" and self._admin(row) is None:
             raise NotAdmin(f"Message {row.id} is not yours: only its author and admins of the group can delete it.")
+        if row.hash is None and row.status not in ("failed", "queued"):
+            raise InvalidInput(f"Message {row.id} is too old: its group can't be told any more which one is meant.")
 
     def _admin(self, row: MessageRow) -> GroupIdentity | None:
         group = self._store.groups.get(row.conversation)
@@ -99,7 +101,7 @@ class Unsending:
             with self._store.transaction():
                 when_ms = self._store.now_ms()
                 self._marking.delete(row, when_ms)
-        elif in_group and row.hash is None:
+        elif in_group and row.status == "failed":
             with self._store.transaction():
                 when_ms = self._store.now_ms()
                 self._marking.delete(row, when_ms)

@@ -13,7 +13,7 @@ from .queries import fetch_all, fetch_one
 
 KICKED, DESTROYED = 1, 2
 """What `GroupRow.removed` can be, but for 0."""
-_COLUMNS = "address, seed, auth_data, invited, inviter, removed, joined_s, keys, polled, extended_ms, due"
+_COLUMNS = "address, seed, auth_data, invited, inviter, removed, joined_s, keys, polled, extended_ms, due, undecided"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class GroupRow:
     polled: bool = False
     extended_ms: int = 0
     due: bool = False
+    undecided: bool = False
 
     @property
     def is_active(self) -> bool:
@@ -44,7 +45,7 @@ class Errand:
 
     kind: str
     member: str
-    data: bytes | None = field(default=None, repr=False)
+    at_ms: int = 0
 
 
 class Groups:
@@ -74,11 +75,12 @@ class Groups:
         """Know of a group exactly this."""
         self._connection.execute(
             f"""
-            INSERT INTO groups ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO groups ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (address) DO UPDATE SET seed = excluded.seed, auth_data = excluded.auth_data,
                 invited = excluded.invited, inviter = excluded.inviter, removed = excluded.removed,
                 joined_s = excluded.joined_s, keys = excluded.keys, polled = excluded.polled,
-                extended_ms = excluded.extended_ms, due = excluded.due
+                extended_ms = excluded.extended_ms, due = excluded.due,
+                undecided = excluded.undecided
             """,  # noqa: S608 - a constant
             (
                 group.address,
@@ -92,6 +94,7 @@ class Groups:
                 group.polled,
                 group.extended_ms,
                 group.due,
+                group.undecided,
             ),
         )
 
@@ -135,7 +138,7 @@ class Groups:
         """What this device has still to do for a group, perhaps of some kinds only."""
         rows = fetch_all(
             self._connection,
-            "SELECT kind, member, data FROM group_errands WHERE address = ? ORDER BY kind, member",
+            "SELECT kind, member, at FROM group_errands WHERE address = ? ORDER BY kind, member",
             (address,),
         )
         return [Errand(*row) for row in rows if not kinds or row[0] in kinds]
@@ -148,14 +151,14 @@ class Groups:
         )
         return [row[0] for row in rows]
 
-    def add_errand(self, address: str, kind: str, member: str, data: bytes | None = None) -> None:
-        """Take something upon ourselves; what of this kind and for this member was to be done before is replaced."""
+    def add_errand(self, address: str, kind: str, member: str, at_ms: int = 0) -> None:
+        """Take something upon ourselves, unless we have already; the later time counts."""
         self._connection.execute(
             """
-            INSERT INTO group_errands (address, kind, member, data) VALUES (?, ?, ?, ?)
-            ON CONFLICT (address, kind, member) DO UPDATE SET data = excluded.data
+            INSERT INTO group_errands (address, kind, member, at) VALUES (?, ?, ?, ?)
+            ON CONFLICT (address, kind, member) DO UPDATE SET at = max(at, excluded.at)
             """,
-            (address, kind, member, data),
+            (address, kind, member, at_ms),
         )
 
     def forget_errands(self, address: str) -> None:
@@ -171,7 +174,18 @@ class Groups:
 
 
 def _group(row: tuple[Any, ...]) -> GroupRow:
-    address, seed, auth_data, invited, inviter, removed, joined_s, keys, polled, extended_ms, due = row
+    address, seed, auth_data, invited, inviter, removed, joined_s, keys, polled, extended_ms, due, undecided = row
     return GroupRow(
-        address, seed, auth_data, bool(invited), inviter, removed, joined_s, keys, bool(polled), extended_ms, bool(due)
+        address,
+        seed,
+        auth_data,
+        bool(invited),
+        inviter,
+        removed,
+        joined_s,
+        keys,
+        bool(polled),
+        extended_ms,
+        bool(due),
+        bool(undecided),
     )

@@ -21,7 +21,7 @@ EXPIRE_MODES = ("off", "after_send", "after_read")
 Of the kinds, a message's `content` has `preview` (url, title) and `invitation` (url, name) where it has one; an
 expiration_update's the new `mode` and `seconds`; a call's `call_id` and `state` (ringing, answered, declined, missed);
 a media_saved's `timestamp_ms`, that of the message whose file was saved (0: unknown); an unknown's `reason`; a
-group_update's `change` and more by that: see `core.groups.intake`.
+group_update's `change` and more by that: see `core.groups.notices`.
 """
 _ATTACHMENT = (
     "message_id, url, key, digest, size, content_type, name, voice, width, height, caption, saved, duration_ms, id"
@@ -247,6 +247,18 @@ class Messages:
             (address, before_ms),
         )
         return self.delete([row[0] for row in rows]) if rows else 0
+
+    def last_time_of(self, conversation: str, sender: str) -> int:
+        """When somebody sent the last of what is here of a conversation, in ms; 0 if there is nothing."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT max(sent_ms) FROM messages WHERE conversation_id = (SELECT id FROM conversations WHERE address = ?)
+            AND sender_id = (SELECT id FROM people WHERE address = ?)
+            """,
+            (conversation, sender),
+        )
+        return int(rows[0][0] or 0)
 
     def drop_attachments(self, conversation: str, before_ms: int) -> None:
         """Forget the files of messages of a conversation that were sent before a time."""

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from session_cli.core.client import Client
-from session_cli.core.groups.state import GroupState, GroupStore
 from session_cli.devnet.faults import Drop, InnerStatus
 from session_cli.devnet.network import Devnet
 from session_cli.errors import InvalidAccountId, InvalidInput, NetworkError, NotAdmin, ServiceRefused, SessionError
@@ -24,71 +23,23 @@ from session_cli.protocol.group.keys import GroupKeys, StoredKeys
 from session_cli.protocol.group.subaccount import GroupMember
 from session_cli.protocol.payload import GroupInvite, VisibleMessage
 from session_cli.protocol.storage_rpc import Namespace
+from tests.support.group_clients import (
+    Maker,
+    befriend,
+    clients,
+    happened,
+    in_step,
+    make_group,
+    state_of,
+    statuses,
+)
 from tests.support.histories import account_id
-
-Maker = Callable[..., Client]
 
 
 @pytest.fixture
 def make(shared_definition: Path, tmp_path: Path) -> Iterator[Maker]:
-    """Makes clients with accounts on the shared network, or (`of`) other devices of them."""
-    made: list[Client] = []
-
-    def make(name: str, of: Client | None = None) -> Client:
-        environ = {"SESSION_HOME": str(tmp_path / name)}
-        identity = Identity.from_seed(of.seed()) if of is not None else None
-        client = Client.create(
-            name=None if of else name, identity=identity, network=str(shared_definition), environ=environ, timeout=60
-        )
-        made.append(client)
-        return client
-
-    yield make
-    for client in made:
-        client.close()
-
-
-def happened(client: Client) -> list[Any]:
-    """What came in groups: texts of messages, and what notices say."""
-    found: list[Any] = []
-    for event in client.receive():
-        if event.conversation is None or event.conversation.type != "group":
-            continue
-        match event.type:
-            case "message":
-                found.append(event.message.body if event.message else None)
-            case "group_update":
-                found.append(event.content["change"])
-            case other:
-                found.append(other)
-    return found
-
-
-def befriend(one: Client, other: Client) -> None:
-    """Let each have written to the other, who has answered."""
-    one.send(other.account_id, "hello")
-    other.poll()
-    other.send(one.account_id, "hello to you")
-    one.poll()
-
-
-def state_of(client: Client, group_id: str) -> GroupState:
-    state = GroupStore(client._store, client.account_id).load(group_id)
-    assert state
-    return state
-
-
-def statuses(client: Client, group_id: str) -> dict[str | None, str]:
-    return {member.party.name: member.status for member in client.groups.members(group_id)}
-
-
-def in_step(group_id: str, *clients: Client) -> None:
-    """All of them hold the same keys and configs, and nothing is left to be done."""
-    states = [state_of(client, group_id) for client in clients]
-    assert len({state.keys.encryption_keys[0] for state in states}) == 1
-    assert len({state.info.data.encode() for state in states}) == 1
-    assert len({state.members.data.encode() for state in states}) == 1
-    assert not any(client.groups.get(group_id).waiting for client in clients)
+    with clients(shared_definition, tmp_path) as make:
+        yield make
 
 
 @pytest.fixture
@@ -100,18 +51,6 @@ def friends(make: Maker) -> tuple[Client, Client, Client]:
     for client in (alice, bob, carol):
         happened(client)
     return alice, bob, carol
-
-
-def make_group(alice: Client, *others: Client) -> str:
-    """A group of Alice's that all the others have joined."""
-    group = alice.groups.create("Friends", [other.account_id for other in others])
-    for other in others:
-        other.poll()
-        if other.groups.get(group.id).state == "invited":
-            other.groups.accept(group.id)
-    for client in (alice, *others, alice):
-        happened(client)
-    return group.id
 
 
 # The life of a group.
@@ -359,11 +298,10 @@ def test_two_admins_at_once(friends: tuple[Client, Client, Client], make: Maker)
     alice.groups.promote(group_id, [bob.account_id])
     happened(bob), happened(alice)
 
-    polled = bob.groups._receiver.poll
-    bob.groups._receiver.poll = lambda *_, **__: polled(Deadline(20), [])  # type: ignore[method-assign]
+    for client in (alice, bob):
+        client.groups._fetch = lambda *_: None  # type: ignore[method-assign]
     alice.groups.invite(group_id, [dave.account_id])
     bob.groups.invite(group_id, [erin.account_id])
-    bob.groups._receiver.poll = polled  # type: ignore[method-assign]
     for _ in range(3):
         for client in (alice, bob):
             client.poll()

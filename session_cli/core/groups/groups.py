@@ -8,11 +8,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...errors import AmbiguousName, InvalidAccountId, InvalidInput, NetworkError, NotAdmin, ServiceRefused
+from ...errors import (
+    AmbiguousName,
+    InvalidAccountId,
+    InvalidInput,
+    NetworkError,
+    NodeFailed,
+    NotAdmin,
+    ServiceRefused,
+)
 from ...network.clock import Deadline
-from ...network.swarm_steps import DeleteAll
 from ...protocol.account import AccountId, is_group
-from ...protocol.config.fields import Picture
+from ...protocol.config.fields import KEY_BYTES, Picture
 from ...protocol.config.group_info import GroupInfo
 from ...protocol.config.group_members import GroupMembers, Member, MemberStatus, Offer
 from ...protocol.group.identity import MAX_MEMBERS, GroupIdentity
@@ -24,7 +31,6 @@ from ...protocol.payload import (
     GroupMemberKind,
     GroupMemberLeft,
 )
-from ...protocol.storage_rpc import Namespace
 from ...store.groups import DESTROYED, KICKED, GroupRow
 from ...store.records import NewMessage, PersonRow
 from ..addressing import SHOWN_DIGITS, resolve
@@ -37,8 +43,8 @@ from ..sealing import expiration_of
 from .membership import Membership
 from .notices import Notice, member_notice
 from .receiving import GroupReceiver
-from .running import GroupKeeper
-from .state import KINDS, GroupState, GroupStore
+from .running import OFFERS, GroupKeeper
+from .state import GroupState, GroupStore
 
 if TYPE_CHECKING:
     from ...network.network import Network
@@ -48,7 +54,6 @@ if TYPE_CHECKING:
     from ..sending import Sender
 
 LOG = logging.getLogger(__name__)
-ERRANDS = {"invite": "sending", "promote": "sending"}
 _ADMINS = (MemberStatus.ADMIN,)
 
 
@@ -155,7 +160,7 @@ class Groups:
         name = (person.shown_name if person else None) or member.name or None
         viewer = Viewer(self._own_id, self._store.settings.get("display_name"), self._store.now_ms())
         status = member.status.value
-        errands = {errand.member for errand in self._store.groups.errands(state.group_id, *ERRANDS)}
+        errands = {errand.member for errand in self._store.groups.errands(state.group_id, *OFFERS)}
         if member.account_id in errands and not member.removal:
             status = "sending"
         elif status.endswith("_unknown"):
@@ -194,7 +199,8 @@ class Groups:
                 self._states.save(state)
                 GroupViews(self._store).take_info(group_id, info)
                 for account_id in wanted:
-                    self._store.groups.add_errand(group_id, "invite", account_id)
+                    for errand in ("admit", "invite"):
+                        self._store.groups.add_errand(group_id, errand, account_id)
             try:
                 self.keeper.push(group_id, deadline)
             except (NetworkError, ServiceRefused):
@@ -203,7 +209,9 @@ class Groups:
                     self._store.configs.forget_group(group_id)
                 raise
             if wanted:
-                self._announce(group_id, member_notice(self._store, GroupMemberKind.ADDED, wanted), deadline)
+                with self._store.transaction():
+                    message_id = self._put_down(group_id, member_notice(self._store, GroupMemberKind.ADDED, wanted))
+                self._sender().send_waiting(message_id, deadline)
             self.keeper.settle(group_id, deadline, progress)
         return self.get(group_id)
 
@@ -220,7 +228,12 @@ class Groups:
     def _invited(self, account_id: AccountId) -> Member:
         """A member to be: under the name of his own, not ours for him."""
         person = self._store.people.get(account_id)
-        return Member(account_id, (person.name if person else None) or "")
+        if person is None:
+            return Member(account_id)
+        url, key = person.picture_url, person.picture_key
+        return Member(
+            account_id, person.name or "", Picture(url, key) if url and key and len(key) == KEY_BYTES else None
+        )
 
     def _people(self, people: Sequence[str]) -> list[AccountId]:
         found = list(dict.fromkeys(resolve(self._profile, who) for who in people))
@@ -256,11 +269,9 @@ class Groups:
                 members = members.with_member(replace(self._invited(account_id), supplement=history))
             if len(members.ids) > MAX_MEMBERS:
                 raise InvalidInput(f"A group has up to {MAX_MEMBERS} members; this one would have {len(members.ids)}.")
-            if history:
-                supplement = state.keys.supplement(admin, wanted)
-                self._store.groups.add_errand(state.group_id, "supplement", ",".join(wanted), supplement)
             for account_id in wanted:
-                self._store.groups.add_errand(state.group_id, "invite", account_id)
+                for errand in ("admit", "invite"):
+                    self._store.groups.add_errand(state.group_id, errand, account_id)
             notice = member_notice(self._store, GroupMemberKind.ADDED, wanted, history=history)
             return state.with_members(members).rekeyed(), notice
 
@@ -286,11 +297,8 @@ class Groups:
                 unsent = member.invitation in open_offers or member.promotion in open_offers
                 if member.removal or not (member.account_id in wanted if wanted else unsent):
                     continue
-                kind = "promote" if member.admin else "invite"
-                if kind == "invite" and member.supplement:
-                    supplement = state.keys.supplement(admin, [member.account_id])
-                    self._store.groups.add_errand(state.group_id, "supplement", member.account_id, supplement)
-                self._store.groups.add_errand(state.group_id, kind, member.account_id)
+                for errand in ("promote",) if member.admin else ("admit", "invite"):
+                    self._store.groups.add_errand(state.group_id, errand, member.account_id)
                 told.append(member.account_id)
             return state, None
 
@@ -311,7 +319,7 @@ class Groups:
                     raise InvalidInput(f"{account_id[:10]}… is an admin, and admins can't be removed.")
                 before.append(self._member(state, member))
                 state = state.with_member(member.removed(with_messages=delete_messages))
-                for kind in ERRANDS:
+                for kind in (*OFFERS, "admit"):
                     self._store.groups.finish_errands(state.group_id, kind, [account_id])
             return state, member_notice(self._store, GroupMemberKind.REMOVED, wanted)
 
@@ -391,19 +399,32 @@ class Groups:
         self._admin_of(self._load(group_id))
         deadline = Deadline(self._timeout)
         with self._exclusively(deadline):
-            self._receiver.poll(deadline, [group_id])
+            self._fetch(group_id, deadline)
+            message_id = None
             with self._store.transaction():
                 state = self._load(group_id)
                 changed, notice = change(state, self._admin_of(state))
                 if changed is not state:
                     self._states.save(changed)
                     GroupViews(self._store).take_info(group_id, changed.info)
-            if any(changed.config(kind) != state.config(kind) for kind in KINDS):
-                self.keeper.push(group_id, deadline)
-            if notice is not None:
-                self._announce(group_id, notice, deadline)
+                if notice is not None:
+                    message_id = self._put_down(group_id, notice)
+            self.keeper.push(group_id, deadline)
+            if message_id is not None:
+                self._sender().send_waiting(message_id, deadline)
             self.keeper.settle(group_id, deadline, progress)
         return self._load(group_id)
+
+    def _fetch(self, group_id: AccountId, deadline: Deadline) -> None:
+        """Fetch all that there is in a group: nothing must be changed by who does not know what it is made of.
+
+        Raises NetworkError, ServiceRefused.
+        """
+        self._receiver.poll(deadline, [group_id])
+        state = self._load(group_id)
+        known = state.keys.keys and state.member(self._own_id) is not None
+        if state.row.is_active and not (known and group_id in self._receiver.complete):
+            raise NodeFailed("What the group is made of could not be fetched; try again in a while.")
 
     def _admin_of(self, state: GroupState) -> GroupIdentity:
         self._check_in(state.row)
@@ -424,8 +445,8 @@ class Groups:
         members = [state.member(account_id) for account_id in wanted]
         return [self._member(state, member) for member in members if member is not None]
 
-    def _announce(self, group_id: AccountId, notice: Notice, deadline: Deadline) -> None:
-        """Say in the group what was done; if the network fails, later."""
+    def _put_down(self, group_id: AccountId, notice: Notice) -> int:
+        """Put down what is to be said in the group; returns its id. To be called inside a transaction."""
         is_timer = "mode" in notice
         entry = NewMessage(
             conversation=group_id,
@@ -440,9 +461,7 @@ class Groups:
         expiration = None
         if is_timer:
             expiration = Expiration(ExpirationMode[str(notice["mode"]).upper()], int(notice["seconds"]))
-        with self._store.transaction():
-            message_id = self._sender().put_down(entry, expiration)
-        self._sender().send_waiting(message_id, deadline)
+        return self._sender().put_down(entry, expiration)
 
     @contextmanager
     def _exclusively(self, deadline: Deadline) -> Iterator[None]:
@@ -479,10 +498,13 @@ class Groups:
         self._check_in(self._load(group_id).row)
         deadline = Deadline(self._timeout)
         with self._exclusively(deadline):
-            self._receiver.poll(deadline, [group_id])
+            try:
+                self._receiver.poll(deadline, [group_id])
+            except ServiceRefused as error:
+                LOG.info("what is new in the group can't be fetched: %s", error.message)
             state = self._load(group_id)
             group = self._group(state)
-            if state.row.is_active:
+            if state.row.is_active and state.keys.keys:
                 others = [member for member in state.members if member.account_id != self._own_id]
                 if state.admin is not None and not any(member.status in _ADMINS for member in others):
                     raise InvalidInput(
@@ -512,16 +534,14 @@ class Groups:
         self._admin_of(state)
         deadline = Deadline(self._timeout)
         with self._exclusively(deadline):
-            self._receiver.poll(deadline, [group_id])
+            self._fetch(group_id, deadline)
             state = self._load(group_id)
-            if state.row.is_active:
-                admin = self._admin_of(state)
-                with self._store.transaction():
-                    self._states.save(state.with_info(state.info.destroyed()))
-                self.keeper.push(group_id, deadline)
-                step = DeleteAll(Namespace.GROUP_MESSAGES)
-                self._network().upkeep.perform(admin, [step], deadline, needed=0)
-            return self._forget(group)
+            if not state.row.is_active:
+                return self._forget(group)
+            with self._store.transaction():
+                self._states.save(state.with_info(state.info.destroyed()))
+            self.keeper.settle(group_id, deadline)
+        return group
 
     def _forget(self, group: Group) -> Group:
         with self._store.transaction():

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ...errors import BadSignature, DecryptionFailed, MalformedMessage, ProtocolError
 from ...protocol import content as contents
+from ...protocol.config.fields import KEY_BYTES, Picture
 from ...protocol.config.group_members import Member, Offer
 from ...protocol.group import messages, updates
 from ...protocol.payload import (
@@ -42,6 +43,8 @@ from .state import GroupState
 
 LOG = logging.getLogger(__name__)
 Opened = tuple[OpenedMessage, Content] | ProtocolError
+_SPOKEN = (VisibleMessage, Reaction, Unknown)
+"""What nobody wants of somebody who is blocked."""
 _TIMELESS = (GroupMemberLeft, GroupInviteResponse, GroupDeleteContent)
 """What leaves nothing to disappear."""
 
@@ -94,7 +97,7 @@ class GroupIntake:
             self._store.people.get(sender),
             notice_id,
         )
-        if arrival.person is not None and arrival.person.blocked and isinstance(content.payload, VisibleMessage):
+        if arrival.person is not None and arrival.person.blocked and isinstance(content.payload, _SPOKEN):
             return state, self._filing.ignore(stored, "from somebody who is blocked", now_ms)
         if arrival.sent_ms < 1000 * state.info.delete_before:
             return state, self._filing.ignore(stored, "from before all was deleted", now_ms)
@@ -108,7 +111,7 @@ class GroupIntake:
     def _take(self, state: GroupState, arrival: Arrival) -> tuple[GroupState, PollResult]:
         filing, payload = self._filing, arrival.content.payload
         member = state.member(arrival.sender) if not arrival.outgoing else None
-        if state.admin and member is not None and not isinstance(payload, GroupMemberLeft):
+        if state.admin and member is not None and isinstance(payload, VisibleMessage | Reaction):
             # Whoever speaks is here, even if what says so is lost.
             state = _accepted(state, member)
         match payload:
@@ -124,6 +127,9 @@ class GroupIntake:
                 return state, PollResult(new=int(done))
             case GroupInfoChange() | GroupMemberChange():
                 updates.verify_change(payload, state.group_id, arrival.sent_ms)
+                if not (arrival.outgoing or (member is not None and member.admin)):
+                    # The signature covers little, and could be taken from what an admin said.
+                    raise BadSignature("A change of a group is told by somebody who is no admin.")
                 return state, self._take_change(arrival, payload)
             case GroupDeleteContent():
                 return state, self._delete(state, arrival, payload)
@@ -135,13 +141,16 @@ class GroupIntake:
                     return state, filing.ignore(
                         arrival.stored, "an answer of somebody who is no member", arrival.now_ms
                     )
+                if state.admin:
+                    state = _joined(state, member, payload)
                 return state, self._say(arrival, {"change": "joined"})
             case GroupLeftNotice():
                 members = named(self._store, [arrival.sender])
                 return state, self._say(arrival, {"change": "left", "members": members})
             case GroupMemberLeft():
                 if state.admin and member is not None and not member.removal:
-                    state = state.with_member(member.removed())
+                    # Not before all is read: he may have come back since.
+                    self._store.groups.add_errand(state.group_id, "left", arrival.sender, arrival.sent_ms)
                 return state, filing.ignore(arrival.stored, "somebody has left", arrival.now_ms)
             case Unknown(what):
                 return state, filing.add_notice(arrival, "unknown", {"reason": what})
@@ -198,6 +207,18 @@ class GroupIntake:
 def is_undecided(opened: Opened) -> bool:
     """Whether what `GroupIntake.open` gave may be another thing once we have more keys."""
     return isinstance(opened, DecryptionFailed)
+
+
+def _joined(state: GroupState, member: Member, answer: GroupInviteResponse) -> GroupState:
+    """With a member who has accepted, as he calls himself."""
+    profile = answer.profile
+    if profile is None or member.removal:
+        return _accepted(state, member)
+    picture = None
+    if profile.picture_url and profile.picture_key and len(profile.picture_key) == KEY_BYTES:
+        picture = Picture(profile.picture_url, profile.picture_key)
+    known = replace(member, name=profile.name or member.name, picture=picture or member.picture)
+    return _accepted(state.with_member(known) if known != member else state, known)
 
 
 def _accepted(state: GroupState, member: Member) -> GroupState:

@@ -44,6 +44,9 @@ class Membership:
         known = self._store.groups.get(group_id)
         if known is not None and (known.removed == DESTROYED or known.seed is not None):
             return 0
+        if sent_ms < self._store.conversations.gone_ms(group_id):
+            # We have left, or were removed, since.
+            return 0
         person = self._store.people.get(sender)
         is_in = known is not None and not known.invited and not known.removed
         waits = not is_in and not (person is not None and person.approved)
@@ -60,9 +63,11 @@ class Membership:
         )
         self._store.swarm.forget_positions(group_id, NAMESPACES)
         self._store.groups.put(row)
-        if not waits and not is_in:
+        if not waits and not is_in and seed is None:
             self._store.groups.add_errand(group_id, "respond", self._identity.account_id)
-        self._name(group_id, offer.name, approved=not waits)
+        if not is_in:
+            # In a group that we are in, its own config says how it is called.
+            self._name(group_id, offer.name, approved=not waits)
         if is_in:
             # Of a promotion the group is told as well.
             return 0
@@ -87,16 +92,17 @@ class Membership:
         return group_id
 
     def _name(self, group_id: AccountId, name: str, *, approved: bool) -> None:
-        person = self._store.people.get(group_id)
-        shown = name or (person.name if person else None)
-        self._store.people.put(PersonRow(group_id, shown, None, approved, approved))
+        person = self._store.people.get(group_id) or PersonRow(group_id, None, None, approved, approved)
+        shown = name or person.name
+        self._store.people.put(replace(person, name=shown, approved=approved, approved_me=approved))
 
     def accept(self, row: GroupRow) -> None:
         """Join a group that invites us."""
         group_id = AccountId(row.address)
         now_s = self._store.now_ms() // 1000
         self._store.groups.put(replace(row, invited=False, joined_s=now_s))
-        self._store.groups.add_errand(group_id, "respond", self._identity.account_id)
+        if row.seed is None:
+            self._store.groups.add_errand(group_id, "respond", self._identity.account_id)
         person = self._store.people.get(group_id)
         self._name(group_id, (person.name if person else None) or "", approved=True)
         self._store.messages.settle_request(group_id)
@@ -105,5 +111,6 @@ class Membership:
     def forget(self, row: GroupRow) -> int:
         """Be in a group no more, on all our devices; how many messages there were."""
         count = self._views.forget(AccountId(row.address))
+        self._store.conversations.note_gone(row.address, self._store.now_ms())
         self._store.configs.note_deleted(row.address)
         return count

@@ -8,11 +8,11 @@ once more.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...errors import ProtocolError, SessionError
+from ...errors import DecryptionFailed, InvalidInput, ProtocolError, SessionError
 from ...network.clock import Deadline
 from ...network.swarm import Page, Poll
 from ...network.swarm_steps import Extend
@@ -59,13 +59,16 @@ class GroupReceiver:
         self._groups = GroupStore(profile.store, profile.identity.account_id)
         self._views = GroupViews(profile.store)
         self._intake = GroupIntake(profile)
+        self.complete: set[str] = set()
+        """The groups (by id) of which the last poll has brought all that there is."""
 
     def poll(self, deadline: Deadline, group_ids: Iterable[str] | None = None) -> PollResult:
         """Fetch what is new in all groups that we are in, or some of them, at the same time.
 
-        What keeps one of them from being polled is logged, and raised where only that one was wanted. To be called by
-        one process at a time. Raises NetworkError, ServiceRefused, StoreError.
+        What keeps one of them from being polled is logged, and raised where only that one was wanted; see `complete`.
+        To be called by one process at a time. Raises NetworkError, ServiceRefused, StoreError.
         """
+        self.complete.clear()
         wanted = None if group_ids is None else set(group_ids)
         active = [row for row in self._store.groups.active() if wanted is None or row.address in wanted]
         if not active:
@@ -95,7 +98,12 @@ class GroupReceiver:
                     problem = page
                     continue
                 asked[request.group_id] = page.node
-                taken, again = self._take_page(request, page)
+                try:
+                    taken, again = self._take_page(request, page)
+                except (ProtocolError, InvalidInput, ArithmeticError, TypeError, ValueError) as error:
+                    # Every field was checked before; should a check be missing, one group is lost and not all.
+                    LOG.warning("Group %s… can't be read (%s).", request.group_id[:10], type(error).__name__)
+                    continue
                 result += taken
                 if again:
                     requests.append(_Request(request.group_id, page.node, request.alone))
@@ -151,6 +159,7 @@ class GroupReceiver:
                 self._store.swarm.advance(
                     page.node, request.group_id, Namespace.GROUP_MESSAGES, last=None, now_ms=now_ms
                 )
+            self.complete.add(request.group_id)
             return PollResult(), False
         with self._store.transaction():
             state = self._groups.load(request.group_id)
@@ -160,27 +169,32 @@ class GroupReceiver:
             had_keys = state.keys.encryption_keys
             before = state
             state, understood = self._take_configs(state, came, now_ms)
-            if self._was_kicked(state, came[Namespace.REVOKED_GROUP_MESSAGES]):
-                return self._leave(state, KICKED, now_ms), False
-            if state.info.is_destroyed:
+            kicked_ms, decided = self._was_kicked(state, came[Namespace.REVOKED_GROUP_MESSAGES], page)
+            if kicked_ms is not None:
+                return self._leave(state, KICKED, kicked_ms), False
+            if state.info.is_destroyed and not state.info_config.state.needs_push:
                 return self._leave(state, DESTROYED, now_ms), False
             self._tell_store(before, state)
-            is_first = request.member is None and not before.row.polled
-            gained = bool(set(state.keys.encryption_keys).difference(had_keys)) and not is_first
             state, result = self._take_messages(state, came[Namespace.GROUP_MESSAGES], now_ms)
             result += PollResult(merged=understood)
             state = self._note_kept(state, page, now_ms)
             more = bool(page.more)
-            if gained:
-                # What could not be read before may be now.
+            # What could not be read before may be now.
+            again = before.row.undecided and bool(set(state.keys.encryption_keys).difference(had_keys))
+            if again:
                 self._store.swarm.forget_positions(state.group_id, (Namespace.GROUP_MESSAGES, *CONFIG_NAMESPACES[1:]))
+                state = replace(state, row=replace(state.row, undecided=False))
             else:
-                self._advance(state, page, now_ms)
-            if not more and not gained and not page.refused and not state.row.polled:
+                self._advance(state, page, now_ms, () if decided else (Namespace.REVOKED_GROUP_MESSAGES,))
+            failed = any(isinstance(page.parts.get(int(space)), SessionError) for space in CONFIG_NAMESPACES)
+            whole = not (more or again or failed)
+            if whole:
+                self.complete.add(state.group_id)
+            if whole and not state.row.polled:
                 state = replace(state, row=replace(state.row, polled=True))
             if state != before:
                 self._groups.save(state)
-        return result, more or gained
+        return result, more or again
 
     def _is_idle(self, request: _Request, page: Page) -> bool:
         """Whether nothing came, and nothing else is to be noted than who was asked."""
@@ -197,8 +211,10 @@ class GroupReceiver:
         unseen = self._store.swarm.unseen(state.group_id, namespace, (one.hash for one in messages))
         return [one for one in messages if one.hash in unseen]
 
-    def _advance(self, state: GroupState, page: Page, now_ms: int) -> None:
+    def _advance(self, state: GroupState, page: Page, now_ms: int, left_out: Collection[Namespace]) -> None:
         for space in NAMESPACES:
+            if space in left_out:
+                continue
             try:
                 messages = page.messages(space)
             except SessionError:
@@ -207,20 +223,38 @@ class GroupReceiver:
             if last is not None or space is Namespace.GROUP_MESSAGES:
                 self._store.swarm.advance(page.node, state.group_id, space, last=last, now_ms=now_ms)
 
-    def _was_kicked(self, state: GroupState, notices: Iterable[StoredMessage]) -> bool:
-        """Whether an admin says that we were removed, and has not let us in again since: with a later key."""
-        for one in notices:
-            generation = kicked_generation(self._identity, state.group_id, one.data)
-            if generation is not None and generation >= state.keys.generation and not state.admin:
-                return True
-        return False
+    def _was_kicked(self, state: GroupState, notices: Iterable[StoredMessage], page: Page) -> tuple[int | None, bool]:
+        """When an admin removed us (ms), if he did and nobody has let us in again since: with a later key.
 
-    def _leave(self, state: GroupState, removed: int, now_ms: int) -> PollResult:
+        Returns also whether that can be told. Not where we have no key yet, unless the swarm has none for us: members
+        that are behind, or fail, must not make us leave.
+        """
+        space = int(Namespace.GROUP_KEYS)
+        keys_read = not isinstance(page.parts.get(space), SessionError) and space not in page.more
+        decided = bool(state.keys.keys) or keys_read or space in page.refused
+        for one in notices:
+            try:
+                generation = kicked_generation(self._identity, state.group_id, one.data)
+            except ProtocolError as error:
+                LOG.info("left a notice in group %s… alone: %s", state.group_id[:10], error.message)
+                generation = None
+            counts = generation is not None and generation >= state.keys.generation and not state.admin
+            if counts and decided:
+                return one.timestamp_ms, True
+            if not counts:
+                self._store.swarm.mark_seen(
+                    state.group_id, Namespace.REVOKED_GROUP_MESSAGES, one.hash, one.expiration_ms
+                )
+        return None, decided
+
+    def _leave(self, state: GroupState, removed: int, when_ms: int) -> PollResult:
         """Be in a group no more, and know nothing of it but its name; note the event."""
+        now_ms = self._network().clock.now_ms()
         group_id = state.group_id
         self._views.empty(group_id)
         row = self._store.groups.get(group_id) or state.row
         self._store.groups.put(replace(row, seed=None, auth_data=None, removed=removed))
+        self._store.conversations.note_gone(group_id, min(when_ms, now_ms))
         self._views.say(group_id, {"change": "kicked" if removed == KICKED else "destroyed"}, group_id, now_ms)
         return PollResult(new=1)
 
@@ -244,6 +278,8 @@ class GroupReceiver:
             accepted[space] = set(merged.accepted)
             for _, error in merged.refused:
                 LOG.info("left a config of group %s… alone: %s", state.group_id[:10], error.message)
+                if isinstance(error, DecryptionFailed):
+                    state = replace(state, row=replace(state.row, undecided=True))
         for space, hashes in accepted.items():
             for one in came[space]:
                 if one.hash in hashes:
@@ -270,6 +306,7 @@ class GroupReceiver:
         for stored in came:
             opened: Opened = self._intake.open(state, stored)
             if is_undecided(opened):
+                state = replace(state, row=replace(state.row, undecided=True))
                 continue
             kept_ms = max(stored.expiration_ms, min(stored.timestamp_ms, now_ms) + MAX_TTL_MS) + _HASH_KEPT_MS
             space = Namespace.GROUP_MESSAGES

@@ -8,14 +8,15 @@ step may be done twice, by another run of ours or by another admin; what one die
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ...errors import NetworkError, ServiceRefused, SessionError
+from ...errors import InvalidInput, ServiceRefused, SessionError
 from ...network.clock import Deadline
-from ...network.swarm_steps import Delete, OwnStore, Revoke, Step, Unrevoke
+from ...network.swarm_steps import Delete, DeleteAll, OwnStore, Revoke, Step, Unrevoke
 from ...protocol.account import AccountId
 from ...protocol.config import dump as config_dumps
 from ...protocol.config.group_members import Member, Offer, Removal
@@ -30,6 +31,7 @@ from ...protocol.storage_upkeep import MOST_HASHES, MOST_REVOKED
 from ...store.groups import Errand
 from ..profile import Profile
 from ..sending import Sender
+from .membership import Membership
 from .state import KINDS, GroupState, GroupStore
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ AT_ONCE = 24
 """Invitations that are sent at the same time."""
 IN_PASSING_S = 30.0
 """How long another command takes at the most for what is due in a group."""
+LEAVING_MS = 1_000
+"""What somebody says last, he says at about the same time as that he leaves."""
 OFFERS = ("invite", "promote")
 """The kinds of errands that tell somebody something."""
 
@@ -58,12 +62,17 @@ class GroupKeeper:
         self._sender = sender
         self._groups = GroupStore(profile.store, profile.identity.account_id)
 
-    def settle_in_passing(self, deadline: Deadline) -> None:
-        """Do all that is due; failures wait for a later run."""
+    def settle_in_passing(self, polled: Collection[str], deadline: Deadline) -> None:
+        """Do all that is due in groups of which all that there is was fetched just now; failures wait for a later run.
+
+        What was decided here may be overtaken by what another admin did: so nothing is done for the other groups.
+        """
         for group_id in self._store.groups.due():
+            if group_id not in polled:
+                continue
             try:
                 self.settle(group_id, deadline.within(IN_PASSING_S))
-            except (NetworkError, ServiceRefused) as error:
+            except SessionError as error:
                 LOG.info("group %s… is seen to later: %s", group_id[:10], error.message)
 
     def push(self, group_id: str, deadline: Deadline) -> None:
@@ -75,9 +84,10 @@ class GroupKeeper:
         self._push(state, state.admin, deadline)
 
     def settle(self, group_id: str, deadline: Deadline, progress: ProgressReport | None = None) -> None:
-        """Do all that is due for a group. Raises NetworkError, ServiceRefused; then a later run goes on.
+        """Do all that is due for a group, of which all that there is was fetched just now.
 
-        Invitations and promotions that can't be sent are noted as failed.
+        Invitations and promotions that can't be sent are noted as failed. Raises NetworkError, ServiceRefused; then a
+        later run goes on.
         """
         for _ in range(MOST_TURNS):
             state = self._groups.load(group_id)
@@ -95,31 +105,63 @@ class GroupKeeper:
         self, state: GroupState, admin: GroupIdentity, deadline: Deadline, progress: ProgressReport | None
     ) -> None:
         """The next thing to be done."""
-        changed = state.as_admin(self._identity.account_id)
-        if changed is not state:
-            with self._store.transaction():
+        with self._store.transaction():
+            self._drop_overtaken(state)
+            changed = self._without_leavers(state).as_admin(self._identity.account_id)
+            if changed is not state:
                 state = self._groups.save(changed)
         leaving = [member for member in state.members if member.removal]
-        if state.needs_push and not (leaving and state.keys.pending is not None):
+        if (state.needs_push or self._store.groups.errands(state.group_id, "admit")) and not (
+            leaving and state.keys.pending is not None
+        ):
             self._push(state, admin, deadline)
+        elif state.info.is_destroyed:
+            self._end(state, admin, deadline)
         elif leaving:
             self._lock_out(state, admin, leaving, deadline)
         elif errands := self._store.groups.errands(state.group_id, *OFFERS):
             self._offer(state, admin, errands, deadline, progress)
         else:
             self._delete(state, admin, deadline)
-            self._respond(state, deadline)
+
+    def _drop_overtaken(self, state: GroupState) -> None:
+        """Forget what we have taken upon ourselves for people of whom something else was decided since.
+
+        Whoever was removed must not be let in again, and must not be made an admin.
+        """
+        for errand in self._store.groups.errands(state.group_id, *OFFERS, "admit", "respond"):
+            if not _is_wanted(errand, None if errand.kind == "respond" else state.member(AccountId(errand.member))):
+                self._store.groups.finish_errands(state.group_id, errand.kind, [errand.member])
+
+    def _without_leavers(self, state: GroupState) -> GroupState:
+        """With those to be removed who have left, and have said nothing since."""
+        for errand in self._store.groups.errands(state.group_id, "left"):
+            self._store.groups.finish_errands(state.group_id, "left", [errand.member])
+            member = state.member(AccountId(errand.member))
+            if member is None or member.removal or member.invitation != Offer.ACCEPTED:
+                continue
+            said_ms = self._store.messages.last_time_of(state.group_id, errand.member)
+            if said_ms > errand.at_ms + LEAVING_MS:
+                continue
+            state = state.with_member(member.removed())
+        return state
+
+    def _end(self, state: GroupState, admin: GroupIdentity, deadline: Deadline) -> None:
+        """Have nothing left of a group that was ended here, once everybody can know."""
+        self._network().upkeep.perform(admin, [DeleteAll(Namespace.GROUP_MESSAGES)], deadline, needed=0)
+        with self._store.transaction():
+            Membership(self._store, self._identity).forget(state.row)
 
     # Keys and configs.
 
     def _push(self, state: GroupState, admin: GroupIdentity, deadline: Deadline) -> None:
         """Bring keys and configs to the swarm, in one request."""
         group_id, now_ms = state.group_id, self._network().clock.now_ms()
-        supplements = self._store.groups.errands(group_id, "supplement")
-        invited = [AccountId(errand.member) for errand in self._store.groups.errands(group_id, "invite")]
-        steps: list[Step] = [
-            OwnStore(Namespace.GROUP_KEYS, errand.data, TTL_MS) for errand in supplements if errand.data is not None
-        ]
+        admitted = [AccountId(errand.member) for errand in self._store.groups.errands(group_id, "admit")]
+        told_all = [account_id for account_id in admitted if (one := state.member(account_id)) and one.supplement]
+        steps: list[Step] = []
+        if told_all and state.keys.keys:
+            steps.append(OwnStore(Namespace.GROUP_KEYS, state.keys.supplement(admin, told_all), TTL_MS))
         if state.keys.pending is not None:
             steps.append(OwnStore(Namespace.GROUP_KEYS, state.keys.pending.message, TTL_MS))
         pushes: list[Push] = []
@@ -135,7 +177,7 @@ class GroupKeeper:
                 pushes.append(push)
             state = self._groups.save(state)
         steps += [OwnStore(push.state.kind.namespace, data, TTL_MS) for push in pushes for data in push.messages]
-        tokens = [subaccount.token(admin, member) for member in invited]
+        tokens = _tokens(admin, admitted)
         steps += [Unrevoke(tokens[at : at + MOST_REVOKED]) for at in range(0, len(tokens), MOST_REVOKED)]
         needed = len(steps)
         obsolete = [MessageHash(hash) for push in pushes for hash in sorted(push.obsolete)][:MOST_HASHES]
@@ -144,13 +186,13 @@ class GroupKeeper:
         for at in range(0, len(steps), MAX_BATCH):
             part = steps[at : at + MAX_BATCH]
             self._network().upkeep.perform(admin, part, deadline, needed=min(len(part), max(0, needed - at)))
-        self._confirm(state, pushes, supplements, now_ms)
+        self._confirm(state, pushes, admitted, now_ms)
 
-    def _confirm(self, state: GroupState, pushes: Sequence[Push], supplements: Sequence[Errand], now_ms: int) -> None:
+    def _confirm(self, state: GroupState, pushes: Sequence[Push], admitted: Sequence[str], now_ms: int) -> None:
         """Note that all of it is in the swarm, but for what was changed meanwhile."""
         group_id = state.group_id
         with self._store.transaction():
-            self._store.groups.finish_errands(group_id, "supplement", [errand.member for errand in supplements])
+            self._store.groups.finish_errands(group_id, "admit", admitted)
             now = self._groups.load(group_id)
             if now is None:
                 return
@@ -181,16 +223,18 @@ class GroupKeeper:
         """Tell members who are removed that they are, let them in no more, and change the key."""
         some = list(leaving)[:MOST_REVOKED]
         ids = [member.account_id for member in some]
-        notice = kick_notice(admin, ids, state.keys.generation)
-        # The notice first: a swarm forgets who is revoked with an account's last message.
-        steps: list[Step] = [
-            OwnStore(Namespace.REVOKED_GROUP_MESSAGES, notice, MAX_TTL_MS),
-            Revoke([subaccount.token(admin, account_id) for account_id in ids]),
-        ]
+        # Ids that nobody can have need not be told, or kept out.
+        tokens = {account_id: token for account_id in ids for token in _tokens(admin, [account_id])}
+        steps: list[Step] = []
+        if tokens:
+            notice = kick_notice(admin, list(tokens), state.keys.generation)
+            # The notice first: a swarm forgets who is revoked with an account's last message.
+            steps += [OwnStore(Namespace.REVOKED_GROUP_MESSAGES, notice, MAX_TTL_MS), Revoke(list(tokens.values()))]
         silenced = [member.account_id for member in some if member.removal == Removal.WITH_MESSAGES]
         if silenced:
             steps.append(self._order_to_delete(state, admin, silenced))
-        self._network().upkeep.perform(admin, steps, deadline)
+        if steps:
+            self._network().upkeep.perform(admin, steps, deadline)
         with self._store.transaction():
             now = self._groups.load(state.group_id) or state
             members = now.members
@@ -235,8 +279,6 @@ class GroupKeeper:
         """Send invitations and promotions, and note what became of them."""
         group_id = state.group_id
         outcomes: dict[tuple[str, str], Offer] = {}
-        gone = [errand for errand in errands if _is_gone(state.member(AccountId(errand.member)))]
-        errands = [errand for errand in errands if errand not in gone]
         for at in range(0, len(errands), AT_ONCE):
             some = errands[at : at + AT_ONCE]
             payloads = [(AccountId(errand.member), partial(self._payload, state, admin, errand)) for errand in some]
@@ -249,8 +291,6 @@ class GroupKeeper:
             if progress is not None:
                 progress("inviting", min(at + AT_ONCE, len(errands)), len(errands))
         with self._store.transaction():
-            for errand in gone:
-                self._store.groups.finish_errands(group_id, errand.kind, [errand.member])
             now = self._groups.load(group_id)
             if now is None:
                 return
@@ -284,11 +324,27 @@ class GroupKeeper:
         errands = self._store.groups.errands(state.group_id, "respond")
         if not errands or not state.keys.encryption_keys:
             return
-        self._sender().transmit(GroupInviteResponse(approved=True), [state.group_id], deadline)
+        try:
+            self._sender().transmit(GroupInviteResponse(approved=True), [state.group_id], deadline)
+        except ServiceRefused as error:
+            LOG.info("group %s… can't be told that we joined: %s", state.group_id[:10], error.message)
         with self._store.transaction():
             self._store.groups.finish_errands(state.group_id, "respond", [errand.member for errand in errands])
 
 
-def _is_gone(member: Member | None) -> bool:
-    """Whether somebody is in the group no more, or is about to leave it."""
-    return member is None or bool(member.removal)
+def _is_wanted(errand: Errand, member: Member | None) -> bool:
+    """Whether something is still to be done for somebody, as he is listed by now: no admin is invited any more."""
+    if member is None or member.removal:
+        return False
+    if errand.kind == "promote":
+        return member.admin and member.promotion != Offer.ACCEPTED
+    return not member.admin and member.invitation != Offer.ACCEPTED
+
+
+def _tokens(admin: GroupIdentity, people: Sequence[AccountId]) -> list[bytes]:
+    """What the swarm knows members by; not of ids that nobody can have."""
+    found = []
+    for account_id in people:
+        with suppress(InvalidInput):
+            found.append(subaccount.token(admin, account_id))
+    return found

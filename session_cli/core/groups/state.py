@@ -119,7 +119,8 @@ class GroupState:
         """Whether there is something to be done by an admin, if we are one."""
         if self.admin is None:
             return False
-        return self.needs_push or any(member.removal for member in self.members) or self.as_admin(own_id) is not self
+        due = self.needs_push or self.info.is_destroyed or self.as_admin(own_id) is not self
+        return due or any(member.removal for member in self.members)
 
 
 def account_of(row: GroupRow, identity: Identity) -> SwarmAccount:

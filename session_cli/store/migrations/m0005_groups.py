@@ -14,7 +14,7 @@ _TABLES = """
 -- invited: whoever invited us waits for our answer; inviter: the address of the last who did. removed: 0 no, 1 we were
 -- removed, 2 the group was destroyed. keys: see `protocol.group.keys`. polled: 1 if all that its swarm had was fetched.
 -- extended_ms: when its swarm was asked last to keep what the group is made of. due: 1 if we, as an admin, have to do
--- something.
+-- something. undecided: 1 if something in its swarm could not be read yet with the keys that we have.
 -- The group's name is that of its address in `people`, where `approved` says that we are in it.
 CREATE TABLE groups (
     address TEXT PRIMARY KEY,
@@ -27,7 +27,8 @@ CREATE TABLE groups (
     keys BLOB,
     polled INTEGER NOT NULL DEFAULT 0 CHECK (polled IN (0, 1)),
     extended_ms INTEGER NOT NULL DEFAULT 0,
-    due INTEGER NOT NULL DEFAULT 0 CHECK (due IN (0, 1))
+    due INTEGER NOT NULL DEFAULT 0 CHECK (due IN (0, 1)),
+    undecided INTEGER NOT NULL DEFAULT 0 CHECK (undecided IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 
 -- As `configs`, but of a group.
@@ -40,14 +41,14 @@ CREATE TABLE group_configs (
     PRIMARY KEY (address, namespace)
 ) STRICT, WITHOUT ROWID;
 
--- What this device, as an admin's, has taken upon itself and not done yet: kind `invite` or `promote` (member: whom),
--- `supplement` (what lets somebody read what was there before; data: the message), `delete` (a message of the swarm;
--- member: its hash).
+-- What this device has taken upon itself and not done yet. As an admin's: `invite` or `promote` somebody, `admit`
+-- them to the swarm, look whether somebody has `left` (at: when that was said, in ms), `delete` a message in the
+-- swarm (member: its hash). As a member's: `respond`, tell the group that we have joined.
 CREATE TABLE group_errands (
     address TEXT NOT NULL REFERENCES groups (address) ON DELETE CASCADE,
     kind TEXT NOT NULL,
     member TEXT NOT NULL,
-    data BLOB,
+    at INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (address, kind, member)
 ) STRICT, WITHOUT ROWID;
 
@@ -62,7 +63,11 @@ BEGIN
 END;
 """
 
+_NOTE = "INSERT INTO settings SELECT 'groups_untaken', 1 WHERE EXISTS (SELECT 1 FROM configs)"
+"""What was known of groups before there were these tables lies in a config."""
+
 
 def apply(connection: apsw.Connection) -> None:
     """Add the tables and triggers."""
     connection.execute(_TABLES)
+    connection.execute(_NOTE)
