@@ -7,8 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from session_cli.devnet.faults import InnerStatus
+from session_cli.devnet.network import Devnet
 from tests.support.devnet import Person
-from tests.support.friends import log
+from tests.support.friends import befriend, log
 from tests.support.groups import group, group_names, join, only_change, statuses
 from tests.support.histories import account_id
 from tests.support.outcomes import bodies, check_json_refusal, check_refusal
@@ -203,3 +205,29 @@ def test_without_the_network_there_is_no_group(person: People) -> None:
     alice.extra = {"SESSION_PROXY": "socks5h://127.0.0.1:9"}
     check_json_refusal(alice.try_run("group", "create", "Us", "--json", "--timeout", "3"), 75, "proxy_unreachable")
     assert group_names(alice) == []
+
+
+# What fails half way.
+
+
+def test_an_invitation_that_fails_can_be_sent_again(private_net: Devnet, tmp_path: Path) -> None:
+    definition = tmp_path / "network.toml"
+    private_net.write_definition(definition)
+    alice, bob = (Person(tmp_path / name.lower(), definition).init("--name", name) for name in ("Alice", "Bob"))
+    befriend(alice, bob)
+    private_net.chaos.inject(InnerStatus(500), swarm=bob.id, methods={"store"})
+    # One in three groups would have the same swarm, and not come into being.
+    done = next(made for _ in range(30) if (made := alice.try_run("group", "create", "Choir", "Bob")).code != 75)
+    (group_id,) = done.lines
+    assert done.code == 1
+    assert "status 500" in done.stderr
+    again = f"To try again: session group resend {group_id}\n"
+    assert done.stderr.endswith(f"session: Not invited yet: Bob ({bob.id[:10]}…). {again}")
+    failed = f"Bob               {bob.id[:10]}…  invitation failed (session group resend)\n"
+    assert alice.run("group", "members", "Choir").text.endswith(failed)
+    done = alice.try_run("group", "resend", "Choir")
+    assert (done.code, done.text) == (1, failed)
+    private_net.chaos.clear()
+    assert alice.run("group", "resend", "Choir").text == f"Bob               {bob.id[:10]}…  invited\n"
+    join(bob, group_id)
+    assert group(bob, "Choir")["state"] == "member"
