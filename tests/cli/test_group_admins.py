@@ -14,6 +14,7 @@ from tests.support.friends import befriend, log
 from tests.support.groups import group, group_names, join, only_change, statuses
 from tests.support.histories import account_id
 from tests.support.outcomes import bodies, check_json_refusal, check_refusal
+from tests.support.terminal import at_terminal
 
 People = Callable[[str], Person]
 NOBODY = "03" + "ab" * 32
@@ -168,6 +169,27 @@ def test_nothing_is_ended_by_mistake(three: tuple[Person, Person, Person], hiker
     ):
         check_refusal(alice.try_run("group", *command), 2, "--yes", command[0])
     assert group(alice, hikers)["members"] == 3
+
+
+def test_a_person_is_asked_before_what_can_not_be_undone(three: tuple[Person, Person, Person], hikers: str) -> None:
+    alice, bob, _ = three
+    whole = {
+        "promote": f"Bob ({bob.id[:10]}…) becomes an admin of Hikers ({hikers[:10]}…) for good",
+        "remove": f"Bob ({bob.id[:10]}…) is removed from Hikers ({hikers[:10]}…).",
+        "leave": f"You leave Hikers ({hikers[:10]}…), and all its messages are deleted",
+        "delete": f"Hikers ({hikers[:10]}…) ends for all of its 3 members",
+    }
+    for verb, question in whole.items():
+        people = ("Bob",) if verb in ("promote", "remove") else ()
+        code, shown = at_terminal(alice, "group", verb, "Hikers", *people, typed=b"no\n", NO_COLOR="1")
+        assert code == 2
+        assert question in " ".join(shown.split())
+        assert shown.endswith("Nothing was done.\r\n")
+    assert set(statuses(alice, "Hikers").values()) == {"admin", "member"}
+    code, shown = at_terminal(alice, "group", "remove", "Hikers", "Bob", "--delete-messages", typed=b"yes\n")
+    assert code == 0
+    assert "All that they wrote there is deleted for everyone." in " ".join(shown.split())
+    assert bob.id not in statuses(alice, "Hikers")
 
 
 def test_calls_that_make_no_sense(three: tuple[Person, Person, Person], hikers: str, tmp_path: Path) -> None:
