@@ -230,6 +230,15 @@ def contacts(desk: Desk, recipe: str) -> None:
     assert found[desk.bob.id]["muted_until"] is not None
 
 
+def in_a_group(desk: Desk, recipe: str) -> None:
+    *_, oneself, bob = desk.run(recipe).lines
+    assert (oneself.split()[0], bob.split()[0]) == ("me", "Bob")
+    shown = desk.bob.receive()
+    assert "the database is back" in [event.get("body") for event in shown]
+    assert shown[-1]["change"] == "removed"
+    assert [event["change"] for event in desk.carol.receive() if event["type"] == "group_update"][-1] == "kicked"
+
+
 def look_back(desk: Desk, recipe: str) -> None:
     for text in ("the disk full of dust", "disk full", "disk full, a test"):
         desk.bob.run("send", desk.alice.id, text)
@@ -278,6 +287,7 @@ TRIED = (
     speak,
     requests,
     contacts,
+    in_a_group,
     look_back,
     copy,
     local_network,
