@@ -58,6 +58,8 @@ def _by_own_name(profile: Profile, name: str) -> str:
             f"{name!r} could be any of these: {_listed(found)}. Give the one you mean a name of your own: "
             "session contact rename ID NICKNAME"
         )
+    if any(is_group(person.address) for person in called):
+        raise InvalidAccountId(f"The group {name!r} invites you; to join it: session group accept")
     if called:
         ids = " or ".join(person.address[:SHOWN_DIGITS] for person in called[:3])
         raise InvalidAccountId(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ..profiles import Profiles
     from ..sending import Sender
 
+LOG = logging.getLogger(__name__)
 ERRANDS = {"invite": "sending", "promote": "sending"}
 _ADMINS = (MemberStatus.ADMIN,)
 
@@ -493,8 +495,12 @@ class Groups:
     def _say_goodbye(self, state: GroupState, deadline: Deadline) -> None:
         rule = expiration_of(*self._store.conversations.expiration(state.group_id))
         sender = self._sender()
-        sender.transmit(GroupLeftNotice(), [state.group_id], deadline, expiration=rule)
-        sender.transmit(GroupMemberLeft(), [state.group_id], deadline)
+        try:
+            sender.transmit(GroupLeftNotice(), [state.group_id], deadline, expiration=rule)
+            sender.transmit(GroupMemberLeft(), [state.group_id], deadline)
+        except ServiceRefused as error:
+            # Whoever was removed already can't say it any more, and need not.
+            LOG.info("nobody is told that we leave: %s", error.message)
 
     def delete(self, who: str) -> Group:
         """End a group for everyone, as an admin; forget one that we are not in. Returns it as it was."""

@@ -165,7 +165,8 @@ class GroupReceiver:
             if state.info.is_destroyed:
                 return self._leave(state, DESTROYED, now_ms), False
             self._tell_store(before, state)
-            gained = bool(set(state.keys.encryption_keys).difference(had_keys)) and before.row.polled
+            is_first = request.member is None and not before.row.polled
+            gained = bool(set(state.keys.encryption_keys).difference(had_keys)) and not is_first
             state, result = self._take_messages(state, came[Namespace.GROUP_MESSAGES], now_ms)
             result += PollResult(merged=understood)
             state = self._note_kept(state, page, now_ms)

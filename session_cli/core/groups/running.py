@@ -235,6 +235,8 @@ class GroupKeeper:
         """Send invitations and promotions, and note what became of them."""
         group_id = state.group_id
         outcomes: dict[tuple[str, str], Offer] = {}
+        gone = [errand for errand in errands if _is_gone(state.member(AccountId(errand.member)))]
+        errands = [errand for errand in errands if errand not in gone]
         for at in range(0, len(errands), AT_ONCE):
             some = errands[at : at + AT_ONCE]
             payloads = [(AccountId(errand.member), partial(self._payload, state, admin, errand)) for errand in some]
@@ -247,6 +249,8 @@ class GroupKeeper:
             if progress is not None:
                 progress("inviting", min(at + AT_ONCE, len(errands)), len(errands))
         with self._store.transaction():
+            for errand in gone:
+                self._store.groups.finish_errands(group_id, errand.kind, [errand.member])
             now = self._groups.load(group_id)
             if now is None:
                 return
@@ -283,3 +287,8 @@ class GroupKeeper:
         self._sender().transmit(GroupInviteResponse(approved=True), [state.group_id], deadline)
         with self._store.transaction():
             self._store.groups.finish_errands(state.group_id, "respond", [errand.member for errand in errands])
+
+
+def _is_gone(member: Member | None) -> bool:
+    """Whether somebody is in the group no more, or is about to leave it."""
+    return member is None or bool(member.removal)
