@@ -89,6 +89,8 @@ def test_an_invitation_by_a_stranger_waits_for_an_answer(person: People) -> None
     assert (found["name"], found["state"], found["inviter"]["id"]) == ("Choir", "invited", alice.id)
     assert f"[you are invited by Alice ({alice.id[:10]}…)]" in bob.run("group", "list").text
     assert bob.try_run("send", "Choir", "may I?").code != 0
+    done = bob.run("group", "members", "Choir")
+    assert (done.text, done.stderr) == ("", f"Who is in Choir ({group_id[:10]}…) is known to its members alone.\n")
     alice.run("send", "Choir", "welcome")
     assert bodies(bob.receive()) == [], "nothing is fetched before that is wanted"
     (joined,) = bob.run("group", "accept", "Choir", "--json").objects

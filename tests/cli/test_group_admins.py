@@ -217,6 +217,7 @@ def test_groups_of_the_same_name(person: People) -> None:
     alice = person("Alice")
     ids = {alice.run("group", "create", "Twins").text.strip() for _ in range(2)}
     error = check_json_refusal(alice.try_run("group", "show", "Twins", "--json"), 65, "ambiguous_name")
+    check_refusal(alice.try_run("send", "Twins", "which?"), 65, "Use the beginning of the id.")
     for group_id in ids:
         assert group_id[:16] in error["message"]
         assert group(alice, group_id[:12])["id"] == group_id
