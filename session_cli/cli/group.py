@@ -74,7 +74,10 @@ def members(ctx: typer.Context, group: Which) -> None:
     context: App = ctx.obj
     with context.open_client(online=False) as client:
         found = client.groups.get(context.text_argument(group))
-        show_members(context, found, client.groups.members(found.id))
+        known = client.groups.members(found.id)
+        show_members(context, found, known)
+        if not known:
+            context.note(f"Who is in {group_text(found)} is known to its members alone.")
 
 
 # To be in one.

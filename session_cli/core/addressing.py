@@ -54,9 +54,11 @@ def _by_own_name(profile: Profile, name: str) -> str:
     if len(found) == 1:
         return found[0].address
     if found:
+        # Only people can have a name of ours.
+        named = not any(is_group(person.address) for person in found)
+        advice = "Give the one you mean a name of your own: session contact rename ID NICKNAME"
         raise AmbiguousName(
-            f"{name!r} could be any of these: {_listed(found)}. Give the one you mean a name of your own: "
-            "session contact rename ID NICKNAME"
+            f"{name!r} could be any of these: {_listed(found)}. {advice if named else 'Use the beginning of the id.'}"
         )
     if any(is_group(person.address) for person in called):
         raise InvalidAccountId(f"The group {name!r} invites you; to join it: session group accept")

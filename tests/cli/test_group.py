@@ -9,6 +9,7 @@ from tests.support.devnet import Person
 from tests.support.friends import befriend, events, log
 from tests.support.groups import changes, group, group_names, join, make_group, only_change, statuses
 from tests.support.outcomes import bodies, check_refusal
+from tests.support.terminal import at_terminal
 
 People = Callable[[str], Person]
 NOBODY = "03" + "ab" * 32
@@ -88,6 +89,8 @@ def test_an_invitation_by_a_stranger_waits_for_an_answer(person: People) -> None
     assert (found["name"], found["state"], found["inviter"]["id"]) == ("Choir", "invited", alice.id)
     assert f"[you are invited by Alice ({alice.id[:10]}…)]" in bob.run("group", "list").text
     assert bob.try_run("send", "Choir", "may I?").code != 0
+    done = bob.run("group", "members", "Choir")
+    assert (done.text, done.stderr) == ("", f"Who is in Choir ({group_id[:10]}…) is known to its members alone.\n")
     alice.run("send", "Choir", "welcome")
     assert bodies(bob.receive()) == [], "nothing is fetched before that is wanted"
     (joined,) = bob.run("group", "accept", "Choir", "--json").objects
@@ -97,6 +100,28 @@ def test_an_invitation_by_a_stranger_waits_for_an_answer(person: People) -> None
     assert statuses(alice, group_id)[bob.id] == "member"
     bob.run("send", "Choir", "thank you")
     assert bodies(alice.receive()) == ["thank you"]
+
+
+def test_invitations_stand_apart_in_the_list(three: tuple[Person, Person, Person], person: People) -> None:
+    alice, bob, carol = three
+    make_group(alice, "Hikers", carol)
+    bob.run("group", "create", "Choir", carol.id)
+    bob.run("send", carol.id, "do you sing?")
+    carol.receive()
+    code, shown = at_terminal(carol, "list", NO_COLOR="1")
+    assert code == 0
+    starts = [line.split("  ")[0] if line[0] != " " else line[6:22].strip() for line in shown.splitlines()]
+    assert starts[2:] == [
+        "Invitations (session group accept or decline)",
+        "Choir",
+        "Message requests (session request accept, decline or block)",
+        "Bob",
+    ]
+    assert set(starts[:2]) == {"Hikers", "Alice"}
+    assert "[group] " in shown
+    assert "[invitation] Bob: [invites you" in shown
+    states = {each["conversation"]["name"]: each["request"] for each in carol.run("list", "--json").objects}
+    assert states == {"Hikers": False, "Alice": False, "Choir": True, "Bob": True}
 
 
 def test_to_decline_tells_nobody(person: People) -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from session_cli.devnet.faults import InnerStatus
+from session_cli.devnet.network import Devnet
 from tests.support.devnet import Person
-from tests.support.friends import log
+from tests.support.friends import befriend, log
 from tests.support.groups import group, group_names, join, only_change, statuses
 from tests.support.histories import account_id
 from tests.support.outcomes import bodies, check_json_refusal, check_refusal
+from tests.support.terminal import at_terminal
 
 People = Callable[[str], Person]
 NOBODY = "03" + "ab" * 32
@@ -168,6 +171,27 @@ def test_nothing_is_ended_by_mistake(three: tuple[Person, Person, Person], hiker
     assert group(alice, hikers)["members"] == 3
 
 
+def test_a_person_is_asked_before_what_can_not_be_undone(three: tuple[Person, Person, Person], hikers: str) -> None:
+    alice, bob, _ = three
+    whole = {
+        "promote": f"Bob ({bob.id[:10]}…) becomes an admin of Hikers ({hikers[:10]}…) for good",
+        "remove": f"Bob ({bob.id[:10]}…) is removed from Hikers ({hikers[:10]}…).",
+        "leave": f"You leave Hikers ({hikers[:10]}…), and all its messages are deleted",
+        "delete": f"Hikers ({hikers[:10]}…) ends for all of its 3 members",
+    }
+    for verb, question in whole.items():
+        people = ("Bob",) if verb in ("promote", "remove") else ()
+        code, shown = at_terminal(alice, "group", verb, "Hikers", *people, typed=b"no\n", NO_COLOR="1")
+        assert code == 2
+        assert question in " ".join(shown.split())
+        assert shown.endswith("Nothing was done.\r\n")
+    assert set(statuses(alice, "Hikers").values()) == {"admin", "member"}
+    code, shown = at_terminal(alice, "group", "remove", "Hikers", "Bob", "--delete-messages", typed=b"yes\n")
+    assert code == 0
+    assert "All that they wrote there is deleted for everyone." in " ".join(shown.split())
+    assert bob.id not in statuses(alice, "Hikers")
+
+
 def test_calls_that_make_no_sense(three: tuple[Person, Person, Person], hikers: str, tmp_path: Path) -> None:
     alice, bob, _ = three
     check_json_refusal(alice.try_run("group", "show", "Nobody's", "--json"), 65, "invalid_account_id")
@@ -193,6 +217,7 @@ def test_groups_of_the_same_name(person: People) -> None:
     alice = person("Alice")
     ids = {alice.run("group", "create", "Twins").text.strip() for _ in range(2)}
     error = check_json_refusal(alice.try_run("group", "show", "Twins", "--json"), 65, "ambiguous_name")
+    check_refusal(alice.try_run("send", "Twins", "which?"), 65, "Use the beginning of the id.")
     for group_id in ids:
         assert group_id[:16] in error["message"]
         assert group(alice, group_id[:12])["id"] == group_id
@@ -203,3 +228,29 @@ def test_without_the_network_there_is_no_group(person: People) -> None:
     alice.extra = {"SESSION_PROXY": "socks5h://127.0.0.1:9"}
     check_json_refusal(alice.try_run("group", "create", "Us", "--json", "--timeout", "3"), 75, "proxy_unreachable")
     assert group_names(alice) == []
+
+
+# What fails half way.
+
+
+def test_an_invitation_that_fails_can_be_sent_again(private_net: Devnet, tmp_path: Path) -> None:
+    definition = tmp_path / "network.toml"
+    private_net.write_definition(definition)
+    alice, bob = (Person(tmp_path / name.lower(), definition).init("--name", name) for name in ("Alice", "Bob"))
+    befriend(alice, bob)
+    private_net.chaos.inject(InnerStatus(500), swarm=bob.id, methods={"store"})
+    # One in three groups would have the same swarm, and not come into being.
+    done = next(made for _ in range(30) if (made := alice.try_run("group", "create", "Choir", "Bob")).code != 75)
+    (group_id,) = done.lines
+    assert done.code == 1
+    assert "status 500" in done.stderr
+    again = f"To try again: session group resend {group_id}\n"
+    assert done.stderr.endswith(f"session: Not invited yet: Bob ({bob.id[:10]}…). {again}")
+    failed = f"Bob               {bob.id[:10]}…  invitation failed (session group resend)\n"
+    assert alice.run("group", "members", "Choir").text.endswith(failed)
+    done = alice.try_run("group", "resend", "Choir")
+    assert (done.code, done.text) == (1, failed)
+    private_net.chaos.clear()
+    assert alice.run("group", "resend", "Choir").text == f"Bob               {bob.id[:10]}…  invited\n"
+    join(bob, group_id)
+    assert group(bob, "Choir")["state"] == "member"

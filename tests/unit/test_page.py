@@ -261,3 +261,15 @@ def test_the_whole_page() -> None:
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
     assert "http" not in policy
+
+
+def test_in_a_group_nobody_passes_for_a_member_of_the_same_name() -> None:
+    group = Party("03aa", "Hikers", "group")
+    senders = (Party("05" + "aa" * 32, "Alice"), Party("05" + "bb" * 32, "Alice"), Party("05" + "cc" * 32, None))
+    made = chapter(group)
+    html = made.begin() + "".join(made.message(message("hi", conversation=group, sender=one), []) for one in senders)
+    assert re.findall('<p class="who">(.*)</p>', html) == [
+        "<bdi>Alice</bdi> <code>05aaaaaaaa…</code>",
+        "<bdi>Alice</bdi> <code>05bbbbbbbb…</code>",
+        "<bdi>05cccccccc…</bdi>",
+    ]
