@@ -10,6 +10,7 @@ from ...protocol.account import AccountId, Identity
 from ...protocol.group import subaccount, updates
 from ...protocol.group.identity import GroupIdentity, parse_group_id
 from ...protocol.payload import GroupInvite, GroupPromotion
+from ...protocol.storage_rpc import Namespace
 from ...store.groups import DESTROYED, GroupRow
 from ...store.records import NewMessage, PersonRow
 from ...store.store import Store
@@ -44,8 +45,9 @@ class Membership:
         known = self._store.groups.get(group_id)
         if known is not None and (known.removed == DESTROYED or known.seed is not None):
             return 0
-        if sent_ms < self._store.conversations.gone_ms(group_id):
-            # We have left, or were removed, since.
+        told_ms = self._store.configs.merged_ms(Namespace.USER_GROUPS) if known is None else 0
+        if sent_ms < max(told_ms, self._store.conversations.gone_ms(group_id)):
+            # We have left, or were removed, since; or another device has, and says so by not knowing of it.
             return 0
         person = self._store.people.get(sender)
         is_in = known is not None and not known.invited and not known.removed

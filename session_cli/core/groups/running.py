@@ -45,8 +45,8 @@ AT_ONCE = 24
 """Invitations that are sent at the same time."""
 IN_PASSING_S = 30.0
 """How long another command takes at the most for what is due in a group."""
-LEAVING_MS = 1_000
-"""What somebody says last, he says at about the same time as that he leaves."""
+LEAVING_MS = 10
+"""How far apart the two messages are by which somebody says that he leaves; either may be the later."""
 OFFERS = ("invite", "promote")
 """The kinds of errands that tell somebody something."""
 
@@ -157,6 +157,8 @@ class GroupKeeper:
     def _push(self, state: GroupState, admin: GroupIdentity, deadline: Deadline) -> None:
         """Bring keys and configs to the swarm, in one request."""
         group_id, now_ms = state.group_id, self._network().clock.now_ms()
+        with self._store.transaction():
+            self._drop_overtaken(state)
         admitted = [AccountId(errand.member) for errand in self._store.groups.errands(group_id, "admit")]
         told_all = [account_id for account_id in admitted if (one := state.member(account_id)) and one.supplement]
         steps: list[Step] = []
