@@ -2,5 +2,6 @@
 
 What a group is made of lies in its own swarm: keys, and two configs that only admins can write (`state`). A poll takes
 in what came (`receiving`, `intake`). What an admin decides is put into the store first, and brought to the swarm then,
-now or by a later run (`running`); invitations to us are answered by `membership`. `groups` is what a client offers.
+now or by a later run (`administration`, `running`); invitations to us are taken in by `membership`. `groups` is what a
+client offers.
 """
