@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
+from session_cli.devnet.fault_kinds import FAULTS
 from session_cli.devnet.faults import (
     ACCOUNT_METHODS,
-    FAULTS,
     LIST_METHODS,
     SWARM_METHODS,
     Blame,
@@ -226,7 +226,10 @@ def test_methods_are_those_of_the_network(net: Devnet) -> None:
     assert set(seed_node._METHODS) == SEED_METHODS
     routes = net._files._routes._routes
     assert {f"{method} {name}" for name, _, methods in routes for method in methods} == FILE_METHODS
-    assert METHODS == RPC_METHODS | SEED_METHODS | FILE_METHODS
+    community = net._community._routes._endpoints
+    several = {"POST /batch", "POST /sequence"}
+    assert {f"{one.method} {one.name}" for one in community} | several == COMMUNITY_METHODS
+    assert METHODS == RPC_METHODS | SEED_METHODS | FILE_METHODS | COMMUNITY_METHODS
     kept = {name for name, prepare in node.rpc._methods.items() if "_account_method" in prepare.__qualname__}
     assert kept == ACCOUNT_METHODS
     assert kept - {"retrieve", "get_expiries"} == SWARM_METHODS
