@@ -119,10 +119,11 @@ class Chaos:
     ) -> Injection:
         """Let a fault begin; it lasts until it is removed.
 
-        Without `nodes`, `swarm` and servers (`seed`, `file_server`, `community`) it is aimed at all service nodes. A swarm is given by its
-        place among their ids in ascending order, or by an account (66 hex digits) that it serves. A share takes the
-        nodes in an order that is drawn once for all faults: equal shares are the same nodes. What is aimed at methods
-        strikes a request or answer if any of its calls, those inside of a batch included, has one of these names.
+        Without `nodes`, `swarm` and servers (`seed`, `file_server`, `community`) it is aimed at all service nodes. A
+        swarm is given by its place among their ids in ascending order, or by an account (66 hex digits) that it
+        serves. A share takes the nodes in an order that is drawn once for all faults: equal shares are the same nodes.
+        What is aimed at methods strikes a request or answer if any of its calls, those inside of a batch included, has
+        one of these names.
 
         Raises InvalidFault if the fault can't be aimed so, NetworkUnreachable if the network does not run.
         """

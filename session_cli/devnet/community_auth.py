@@ -33,7 +33,7 @@ class Refused(Exception):
 
 
 class CommunityAuth:
-    """Checks what requests are signed with. `blinded` refuses account ids, `accepts_25` takes ids of the second kind."""
+    """Checks what requests are signed with. `blinded` refuses account ids, `accepts_25` takes ids of both kinds."""
 
     def __init__(
         self, store: CommunityStore, people: CommunityPeople, server_key: bytes, *, blinded: bool, accepts_25: bool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, Literal
 
 from .community_store import CommunityStore, User
 from .options import DAY
@@ -52,16 +52,16 @@ class CommunityInbox:
         """Remove what has expired."""
         self._store.execute("DELETE FROM community_inbox WHERE expires <= ?", self._store.clock())
 
-    def _select(self, column: str, user: User, since: int, limit: int) -> list[dict[str, Any]]:
-        rows = self._store.execute(
+    def _select(
+        self, column: Literal["sender", "recipient"], user: User, since: int, limit: int
+    ) -> list[dict[str, Any]]:
+        sql = (
             "SELECT i.id, posted, expires, s.session_id, r.session_id, message FROM community_inbox i "
             "JOIN community_users s ON i.sender = s.id JOIN community_users r ON i.recipient = r.id "
-            f"WHERE {column} = ? AND i.id > ? AND expires > ? ORDER BY i.id LIMIT ?",  # noqa: S608
-            user.id,
-            since,
-            self._store.clock(),
-            limit,
-        ).fetchall()
+            "WHERE CASE ? WHEN 'sender' THEN sender ELSE recipient END = ? AND i.id > ? AND expires > ? "
+            "ORDER BY i.id LIMIT ?"
+        )
+        rows = self._store.execute(sql, column, user.id, since, self._store.clock(), limit).fetchall()
         return [
             {
                 "id": row[0],

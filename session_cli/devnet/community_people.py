@@ -29,12 +29,19 @@ class Permissions:
 
 
 class CommunityPeople:
-    """Everybody on one server. `blinded` tells whether people go by blinded ids alone."""
+    """Everybody on one server.
 
-    def __init__(self, store: CommunityStore, server_key: bytes, *, blinded: bool) -> None:
+    `blinded` tells whether people go by blinded ids alone, `first_is_admin` whether somebody who comes to a server
+    without admin becomes one.
+    """
+
+    def __init__(
+        self, store: CommunityStore, server_key: bytes, *, blinded: bool, first_is_admin: bool = False
+    ) -> None:
         self._store = store
         self._server_key = server_key
         self._blinded = blinded
+        self._first_is_admin = first_is_admin
 
     # Ids.
 
@@ -48,6 +55,8 @@ class CommunityPeople:
             for appointed in self._store.account_ids():
                 if session_id in self._aliases(AccountId(appointed.session_id)):
                     self._hand_over(appointed, user)
+        if self._first_is_admin and not self._store.execute("SELECT 1 FROM community_users WHERE admin").fetchone():
+            self.appoint(user, None, moderator=True, admin=True, visible=True)
         return self._store.user(user.id)
 
     def named(self, session_id: str) -> User:

@@ -39,7 +39,9 @@ class CommunityRoutes:
         conduct: CommunityConduct,
     ) -> None:
         self._store = CommunityStore(database, clock)
-        self._people = CommunityPeople(self._store, server_key, blinded=options.blinded)
+        self._people = CommunityPeople(
+            self._store, server_key, blinded=options.blinded, first_is_admin=options.first_is_admin
+        )
         self._files = CommunityFiles(self._store, options.ttl)
         self._inbox = CommunityInbox(self._store)
         self._options = options

@@ -112,7 +112,10 @@ class CommunityReplay:
 
 def _compare_headers(recorded: dict[str, str], actual: dict[str, str], problems: list[str]) -> None:
     for name in ("content-type", "content-disposition", "allow"):
-        values = [headers.get(name, "").partition(";" if name == "content-type" else "\0")[0] for headers in (recorded, actual)]
+        values = [
+            headers.get(name, "").partition(";" if name == "content-type" else "\0")[0]
+            for headers in (recorded, actual)
+        ]
         if sorted(values[0].split(", ")) != sorted(values[1].split(", ")):
             problems.append(f"{name}: {values[0]} recorded, {values[1]} now")
     lives = [_life(headers) for headers in (recorded, actual)]
