@@ -14,6 +14,7 @@ from .community_people import CommunityPeople, Permissions
 from .community_store import CommunityStore, Room, User
 from .fields import from_base64, is_base64
 from .http_server import Bytes
+from .replies import parse_json
 from .routes import HTML, TEXT, Reply, page
 
 JSON = "application/json"
@@ -70,8 +71,8 @@ class Call:
         if self.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
             raise bad_request()
         try:
-            return json.loads(bytes(self.body))
-        except (ValueError, RecursionError):
+            return parse_json(bytes(self.body))
+        except ValueError:
             raise bad_request() from None
 
 

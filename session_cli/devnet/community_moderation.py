@@ -52,7 +52,7 @@ class ModerationEndpoints:
     def _ban(self, call: Call) -> Reply:
         values, user = call.json(), call.caller
         timeout = values.get("timeout")
-        if timeout is not None and type(timeout) not in (int, float):
+        if timeout is not None and not (type(timeout) in (int, float) and abs(timeout) < _LATEST_SECONDS):
             raise bad_request()
         rooms = self._rooms(values, user, lambda permissions: permissions.moderator)
         target = self._people.named(call.values[0])

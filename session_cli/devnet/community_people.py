@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from ..protocol.account import AccountId
 from ..protocol.blinding import BlindedId, blinded15_ids, blinded25_id
 from .community_store import CommunityStore, Room, User
 
+_ACCOUNT_ID = re.compile(r"05[0-9a-f]{64}\Z")
 PERMISSIONS = ("read", "write", "upload", "accessible")
 
 
@@ -61,14 +63,16 @@ class CommunityPeople:
 
     def named(self, session_id: str) -> User:
         """The user whom somebody else names; one never seen before is made."""
-        if self._blinded and session_id.startswith("05"):
+        if self._blinded:
             for alias in self._aliases(AccountId(session_id)):
                 if (user := self._store.find_user(alias)) is not None:
                     return user
         return self._store.find_user(session_id) or self._store.add_user(session_id)
 
     def _aliases(self, account: AccountId) -> tuple[BlindedId, ...]:
-        """The blinded ids that an account may have here; none if its key is none."""
+        """The blinded ids that an account may have here; none if it is no account."""
+        if not _ACCOUNT_ID.match(account):
+            return ()
         try:
             return (*blinded15_ids(account, self._server_key), blinded25_id(account, self._server_key))
         except InvalidInput:

@@ -184,7 +184,7 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
             values["name"] = _CONTROL.sub("", value)
         elif key == "description" and (value is None or isinstance(value, str)):
             values["description"] = _CONTROL_IN_TEXT.sub("", value or "") or None
-        elif key == "image" and type(value) is int:
+        elif key == "image" and type(value) is int and abs(value) < 2**63:
             values["image"] = value
         elif key.removeprefix("default_") in PERMISSIONS and key.startswith("default_") and value in (True, False):
             values[key.removeprefix("default_")] = bool(value)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
 import shutil
 import sqlite3
 import tempfile
@@ -35,6 +34,7 @@ from .community_options import CommunityOptions, CommunityRoom, Moderator
 from .community_routes import CommunityRoutes
 from .conduct import Conduct
 from .database import open_database
+from .definition import community_table, file_server_table, network_table, seed_table
 from .directory import Directory, Member
 from .file_routes import FileRoutes
 from .file_store import FileStore
@@ -373,36 +373,16 @@ class Devnet:
 
     def definition_toml(self) -> str:
         """The network definition for clients."""
-        file_server_key = Identity.from_seed(self._layout.file_seed).ed25519_public
+        has_pinned_key = self.options.file_server.x25519_secret is not None
+        file_ed25519 = None if has_pinned_key else Identity.from_seed(self._layout.file_seed).ed25519_public
         lines = [
-            'name = "devnet"',
-            f'id = "{self.network_id}"',
-            "hops = 3",
-            "ons = false",
-            "subnet_diversity = false",
-            "",
-            "[[seeds]]",
-            f'url = "{self.seed_url}"',
-            f'certificate_sha256 = "{self._layout.seed_certificate.sha256}"',
-            "",
-            "[file_server]",
-            f'url = "{self.file_server_url}"',
-        ]
-        if self.options.file_server.x25519_secret is None:
-            lines.append(f'ed25519 = "{file_server_key.hex()}"')
-        lines += [
-            f'x25519 = "{self.file_server_x25519.hex()}"',
-            f"max_file_size = {self.options.max_file_size}",
+            *network_table(self.network_id),
+            *seed_table(self.seed_url, self._layout.seed_certificate.sha256),
+            *file_server_table(self.file_server_url, file_ed25519, self.file_server_x25519, self.options.max_file_size),
         ]
         if self.options.community is not None:
-            tokens = json.dumps([room.token for room in self.options.community.rooms])
-            lines += [
-                "",
-                "[community]",
-                f'url = "{self.community_url}"',
-                f'x25519 = "{self.community_x25519.hex()}"',
-                f"rooms = {tokens}",
-            ]
+            tokens = [room.token for room in self.options.community.rooms]
+            lines += community_table(self.community_url, self.community_x25519, tokens)
         return "\n".join(lines) + "\n"
 
     def write_definition(self, path: Path) -> None:
