@@ -69,7 +69,7 @@ WHEN_AND_WHERE = {
     "swarm": "The nodes of one swarm instead: its place, the first being 0, or an account id that it serves.",
     "seed": "true: (also) the seed node.",
     "file_server": "true: (also) the file server.",
-    "community": "true: (also) the community server, which is there if the network was started with one.",
+    "community": "true: (also) the community server, if the network was started with one.",
     "roles": (
         f"Only while a node is one of these: {', '.join(sorted(ROLES))}. The guard is the node that a client connects "
         "to, the exit the one that asks a server, the destination the one that answers. Without roles, a fault "

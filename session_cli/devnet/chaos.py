@@ -285,7 +285,8 @@ class Chaos:
     def _places(self, aim: Aim) -> frozenset[Place]:
         """What is aimed at, in this network."""
         places: set[Place] = set()
-        places.update(aim.servers)
+        # What is aimed at all servers strikes those that there are.
+        places.update(server for server in aim.servers if server in self._servers)
         if aim.swarm is not None:
             places.update(member.index for member in self._swarm(aim.swarm))
         elif isinstance(aim.nodes, str):
@@ -308,7 +309,7 @@ class Chaos:
     def _check(self, fault: Fault, aim: Aim) -> None:
         """Refuse a fault that can't be aimed so, or names what this network does not have. Raises InvalidFault."""
         aim.check(fault)
-        if aim.community and "community" not in self._servers:
+        if aim.is_for_community_alone and "community" not in self._servers:
             raise InvalidFault("community", "names a server that this network was started without")
         if isinstance(aim.nodes, tuple):
             self._check_index("nodes", *aim.nodes)

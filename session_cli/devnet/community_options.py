@@ -25,7 +25,7 @@ class Moderator:
     visible: bool = True
 
     def __post_init__(self) -> None:
-        parse_account_id(self.account_id)
+        object.__setattr__(self, "account_id", parse_account_id(self.account_id))
 
 
 @dataclass(frozen=True, slots=True)

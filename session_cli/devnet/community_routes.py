@@ -199,6 +199,7 @@ class CommunityRoutes:
             self._people.carry_out_the_due(self._store.rooms())
             self._files.sweep()
             self._inbox.sweep()
+            self._auth.forget_old_nonces()
             self._store.execute(
                 "UPDATE community_rooms SET active_users = "
                 "(SELECT count(*) FROM community_activity a WHERE a.room = community_rooms.id AND a.at > ?)",

@@ -245,7 +245,7 @@ class CallFault(Fault):
 class InnerStatus(CallFault):
     """A status from the destination itself, inside of the sealed answer.
 
-    The call is not carried out, unless `after`. Without a `body` it is what a storage server says with this status.
+    The call is not carried out, unless `after`. Without a `body` it is what such a server says with this status.
     """
 
     kind = "inner_status"

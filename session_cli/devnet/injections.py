@@ -175,6 +175,10 @@ class Aim:
         """Whether it is aimed at service nodes at all."""
         return self.nodes is not None or self.swarm is not None or not self.servers
 
+    @property
+    def is_for_community_alone(self) -> bool:
+        return self._aimed_at == ["community"]
+
     def check(self, fault: Fault) -> None:
         """Refuse what this fault can't be aimed at. Raises InvalidFault."""
         kind = fault.kind
