@@ -228,9 +228,9 @@ def clear_inbox() -> CommunityRequest[int]:
 # Files.
 
 
-def upload_path(room: str) -> str:
-    """Where a file is posted to."""
-    return f"/room/{room}/file"
+def upload(room: str) -> CommunityRequest[int]:
+    """Upload a file, whose bytes go beside this request. Gives its number."""
+    return CommunityRequest("POST", f"/room/{room}/file", _uploaded, missing=_NO_ROOM)
 
 
 def upload_headers(name: str | None) -> dict[str, str]:
@@ -242,11 +242,6 @@ def upload_headers(name: str | None) -> dict[str, str]:
 def download_path(room: str, file_id: int) -> str:
     """Where a file is fetched from."""
     return f"/room/{room}/file/{file_id}"
-
-
-def parse_upload(value: Any) -> int:
-    """The number of a file that was uploaded. Raises MalformedMessage."""
-    return number(mapping(value).get("id"))
 
 
 # What answers hold.
@@ -277,6 +272,10 @@ def _under(room: str, what: str, message_id: int, emoji: str) -> str:
         return f"/room/{room}/{what}/{message_id}/{quote(emoji, safe='')}"
     except UnicodeEncodeError:
         raise InvalidInput("A reaction is a text.") from None
+
+
+def _uploaded(value: Any) -> int:
+    return number(mapping(value).get("id"))
 
 
 def _info_updates(value: Any) -> int:

@@ -111,6 +111,14 @@ class CommunityRequest(Generic[T]):
             return all(part["method"] == "GET" for part in self.json)
         return self.method == "GET"
 
+    def result_of(self, response: V4Response) -> T:
+        """The result that an answer to this request alone holds. Raises as `result` does."""
+        try:
+            reply = Reply.of(response)
+        except MalformedMessage as error:
+            raise ServerFailed(error.message) from None
+        return self.result(reply)
+
     def result(self, reply: Reply) -> T:
         """The result that an answer holds.
 
