@@ -60,7 +60,7 @@ class FileServer:
 
 
 @dataclass(frozen=True, slots=True)
-class CommunityServer:
+class DefaultCommunity:
     """The network's own community server: its base URL and key (32 bytes).
 
     `rooms` are tokens of rooms that can be joined by their token alone; others need their URL.
@@ -102,7 +102,7 @@ class NetworkDefinition:
     subnet_diversity: bool = True
     ons: bool = True
     fallback_nodes: tuple[FallbackNode, ...] = ()
-    community: CommunityServer | None = None
+    community: DefaultCommunity | None = None
 
 
 MAINNET = NetworkDefinition(
@@ -129,7 +129,7 @@ MAINNET = NetworkDefinition(
         10_000_000,
     ),
     # Its rooms come and go; the server itself tells of them.
-    community=CommunityServer(
+    community=DefaultCommunity(
         "https://open.getsession.org",
         bytes.fromhex("a03c383cf63c3c4efe67acc52112a6dd734b3a946b9545f488aaa93da7991238"),
     ),
@@ -261,7 +261,7 @@ class _Reader:
             )
         return FallbackNode(bytes.fromhex(key), ip, port)
 
-    def community(self, table: dict[str, Any]) -> CommunityServer | None:
+    def community(self, table: dict[str, Any]) -> DefaultCommunity | None:
         if "community" not in table:
             return None
         server = self.take(table, "community", dict)
@@ -271,7 +271,7 @@ class _Reader:
                 f"The network definition {self._origin} needs 'rooms' to be a list of room tokens: letters, digits, "
                 "hyphens and underscores."
             )
-        return CommunityServer(self.url(server, "url"), bytes.fromhex(self.hex(server, "x25519") or ""), tuple(rooms))
+        return DefaultCommunity(self.url(server, "url"), bytes.fromhex(self.hex(server, "x25519") or ""), tuple(rooms))
 
     def url(self, table: Any, name: str) -> str:
         value: str = self.take(table, name, str)
