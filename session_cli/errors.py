@@ -14,9 +14,10 @@
     ├── NetworkError                   temporary: trying again later may help
     │   ├── NetworkUnreachable         RequestTimeout         ClockOutOfSync
     │   ├── RateLimited                PathFailed             ProxyUnreachable
-    │   └── NodeFailed
+    │   └── NodeFailed                 ServerFailed           Unconfirmed
     ├── ServiceRefused                 permanent: the other side understood, and said no
-    │   └── FileGone                   FileTooLargeForServer
+    │   ├── FileGone                   FileTooLargeForServer  NotFound
+    │   └── NoPermission               Banned                 BlindingRequired
     ├── HookFailed                     a command that was to handle an event did not
     ├── NotificationFailed             temporary: no desktop answers
     ├── ProgramMissing                 another program that is needed is not there
@@ -225,6 +226,18 @@ class NodeFailed(NetworkError):
     slug = "node_failed"
 
 
+class ServerFailed(NetworkError):
+    """A community server answered, but with trouble of its own, or with something that can't be true."""
+
+    slug = "server_failed"
+
+
+class Unconfirmed(NetworkError):
+    """A request that must not be made twice got no answer: it may have been carried out, or not."""
+
+    slug = "unconfirmed"
+
+
 class ClockOutOfSync(NetworkError):
     """The network's clock and ours differ too much for signatures to be accepted."""
 
@@ -257,6 +270,30 @@ class FileTooLargeForServer(ServiceRefused):
     """The file server refuses a file of this size."""
 
     slug = "file_too_large_for_server"
+
+
+class NotFound(ServiceRefused):
+    """A community server has no such room, message or person (any more), or hides it from us."""
+
+    slug = "not_found"
+
+
+class NoPermission(ServiceRefused):
+    """A community server does not let us do that."""
+
+    slug = "no_permission"
+
+
+class Banned(NoPermission):
+    """A community server lets us do nothing at all."""
+
+    slug = "banned"
+
+
+class BlindingRequired(ServiceRefused):
+    """A community server wants to know us by a blinded id; the request has to be made again with one."""
+
+    slug = "blinding_required"
 
 
 class HookFailed(SessionError):

@@ -8,8 +8,9 @@ from inspect import getdoc
 from typing import Any
 
 from ..devnet.chaos_file import default_of, describe, parameters
-from ..devnet.faults import FAULTS, ROLES, Fault, is_short, written
-from ..devnet.injections import FILE_METHODS, RPC_METHODS, SEED_METHODS
+from ..devnet.fault_kinds import FAULTS
+from ..devnet.faults import ROLES, Fault, is_short, written
+from ..devnet.injections import COMMUNITY_METHODS, FILE_METHODS, RPC_METHODS, SEED_METHODS
 
 INTRODUCTION = """
 session devnet run and session devnet exec take with --chaos a TOML file that says what goes wrong in the local network.
@@ -62,12 +63,13 @@ methods = ["GET /file/<id>"]
 WHEN_AND_WHERE = {
     "nodes": (
         'Which service nodes: a list of their indices, the first being 0, or a share such as "30%". Shares take the '
-        "nodes in one order for all faults, so that equal shares are the same nodes. Without nodes, swarm, seed and "
-        "file_server, a fault is aimed at all nodes."
+        "nodes in one order for all faults, so that equal shares are the same nodes. Without nodes, swarm, seed, "
+        "file_server and community, a fault is aimed at all nodes."
     ),
     "swarm": "The nodes of one swarm instead: its place, the first being 0, or an account id that it serves.",
     "seed": "true: (also) the seed node.",
     "file_server": "true: (also) the file server.",
+    "community": "true: (also) the community server, if the network was started with one.",
     "roles": (
         f"Only while a node is one of these: {', '.join(sorted(ROLES))}. The guard is the node that a client connects "
         "to, the exit the one that asks a server, the destination the one that answers. Without roles, a fault "
@@ -76,7 +78,8 @@ WHEN_AND_WHERE = {
     "methods": (
         "Only what asks for one of these, also inside of a batch. At nodes: "
         f"{', '.join(sorted(RPC_METHODS))}. At the seed node: {', '.join(sorted(SEED_METHODS))}. "
-        f"At the file server: {', '.join(sorted(FILE_METHODS))}."
+        f"At the file server: {', '.join(sorted(FILE_METHODS))}. "
+        f"At the community server: {', '.join(sorted(COMMUNITY_METHODS))}."
     ),
     "probability": "How likely it strikes on each occasion: more than 0, at most 1, which it is if not given.",
     "at": "How many seconds after the start it begins; 0 if not given.",
@@ -88,6 +91,7 @@ _TITLES = {
     "Faults in answers": "inner_status nonsense wrong_swarm lying_signatures",
     "Faults in nodes": "dead clock forgets no_replication blame",
     "Faults in lists of nodes": "stale_list altered_list",
+    "Faults in community servers": "redirect oversized wrong_key forged_posts",
 }
 
 

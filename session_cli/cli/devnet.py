@@ -25,10 +25,12 @@ from .typer_app import PlainTyper
 
 if TYPE_CHECKING:
     from ..devnet.chaos_file import Plan
+    from ..devnet.community_options import CommunityOptions
     from ..devnet.network import Devnet
 
 # As with env, nice and timeout, so that scripts can tell them from what the command itself says.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
+_FIRST = "first"
 
 app = PlainTyper(help="Run a small Session network on this machine.", no_args_is_help=True)
 
@@ -47,6 +49,27 @@ ChaosOption = Annotated[
         "--chaos",
         help=f"Have faults: those of a file, or one of {', '.join(PROFILES)}.",
         metavar="FILE|PROFILE",
+    ),
+]
+
+CommunityOption = Annotated[
+    bool, typer.Option("--community", help="Have a community server too, with a room of the token lobby.")
+]
+RoomsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--community-room",
+        help="Have a community server with this room instead; can be given several times.",
+        metavar="TOKEN[=NAME]",
+    ),
+]
+AdminsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--community-admin",
+        help="Who is admin of all its rooms: an account id, or first for whoever comes first. Can be given several "
+        "times.",
+        metavar="ID|first",
     ),
 ]
 
@@ -76,9 +99,15 @@ def run(
         int | None, typer.Option("--port-base", help="The first of the ports to use.", min=1, max=65000, metavar="PORT")
     ] = None,
     max_file_size: MaxFileOption = None,
+    community: CommunityOption = False,
+    community_room: RoomsOption = None,
+    community_admin: AdminsOption = None,
     chaos: ChaosOption = None,
 ) -> None:
     """Run a local network until interrupted; print the path of its definition for --network or SESSION_NETWORK.
+
+    With --community, --community-room or --community-admin it has a community server as well. The definition names
+    it and its rooms, so that they can be joined by their tokens; their URLs are printed on standard error.
 
     With --chaos it misbehaves, so that you can see how a script stands that. The profiles are examples to begin with:
     half-gone (half of the nodes are dead), hostile (a third of them lie and spoil), lossy (a tenth of the requests get
@@ -87,25 +116,30 @@ def run(
     leads to it, as in ./slow. With -v you see which faults begin and end.
 
     A file of faults is TOML: a table headed [[fault]] for each, with its kind and the keys of that kind, what it is
-    aimed at (nodes, swarm, seed, file_server, roles, methods), a probability, and in at and for the seconds after
-    which it begins and which it lasts. See session-chaos(5) for all of them, with examples.
+    aimed at (nodes, swarm, seed, file_server, community, roles, methods), a probability, and in at and for the seconds
+    after which it begins and which it lasts. See session-chaos(5) for all of them, with examples.
     """
     context: App = ctx.obj
     plan = _load_plan(context, chaos)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    network = _make(nodes, swarms, data, host=host, port_base=port_base, max_file_size=max_file_size)
+    rooms = _community(community, community_room or [], community_admin or [])
+    network = _make(nodes, swarms, data, host=host, port_base=port_base, max_file_size=max_file_size, community=rooms)
     with tempfile.TemporaryDirectory(prefix="session-devnet-") as temporary, network:
         definition = (data or Path(temporary)).absolute() / "network.toml"
         network.write_definition(definition)
         if plan is not None:
             network.chaos.follow(plan)
+        urls = {room.token: network.room_url(room.token) for room in rooms.rooms} if rooms else {}
         if context.json:
-            context.emit_json(json_object("devnet", definition=str(definition), nodes=nodes, swarms=swarms))
+            told = [{"token": token, "url": url} for token, url in urls.items()]
+            context.emit_json(json_object("devnet", definition=str(definition), nodes=nodes, swarms=swarms, rooms=told))
         else:
             context.emit(str(definition))
         context.note(f"{nodes} service nodes in {swarms} swarms are running; Ctrl-C stops them.")
+        for token, url in urls.items():
+            context.note(f"Room {token}:  {url}")
         context.note(f"In another terminal:  export SESSION_NETWORK={definition}")
         while not stopped.wait(3600):
             pass
@@ -121,6 +155,9 @@ def exec_(
     swarms: SwarmsOption = 3,
     data: DataOption = None,
     max_file_size: MaxFileOption = None,
+    community: CommunityOption = False,
+    community_room: RoomsOption = None,
+    community_admin: AdminsOption = None,
     chaos: ChaosOption = None,
 ) -> int:
     """Run a command against a local network of its own, and pass on its exit code.
@@ -130,11 +167,15 @@ def exec_(
     The command finds SESSION_NETWORK set and, unless SESSION_HOME is set already, a SESSION_HOME that is thrown away
     afterwards, so that it can't touch your real profiles.
 
+    With --community, --community-room or --community-admin there is a community server too. The definition, of which
+    SESSION_NETWORK is the path, has its url, its key and its rooms under community.
+
     With --chaos the network misbehaves from the moment the command starts; session-devnet-run(1) tells the profiles,
     session-chaos(5) how to write a file of faults.
     """
     plan = _load_plan(ctx.obj, chaos)
-    network = _make(nodes, swarms, data, max_file_size=max_file_size)
+    rooms = _community(community, community_room or [], community_admin or [])
+    network = _make(nodes, swarms, data, max_file_size=max_file_size, community=rooms)
     with signals.raising(), tempfile.TemporaryDirectory(prefix="session-devnet-") as temporary, network:
         definition = Path(temporary) / "network.toml"
         network.write_definition(definition)
@@ -153,14 +194,35 @@ def _make(
     host: str | None = None,
     port_base: int | None = None,
     max_file_size: int | None = None,
+    community: CommunityOptions | None = None,
 ) -> Devnet:
     devnet = load_devnet()
     from ..devnet.options import DevnetOptions
 
     if swarms > nodes:
         raise UsageError(f"{nodes} nodes can't form {swarms} swarms.")
-    options = DevnetOptions(nodes=nodes, swarms=swarms, data_dir=data, host=host, port_base=port_base)
+    options = DevnetOptions(
+        nodes=nodes, swarms=swarms, data_dir=data, host=host, port_base=port_base, community=community
+    )
     return devnet(options if max_file_size is None else replace(options, max_file_size=max_file_size))
+
+
+def _community(wanted: bool, rooms: list[str], admins: list[str]) -> CommunityOptions | None:
+    """The community server that is asked for, if any. Raises UsageError, InvalidInput."""
+    if not (wanted or rooms or admins):
+        return None
+    from ..devnet.community_options import LOBBY, CommunityOptions, CommunityRoom, Moderator
+    from ..protocol.account import parse_account_id
+
+    made = []
+    for room in rooms:
+        token, _, name = room.partition("=")
+        made.append(CommunityRoom(token, name))
+    return CommunityOptions(
+        made or [LOBBY],
+        [Moderator(parse_account_id(admin), admin=True) for admin in admins if admin != _FIRST],
+        first_is_admin=_FIRST in admins,
+    )
 
 
 def _load_plan(context: App, name_or_path: str | None) -> Plan | None:

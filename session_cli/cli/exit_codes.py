@@ -35,6 +35,7 @@ _CODES: tuple[tuple[type[errors.SessionError], ExitCode], ...] = (
     (errors.InvalidInput, ExitCode.DATA),
     (errors.ProtocolError, ExitCode.DATA),
     (errors.NetworkError, ExitCode.TEMPORARY),
+    (errors.NoPermission, ExitCode.NO_PERMISSION),
     (errors.ServiceRefused, ExitCode.REFUSED),
     (errors.NotificationFailed, ExitCode.TEMPORARY),
     (errors.HookFailed, ExitCode.NEGATIVE),

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from ..errors import InvalidInput
@@ -25,7 +25,7 @@ from .chaos_file import Plan, PlannedFault
 from .directory import Directory, Member
 from .faults import AlteredList, Blame, Dead, Death, Fault, InvalidFault, StaleList, WrongSwarm
 from .http_server import Listener
-from .injections import Aim, Injection, Injections, Place, share
+from .injections import Aim, Injection, Injections, Place, ServerName, share
 from .listing import UNUSED_PORT, ListedNode
 from .request_log import Role
 from .service_node import ServiceNode
@@ -61,7 +61,7 @@ class Chaos:
         self._random = random.Random()  # noqa: S311 - to be repeatable, not unpredictable
         self._directory: Directory
         self._nodes: Sequence[ServiceNode] = ()
-        self._servers: dict[Place, Listener] = {}
+        self._servers: dict[ServerName, Listener] = {}
         self._dead: dict[Place, Injection] = {}
         self._burying: asyncio.Lock
         self._order: list[int] = []
@@ -69,11 +69,13 @@ class Chaos:
 
     # For the network, in its thread.
 
-    def attach(self, directory: Directory, nodes: Sequence[ServiceNode], seed: Listener, file_server: Listener) -> None:
+    def attach(
+        self, directory: Directory, nodes: Sequence[ServiceNode], servers: Mapping[ServerName, Listener]
+    ) -> None:
         """Meet the parts of a network that starts."""
         self._directory = directory
         self._nodes = nodes
-        self._servers = {"seed": seed, "file_server": file_server}
+        self._servers = dict(servers)
         self._burying = asyncio.Lock()
         self._order = self._random.sample(range(len(nodes)), len(nodes))
 
@@ -110,16 +112,18 @@ class Chaos:
         swarm: int | str | None = None,
         seed: bool = False,
         file_server: bool = False,
+        community: bool = False,
         roles: Iterable[Role] | None = None,
         methods: Iterable[str] | None = None,
         probability: float = 1.0,
     ) -> Injection:
         """Let a fault begin; it lasts until it is removed.
 
-        Without `nodes`, `swarm`, `seed` and `file_server` it is aimed at all service nodes. A swarm is given by its
-        place among their ids in ascending order, or by an account (66 hex digits) that it serves. A share takes the
-        nodes in an order that is drawn once for all faults: equal shares are the same nodes. What is aimed at methods
-        strikes a request or answer if any of its calls, those inside of a batch included, has one of these names.
+        Without `nodes`, `swarm` and servers (`seed`, `file_server`, `community`) it is aimed at all service nodes. A
+        swarm is given by its place among their ids in ascending order, or by an account (66 hex digits) that it
+        serves. A share takes the nodes in an order that is drawn once for all faults: equal shares are the same nodes.
+        What is aimed at methods strikes a request or answer if any of its calls, those inside of a batch included, has
+        one of these names.
 
         Raises InvalidFault if the fault can't be aimed so, NetworkUnreachable if the network does not run.
         """
@@ -128,6 +132,7 @@ class Chaos:
             swarm,
             seed,
             file_server,
+            community,
             None if roles is None else frozenset(roles),
             None if methods is None else frozenset(methods),
             probability,
@@ -142,19 +147,22 @@ class Chaos:
         swarm: int | str | None = None,
         seed: bool = False,
         file_server: bool = False,
+        community: bool = False,
     ) -> Injection:
         """Let nodes or servers be dead, all nodes unless some are named, until `revive` or until this is removed."""
-        return self.inject(Dead(how), nodes=nodes, swarm=swarm, seed=seed, file_server=file_server)
+        return self.inject(Dead(how), nodes=nodes, swarm=swarm, seed=seed, file_server=file_server, community=community)
 
-    def revive(self, nodes: Nodes | None = None, *, seed: bool = False, file_server: bool = False) -> None:
+    def revive(
+        self, nodes: Nodes | None = None, *, seed: bool = False, file_server: bool = False, community: bool = False
+    ) -> None:
         """Bring what `kill` or a fault has killed back to life; everything unless something is named."""
 
         async def revive() -> None:
-            if nodes is None and not seed and not file_server:
+            if nodes is None and not (seed or file_server or community):
                 places = frozenset[Place]((*range(len(self._nodes)), *self._servers))
             else:
                 named = () if nodes is None else nodes if isinstance(nodes, str) else _indices(nodes)
-                aim = Aim(named, None, seed, file_server)
+                aim = Aim(named, None, seed, file_server, community)
                 self._check(Dead(), aim)
                 places = self._places(aim)
             for injection in self.injections.live:
@@ -277,10 +285,8 @@ class Chaos:
     def _places(self, aim: Aim) -> frozenset[Place]:
         """What is aimed at, in this network."""
         places: set[Place] = set()
-        if aim.seed:
-            places.add("seed")
-        if aim.file_server:
-            places.add("file_server")
+        # What is aimed at all servers strikes those that there are.
+        places.update(server for server in aim.servers if server in self._servers)
         if aim.swarm is not None:
             places.update(member.index for member in self._swarm(aim.swarm))
         elif isinstance(aim.nodes, str):
@@ -303,6 +309,8 @@ class Chaos:
     def _check(self, fault: Fault, aim: Aim) -> None:
         """Refuse a fault that can't be aimed so, or names what this network does not have. Raises InvalidFault."""
         aim.check(fault)
+        if aim.is_for_community_alone and "community" not in self._servers:
+            raise InvalidFault("community", "names a server that this network was started without")
         if isinstance(aim.nodes, tuple):
             self._check_index("nodes", *aim.nodes)
         if isinstance(aim.swarm, int) and not 0 <= aim.swarm < len(self._swarm_ids()):

@@ -21,7 +21,8 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from ..errors import InvalidInput, UnreadableInput, UsageError
-from .faults import FAULTS, Fault, InvalidFault, written
+from .fault_kinds import FAULTS
+from .faults import Fault, InvalidFault, written
 from .injections import Aim
 from .profiles import PROFILES
 
@@ -31,6 +32,7 @@ _AIM_KEYS: dict[str, Any] = {
     "swarm": int | str,
     "seed": bool,
     "file_server": bool,
+    "community": bool,
     "roles": tuple[str, ...],
     "methods": tuple[str, ...],
     "probability": float,

@@ -5,6 +5,8 @@
     in a node       dead clock forgets no_replication blame
     in the lists    stale_list altered_list
 
+`community_faults` has those of a community server alone, `fault_kinds` the table of all.
+
 `chaos` injects them, aimed at nodes, roles and methods. Numbers of seconds and bytes are what they are; shares are
 between 0 and 1. A value that makes no sense raises InvalidFault.
 """
@@ -54,7 +56,8 @@ class InvalidFault(InvalidInput):
         self.key = key
 
 
-def _check(holds: bool, key: str, reason: str) -> None:
+def check(holds: bool, key: str, reason: str) -> None:
+    """Raise InvalidFault unless it holds."""
     if not holds:
         raise InvalidFault(key, reason)
 
@@ -100,11 +103,11 @@ class Fault:
 class WireFault(Fault):
     """Something that happens to requests and answers on their way, whatever they say.
 
-    A client's connection to a guard, the seed node or the file server is HTTP, and suffers in HTTP's ways. Between
+    A client's connection to a guard, the seed node or another server is HTTP, and suffers in HTTP's ways. Between
     nodes whole messages travel: what never comes whole never comes, and is waited for until the hop's time is up.
     """
 
-    places = frozenset({"nodes", "seed", "file_server"})
+    places = frozenset({"nodes", "seed", "file_server", "community"})
     roles = ROLES
 
 
@@ -120,9 +123,9 @@ class Delay(WireFault):
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self.seconds >= 0, "seconds", "must not be negative")
-        _check(self.jitter >= 0, "jitter", "must not be negative")
-        _check(self.seconds + self.jitter > 0, "seconds", "must be positive where there is no 'jitter'")
+        check(self.seconds >= 0, "seconds", "must not be negative")
+        check(self.jitter >= 0, "jitter", "must not be negative")
+        check(self.seconds + self.jitter > 0, "seconds", "must be positive where there is no 'jitter'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class Throttle(WireFault):
     header: bool = False
 
     def __post_init__(self) -> None:
-        _check(self.bytes_per_second > 0, "bytes_per_second", "must be positive")
+        check(self.bytes_per_second > 0, "bytes_per_second", "must be positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +160,7 @@ class Garble(WireFault):
     count: int = 3
 
     def __post_init__(self) -> None:
-        _check(self.count >= 1, "count", "must be at least 1")
+        check(self.count >= 1, "count", "must be at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ class Truncate(WireFault):
     consistent: bool = False
 
     def __post_init__(self) -> None:
-        _check(0 <= self.keep < 1, "keep", "must be at least 0 and less than 1")
+        check(0 <= self.keep < 1, "keep", "must be at least 0 and less than 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,7 @@ class Page(WireFault):
     code: int = 200
 
     def __post_init__(self) -> None:
-        _check(200 <= self.code <= 599, "code", "must be an HTTP status from 200 to 599")
+        check(200 <= self.code <= 599, "code", "must be an HTTP status from 200 to 599")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +211,7 @@ class Endless(WireFault):
     bytes_per_second: float = 1_000_000
 
     def __post_init__(self) -> None:
-        _check(self.bytes_per_second > 0, "bytes_per_second", "must be positive")
+        check(self.bytes_per_second > 0, "bytes_per_second", "must be positive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,7 @@ class Status(WireFault):
     after: bool = False
 
     def __post_init__(self) -> None:
-        _check(200 <= self.code <= 599, "code", "must be an HTTP status from 200 to 599")
+        check(200 <= self.code <= 599, "code", "must be an HTTP status from 200 to 599")
 
 
 # In an answer.
@@ -232,7 +235,7 @@ class Status(WireFault):
 
 @dataclass(frozen=True, slots=True)
 class CallFault(Fault):
-    """Something that a node says about a call, seen only by whoever opens its answer.
+    """Something that a node or server says about a call, seen only by whoever opens its answer.
 
     Without methods it strikes a batch as a whole; with methods, also the calls of these names inside of a batch.
     """
@@ -242,16 +245,17 @@ class CallFault(Fault):
 class InnerStatus(CallFault):
     """A status from the destination itself, inside of the sealed answer.
 
-    The call is not carried out, unless `after`. Without a `body` it is what a storage server says with this status.
+    The call is not carried out, unless `after`. Without a `body` it is what such a server says with this status.
     """
 
     kind = "inner_status"
+    places = frozenset({"nodes", "community"})
     code: int = 500
     body: str | None = None
     after: bool = False
 
     def __post_init__(self) -> None:
-        _check(100 <= self.code <= 599, "code", "must be a status from 100 to 599")
+        check(100 <= self.code <= 599, "code", "must be a status from 100 to 599")
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +267,7 @@ class Nonsense(CallFault):
     """
 
     kind = "nonsense"
+    places = frozenset({"nodes", "community"})
     what: Literal["sealed", "body", "shape", "fewer_parts", "more_parts"] = "body"
 
 
@@ -304,7 +309,7 @@ class Dead(Fault):
     """
 
     kind = "dead"
-    places = frozenset({"nodes", "seed", "file_server"})
+    places = frozenset({"nodes", "seed", "file_server", "community"})
     by_method = False
     by_chance = False
     how: Death = "refuse"
@@ -322,7 +327,7 @@ class Clock(Fault):
     seconds: float = 3600.0
 
     def __post_init__(self) -> None:
-        _check(self.seconds != 0, "seconds", "must not be 0")
+        check(self.seconds != 0, "seconds", "must not be 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,7 +362,7 @@ class Blame(Fault):
 
     def __post_init__(self) -> None:
         if isinstance(self.node, str):
-            _check(len(self.node) == 64 and is_hex(self.node), "node", "must be an index or 64 hex digits")
+            check(len(self.node) == 64 and is_hex(self.node), "node", "must be an index or 64 hex digits")
 
 
 # In the lists.
@@ -394,18 +399,6 @@ class AlteredList(ListFault):
     rekey: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(0 <= self.add <= 10_000, "add", "must be from 0 to 10000")
+        check(0 <= self.add <= 10_000, "add", "must be from 0 to 10000")
         altered = self.add or self.omit or self.move or self.rekey
-        _check(bool(altered), "add", "must be positive where nothing stands in 'omit', 'move' or 'rekey'")
-
-
-FAULTS: dict[str, type[Fault]] = {
-    fault.kind: fault
-    for fault in (
-        Delay, Drop, Throttle, Garble, Truncate, ContentType, Page, Empty, Endless, Status,
-        InnerStatus, Nonsense, WrongSwarm, LyingSignatures,
-        Dead, Clock, Forgets, NoReplication, Blame,
-        StaleList, AlteredList,
-    )
-}  # fmt: skip
-"""Every kind of fault by its name."""
+        check(bool(altered), "add", "must be positive where nothing stands in 'omit', 'move' or 'rekey'")

@@ -7,9 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from email.utils import formatdate
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -19,24 +17,9 @@ from .fields import from_base64, is_base64, is_hex
 from .file_store import FileFacts, FileStore
 from .http_server import Bytes, Workers
 from .options import DAY, FileServerOptions
+from .routes import HTML, TEXT, Crash, Reply, Request, page
 
-HTML = "text/html; charset=utf-8"
-TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
-_PAGES = {
-    400: ("Bad Request", "The browser (or proxy) sent a request that this server could not understand."),
-    404: (
-        "Not Found",
-        "The requested URL was not found on the server. If you entered the URL manually please check your spelling "
-        "and try again.",
-    ),
-    405: ("Method Not Allowed", "The method is not allowed for the requested URL."),
-    500: (
-        "Internal Server Error",
-        "The server encountered an internal error and was unable to complete your request. Either the server is "
-        "overloaded or there is an error in the application.",
-    ),
-}
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _PLATFORMS = ("desktop", "android", "ios")
 _CHANNELS = ("stable", "prerelease", "alpha")
@@ -44,57 +27,15 @@ _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}\Z")
 _CONTENT_ID_CHARACTERS = 44
 
 
-@dataclass(frozen=True, slots=True)
-class FileRequest:
-    """A request, out of its envelope. `target` is path and query; header names are in lower case."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str] = field(repr=False)
-    body: Bytes = field(repr=False)
+def _json(value: Mapping[str, Any], status: int = 200) -> Reply:
+    return Reply(status, {"content-type": _JSON}, json.dumps(value).encode())
 
 
-@dataclass(frozen=True, slots=True)
-class FileReply:
-    """An answer. With a `path` the body is the file there, of `size` bytes."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(default=b"", repr=False)
-    path: Path | None = None
-    size: int = 0
-    route: str = ""
-
-    @property
-    def length(self) -> int:
-        return self.size if self.path is not None else len(self.body)
-
-
-class Crash(Exception):
-    """A request over which the real server's code falls."""
-
-
-def page(status: int, **headers: str) -> FileReply:
-    """The generic HTML page of a status."""
-    title, text = _PAGES[status]
-    html = f"<!doctype html>\n<html lang=en>\n<title>{status} {title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n"
-    return FileReply(status, {"content-type": HTML} | headers, html.encode())
-
-
-def failed() -> FileReply:
-    """The answer when the disk or the database fails."""
-    return _status(500)
-
-
-def _json(value: Mapping[str, Any], status: int = 200) -> FileReply:
-    return FileReply(status, {"content-type": _JSON}, json.dumps(value).encode())
-
-
-def _status(code: int) -> FileReply:
+def _status(code: int) -> Reply:
     return _json({"status_code": code}, code)
 
 
-_Route = Callable[[FileRequest, str], Awaitable[FileReply]]
+_Route = Callable[[Request, str], Awaitable[Reply]]
 
 
 class FileRoutes:
@@ -125,7 +66,7 @@ class FileRoutes:
         if options.content_ids:
             self._routes.append(("/file/<id>/extend", re.compile(r"/file/([^/]+)/extend"), {"POST": self._extend}))
 
-    async def handle(self, request: FileRequest) -> FileReply:
+    async def handle(self, request: Request) -> Reply:
         """Answer a request. Raises Crash where the real server falls over it."""
         refusal = self._check_signature(request)
         if refusal is not None:
@@ -138,14 +79,18 @@ class FileRoutes:
             method = "GET" if request.method == "HEAD" else request.method
             allowed = [*methods, "OPTIONS"] + (["HEAD"] if "GET" in methods else [])
             if request.method == "OPTIONS":
-                return FileReply(200, {"content-type": HTML, "allow": ", ".join(allowed)}, route=name)
+                return Reply(200, {"content-type": HTML, "allow": ", ".join(allowed)}, route=name)
             if method not in methods:
                 return page(405, allow=", ".join(allowed))
             reply = await methods[method](request, match[1] if match.lastindex else "")
-            return FileReply(reply.status, reply.headers, reply.body, reply.path, reply.size, name)
+            return Reply(reply.status, reply.headers, reply.body, reply.path, reply.size, name)
         return page(404)
 
-    def _check_signature(self, request: FileRequest) -> FileReply | None:
+    def failed(self) -> Reply:
+        """The answer when the disk or the database fails."""
+        return _status(500)
+
+    def _check_signature(self, request: Request) -> Reply | None:
         """The refusal of a request whose X-FS headers are there, but not right."""
         values = [request.headers.get(f"x-fs-{name}") for name in ("pubkey", "timestamp", "signature")]
         if not any(values):
@@ -172,7 +117,7 @@ class FileRoutes:
             return _unauthentic(401, "X-FS-Signature verification failed")
         return None
 
-    def _ttl(self, request: FileRequest) -> int | None:
+    def _ttl(self, request: Request) -> int | None:
         """The life asked for; None if that is no number the server takes."""
         text = request.headers.get("x-fs-ttl")
         if text is None or self._options.max_ttl is None or not self._options.content_ids:
@@ -189,7 +134,7 @@ class FileRoutes:
         upload = await self._workers.run(size, lambda: self._store.write(body))
         return self._store.register(upload, ttl)
 
-    async def _upload(self, request: FileRequest, _id: str) -> FileReply:
+    async def _upload(self, request: Request, _id: str) -> Reply:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() in _FORM_TYPES:
             # The real server's framework takes a form apart, which leaves no body.
             return _status(413)
@@ -201,27 +146,27 @@ class FileRoutes:
             return _status(413)
         return _json({"id": facts.id} | ({"expires": facts.expires} if self._options.content_ids else {}))
 
-    async def _download(self, _request: FileRequest, file_id: str) -> FileReply:
+    async def _download(self, _request: Request, file_id: str) -> Reply:
         facts = self._store.find(file_id)
         if facts is None:
             return _status(404)
         headers = {"content-type": "application/octet-stream"}
         if self._options.content_ids:
             headers["expires"] = formatdate(facts.expires, usegmt=True)
-        return FileReply(200, headers, path=self._store.path(file_id), size=facts.size)
+        return Reply(200, headers, path=self._store.path(file_id), size=facts.size)
 
-    async def _info(self, _request: FileRequest, file_id: str) -> FileReply:
+    async def _info(self, _request: Request, file_id: str) -> Reply:
         facts = self._store.find(file_id)
         return _status(404) if facts is None else _told(facts)
 
-    async def _extend(self, request: FileRequest, file_id: str) -> FileReply:
+    async def _extend(self, request: Request, file_id: str) -> Reply:
         ttl = self._ttl(request)
         if ttl is None:
             return _status(400)
         facts = self._store.find(file_id) if len(file_id) == _CONTENT_ID_CHARACTERS else None
         return _status(404) if facts is None else _told(self._store.extend(facts, ttl))
 
-    async def _legacy_upload(self, request: FileRequest, _id: str) -> FileReply:
+    async def _legacy_upload(self, request: Request, _id: str) -> Reply:
         if "json" not in request.headers.get("content-type", ""):
             return page(400)
         try:
@@ -238,14 +183,14 @@ class FileRoutes:
             return _status(413)
         return _json({"result": facts.id if self._options.content_ids else int(facts.id), "status_code": 200})
 
-    async def _legacy_download(self, _request: FileRequest, file_id: str) -> FileReply:
+    async def _legacy_download(self, _request: Request, file_id: str) -> Reply:
         facts = self._store.find(file_id)
         if facts is None:
             return _status(404)
         content = await self._workers.run(facts.size, self._store.path(file_id).read_bytes)
         return _json({"status_code": 200, "result": base64.b64encode(content).decode()})
 
-    async def _version(self, request: FileRequest, _id: str) -> FileReply:
+    async def _version(self, request: Request, _id: str) -> Reply:
         query = dict(parse_qsl(request.target.partition("?")[2]))
         platform, channel = query.get("platform"), query.get("release_channel", "stable")
         if platform not in _PLATFORMS:
@@ -255,15 +200,15 @@ class FileRoutes:
             return _status(502)
         return _json({"status_code": 200} | dict(release))
 
-    async def _token_info(self, _request: FileRequest, _id: str) -> FileReply:
+    async def _token_info(self, _request: Request, _id: str) -> Reply:
         if self._options.token_info is None:
             return _status(502)
         return _json({"status_code": 200, "info": dict(self._options.token_info)})
 
 
-def _told(facts: FileFacts) -> FileReply:
+def _told(facts: FileFacts) -> Reply:
     return _json({"size": facts.size, "uploaded": facts.uploaded, "expires": facts.expires})
 
 
-def _unauthentic(status: int, reason: str) -> FileReply:
-    return FileReply(status, {"content-type": TEXT}, f"Invalid authentication: {reason}".encode())
+def _unauthentic(status: int, reason: str) -> Reply:
+    return Reply(status, {"content-type": TEXT}, f"Invalid authentication: {reason}".encode())

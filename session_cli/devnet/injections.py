@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from .faults import ROLES, Drop, Fault, InvalidFault, Status
 from .fields import is_hex
@@ -16,8 +16,10 @@ from .listing import ListedNode
 from .request_log import Role
 
 F = TypeVar("F", bound=Fault)
-Place = int | Literal["seed", "file_server"]
-"""A part of the network: a service node's index, or one of the two servers."""
+ServerName = Literal["seed", "file_server", "community"]
+Place = int | ServerName
+"""A part of the network: a service node's index, or one of the servers."""
+SERVERS: tuple[ServerName, ...] = get_args(ServerName)
 
 RPC_METHODS = frozenset(
     {
@@ -54,11 +56,67 @@ FILE_METHODS = frozenset(
         "POST /files",
     }
 )
-METHODS = RPC_METHODS | SEED_METHODS | FILE_METHODS
-"""What a fault can be aimed at: RPC methods, the seed node's, and the file server's routes."""
+COMMUNITY_METHODS = frozenset(
+    {
+        "DELETE /inbox",
+        "DELETE /room/<room>/all/<user>",
+        "DELETE /room/<room>/message/<id>",
+        "DELETE /room/<room>/reaction/<id>/<emoji>",
+        "DELETE /room/<room>/reactions/<id>",
+        "DELETE /room/<room>/reactions/<id>/<emoji>",
+        "DELETE /rooms/all/<user>",
+        "GET /capabilities",
+        "GET /inbox",
+        "GET /inbox/since/<id>",
+        "GET /outbox",
+        "GET /outbox/since/<id>",
+        "GET /room/<room>",
+        "GET /room/<room>/file/<id>",
+        "GET /room/<room>/file/<id>/<name>",
+        "GET /room/<room>/futurePermissions",
+        "GET /room/<room>/futurePermissions/<user>",
+        "GET /room/<room>/message/<id>",
+        "GET /room/<room>/messages/before/<id>",
+        "GET /room/<room>/messages/recent",
+        "GET /room/<room>/messages/since/<n>",
+        "GET /room/<room>/permissions",
+        "GET /room/<room>/permissions/<user>",
+        "GET /room/<room>/pollInfo/<n>",
+        "GET /room/<room>/reactors/<id>/<emoji>",
+        "GET /rooms",
+        "POST /batch",
+        "POST /inbox/<user>",
+        "POST /room/<room>/file",
+        "POST /room/<room>/futurePermissions/<user>",
+        "POST /room/<room>/message",
+        "POST /room/<room>/permissions/<user>",
+        "POST /room/<room>/pin/<id>",
+        "POST /room/<room>/unpin/<id>",
+        "POST /room/<room>/unpin/all",
+        "POST /sequence",
+        "POST /user/<user>/ban",
+        "POST /user/<user>/moderator",
+        "POST /user/<user>/unban",
+        "PUT /room/<room>",
+        "PUT /room/<room>/message/<id>",
+        "PUT /room/<room>/reaction/<id>/<emoji>",
+    }
+)
+METHODS = RPC_METHODS | SEED_METHODS | FILE_METHODS | COMMUNITY_METHODS
+"""What a fault can be aimed at: RPC methods, the seed node's, and the routes of the other servers."""
 
-_METHODS_AT = {"nodes": RPC_METHODS, "seed": SEED_METHODS, "file_server": FILE_METHODS}
-_ANSWERERS = {"nodes": "nodes answer", "seed": "the seed node answers", "file_server": "the file server answers"}
+_METHODS_AT = {
+    "nodes": RPC_METHODS,
+    "seed": SEED_METHODS,
+    "file_server": FILE_METHODS,
+    "community": COMMUNITY_METHODS,
+}
+_ANSWERERS = {
+    "nodes": "nodes answer",
+    "seed": "the seed node answers",
+    "file_server": "the file server answers",
+    "community": "the community server answers",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +124,7 @@ class Aim:
     """Where and when a fault strikes. Raises InvalidFault if it makes no sense.
 
     `nodes` are indices, or a share such as "30%"; `swarm` is the place of a swarm among their ids in ascending order,
-    or an account id whose swarm it is. With neither, and neither server, a fault is aimed at all nodes. `roles` and
+    or an account id whose swarm it is. With neither, and no server, a fault is aimed at all nodes. `roles` and
     `methods` None are all; `probability` is that of each occasion.
     """
 
@@ -74,6 +132,7 @@ class Aim:
     swarm: int | str | None = None
     seed: bool = False
     file_server: bool = False
+    community: bool = False
     roles: frozenset[Role] | None = None
     methods: frozenset[str] | None = None
     probability: float = 1.0
@@ -104,22 +163,30 @@ class Aim:
 
     @property
     def _aimed_at(self) -> list[str]:
-        aimed = {"nodes": self.at_nodes, "seed": self.seed, "file_server": self.file_server}
-        return [place for place, is_aimed in aimed.items() if is_aimed]
+        return [*(["nodes"] if self.at_nodes else []), *self.servers]
+
+    @property
+    def servers(self) -> list[ServerName]:
+        """The servers at which it is aimed."""
+        return [server for server in SERVERS if getattr(self, server)]
 
     @property
     def at_nodes(self) -> bool:
         """Whether it is aimed at service nodes at all."""
-        return self.nodes is not None or self.swarm is not None or not (self.seed or self.file_server)
+        return self.nodes is not None or self.swarm is not None or not self.servers
+
+    @property
+    def is_for_community_alone(self) -> bool:
+        return self._aimed_at == ["community"]
 
     def check(self, fault: Fault) -> None:
         """Refuse what this fault can't be aimed at. Raises InvalidFault."""
         kind = fault.kind
-        for key, aimed in (("nodes", self.at_nodes), ("seed", self.seed), ("file_server", self.file_server)):
-            if aimed and key not in fault.places:
+        for key in self._aimed_at:
+            if key not in fault.places:
                 raise InvalidFault(key, f"can't suffer from {kind!r}")
         if self.roles is not None:
-            if self.seed or self.file_server:
+            if self.servers:
                 raise InvalidFault("roles", "are those of service nodes, not of servers")
             for role in sorted(self.roles - fault.roles):
                 raise InvalidFault("roles", f"{role!r} can't suffer from {kind!r}")
@@ -133,7 +200,7 @@ class Aim:
             if (
                 isinstance(fault, Drop | Status)
                 and not fault.after
-                and (not self.at_nodes or self.seed or self.file_server or self.roles not in (None, {"destination"}))
+                and (self._aimed_at != ["nodes"] or self.roles not in (None, {"destination"}))
             ):
                 raise InvalidFault(
                     "methods", "are known to the destination alone until they are answered; set 'after', or aim there"
@@ -158,7 +225,7 @@ def _described(aim: Aim, places: frozenset[Place], node_count: int) -> str:
         where = ["all nodes"]
     elif nodes:
         where[0] = f"{'node' if len(nodes) == 1 else 'nodes'} {where[0]}"
-    where += [f"the {place.replace('_', ' ')}" for place in ("seed", "file_server") if place in places]
+    where += [f"the {place.replace('_', ' ')}" for place in SERVERS if place in places]
     words = f"at {', '.join(where[:-1])} and {where[-1]}" if len(where) > 1 else f"at {where[0]}" if where else ""
     if aim.roles is not None:
         words += f" as {' or '.join(sorted(aim.roles))}"

@@ -44,6 +44,8 @@ class Layout:
     seed_port: int
     file_port: int
     file_seed: bytes = field(repr=False)
+    community_port: int
+    community_seed: bytes = field(repr=False)
     node_certificate: Certificate
     seed_certificate: Certificate
 
@@ -71,6 +73,8 @@ class Layout:
             "seed_port": self.seed_port,
             "file_port": self.file_port,
             "file_seed": self.file_seed.hex(),
+            "community_port": self.community_port,
+            "community_seed": self.community_seed.hex(),
             "node_certificate": [self.node_certificate.certificate_pem, self.node_certificate.key_pem],
             "seed_certificate": [self.seed_certificate.certificate_pem, self.seed_certificate.key_pem],
         }
@@ -99,6 +103,9 @@ class Layout:
                 int(value["seed_port"]),
                 int(value["file_port"]),
                 bytes.fromhex(value["file_seed"]),
+                # Networks of before there were communities.
+                int(value.get("community_port", 0)),
+                bytes.fromhex(value.get("community_seed") or os.urandom(32).hex()),
                 Certificate(*value["node_certificate"]),
                 Certificate(*value["seed_certificate"]),
             )
@@ -127,8 +134,8 @@ def draw(options: DevnetOptions) -> Layout:
     host = _checked_host(options.host)
     addresses = [host] * len(specs) if host else _loopback_addresses(len(specs))
     base = options.port_base or 0
-    if base and not 0 < base <= 65535 - len(specs) - 1:
-        raise UsageError(f"There is no room for {len(specs) + 2} ports from {base} on.")
+    if base and not 0 < base <= 65535 - len(specs) - 2:
+        raise UsageError(f"There is no room for {len(specs) + 3} ports from {base} on.")
     nodes = [
         NodeLayout(
             spec.seed,
@@ -147,6 +154,8 @@ def draw(options: DevnetOptions) -> Layout:
         base and base + len(specs),
         base and base + len(specs) + 1,
         options.file_server.seed or os.urandom(32),
+        base and base + len(specs) + 2,
+        os.urandom(32),
         Certificate.generate(server_ip),
         Certificate.generate(server_ip),
     )
@@ -163,6 +172,7 @@ def moved(layout: Layout, options: DevnetOptions) -> Layout:
     layout.server_ip = fresh.server_ip
     layout.seed_port = fresh.seed_port or layout.seed_port
     layout.file_port = fresh.file_port or layout.file_port
+    layout.community_port = fresh.community_port or layout.community_port
     return layout
 
 

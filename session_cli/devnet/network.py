@@ -29,13 +29,17 @@ from ..errors import NetworkUnreachable, StoreUnwritable
 from ..protocol.account import Identity
 from .account_calls import AccountCalls
 from .chaos import Chaos
+from .community_conduct import CommunityConduct
+from .community_options import CommunityOptions, CommunityRoom, Moderator
+from .community_routes import CommunityRoutes
 from .conduct import Conduct
 from .database import open_database
+from .definition import community_table, file_server_table, network_table, seed_table
 from .directory import Directory, Member
 from .file_routes import FileRoutes
-from .file_server import FileServer, max_request_bytes
 from .file_store import FileStore
 from .http_server import Listener, Workers
+from .injections import ServerName
 from .layers import NodeKeys
 from .layout import Layout, draw, moved, write_private
 from .ledger import Ledger
@@ -47,9 +51,20 @@ from .seed_node import SeedNode
 from .service_node import ServiceNode
 from .storage_rpc import StorageRpc
 from .swarm_storage import NodeStorage
+from .web_server import WebServer, max_request_bytes
 from .wire import Wire
 
-__all__ = ["Devnet", "DevnetOptions", "FileServerOptions", "NodeHandle", "NodeSpec", "RequestRecord"]
+__all__ = [
+    "CommunityOptions",
+    "CommunityRoom",
+    "Devnet",
+    "DevnetOptions",
+    "FileServerOptions",
+    "Moderator",
+    "NodeHandle",
+    "NodeSpec",
+    "RequestRecord",
+]
 
 T = TypeVar("T")
 _THREADS = 4
@@ -72,7 +87,9 @@ class Devnet:
         self._layout: Layout
         self._file_keys: NodeKeys
         self._seed: SeedNode
-        self._files: FileServer
+        self._files: WebServer
+        self._community_keys: NodeKeys
+        self._community: WebServer | None = None
         self._handles: tuple[NodeHandle, ...] = ()
 
     # Life.
@@ -166,27 +183,33 @@ class Devnet:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
         session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         nodes = self._build_nodes(database, workers, session)
-        self._file_keys = self._choose_file_keys()
+        self._file_keys = _keys(options.file_server.x25519_secret, self._layout.file_seed)
         store = FileStore(database, files, options.file_server, options.clock)
         routes = FileRoutes(store, workers, options.file_server, options.max_file_size, options.clock)
-        self._files = FileServer(
+        self._files = WebServer(
             routes,
             self._file_keys,
             self._log,
             workers,
+            kind="file",
             ip=self._layout.server_ip,
             port=self._layout.file_port,
             max_file_size=options.max_file_size,
             wire=Wire(self.chaos.injections, "file_server"),
         )
+        listeners: dict[ServerName, Listener] = {"file_server": self._files.listener}
+        self._community = self._build_community(options.community, database, workers) if options.community else None
+        if self._community is not None:
+            listeners["community"] = self._community.listener
+        listeners["seed"] = self._seed.listener
         # What a client meets first starts last: whoever reads the list of nodes can reach them.
-        servers: list[ServiceNode | Listener] = [*nodes, self._files.listener, self._seed.listener]
+        servers: list[ServiceNode | Listener] = [*nodes, *listeners.values()]
         stack.push_async_callback(_stop_all, servers)
         for server in servers:
             await server.start()
         self._handles = tuple(NodeHandle(self, node) for node in nodes)
         stack.callback(self.chaos.detach)
-        self.chaos.attach(self.directory, nodes, self._seed.listener, self._files.listener)
+        self.chaos.attach(self.directory, nodes, listeners)
         if folder:
             self._remember(folder)
 
@@ -276,20 +299,30 @@ class Devnet:
         )
         return nodes
 
-    def _choose_file_keys(self) -> NodeKeys:
-        secret = self.options.file_server.x25519_secret
-        if secret is not None:
-            from nacl.bindings import crypto_scalarmult_base
-
-            return NodeKeys(crypto_scalarmult_base(secret), secret)
-        identity = Identity.from_seed(self._layout.file_seed)
-        return NodeKeys(identity.x25519_public, identity.x25519_secret)
+    def _build_community(self, options: CommunityOptions, database: sqlite3.Connection, workers: Workers) -> WebServer:
+        keys = _keys(options.x25519_secret, self._layout.community_seed)
+        conduct = CommunityConduct(self.chaos.injections, keys.public)
+        self._community_keys = keys
+        return WebServer(
+            CommunityRoutes(database, keys.public, options, self.options.clock, conduct),
+            keys,
+            self._log,
+            workers,
+            kind="community",
+            ip=self._layout.server_ip,
+            port=self._layout.community_port,
+            max_file_size=options.max_file_size,
+            wire=Wire(self.chaos.injections, "community"),
+            conduct=conduct,
+        )
 
     def _remember(self, folder: Path) -> None:
         for node, member in zip(self._layout.nodes, self.directory, strict=True):
             node.port = member.port
         self._layout.seed_port = self._seed.listener.port
         self._layout.file_port = self._files.listener.port
+        if self._community is not None:
+            self._layout.community_port = self._community.listener.port
         self._layout.save(folder)
 
     # What a running network tells.
@@ -322,34 +355,49 @@ class Devnet:
         """The key to which requests to the file server are sealed, 32 bytes."""
         return self._file_keys.public
 
+    @property
+    def community_url(self) -> str:
+        """The community server's base URL. Raises NetworkUnreachable if the network has none."""
+        if self._community is None:
+            raise NetworkUnreachable("The local network was started without a community server.")
+        return f"http://{self._layout.server_ip}:{self._community.listener.port}"
+
+    @property
+    def community_x25519(self) -> bytes:
+        """The key to which requests to the community server are sealed, 32 bytes."""
+        return self._community_keys.public
+
+    def room_url(self, token: str) -> str:
+        """What somebody joins a room with. Raises NetworkUnreachable if the network has no community server."""
+        return f"{self.community_url}/{token}?public_key={self.community_x25519.hex()}"
+
     def definition_toml(self) -> str:
         """The network definition for clients."""
-        file_server_key = Identity.from_seed(self._layout.file_seed).ed25519_public
+        has_pinned_key = self.options.file_server.x25519_secret is not None
+        file_ed25519 = None if has_pinned_key else Identity.from_seed(self._layout.file_seed).ed25519_public
         lines = [
-            'name = "devnet"',
-            f'id = "{self.network_id}"',
-            "hops = 3",
-            "ons = false",
-            "subnet_diversity = false",
-            "",
-            "[[seeds]]",
-            f'url = "{self.seed_url}"',
-            f'certificate_sha256 = "{self._layout.seed_certificate.sha256}"',
-            "",
-            "[file_server]",
-            f'url = "{self.file_server_url}"',
+            *network_table(self.network_id),
+            *seed_table(self.seed_url, self._layout.seed_certificate.sha256),
+            *file_server_table(self.file_server_url, file_ed25519, self.file_server_x25519, self.options.max_file_size),
         ]
-        if self.options.file_server.x25519_secret is None:
-            lines.append(f'ed25519 = "{file_server_key.hex()}"')
-        lines += [
-            f'x25519 = "{self.file_server_x25519.hex()}"',
-            f"max_file_size = {self.options.max_file_size}",
-        ]
+        if self.options.community is not None:
+            tokens = [room.token for room in self.options.community.rooms]
+            lines += community_table(self.community_url, self.community_x25519, tokens)
         return "\n".join(lines) + "\n"
 
     def write_definition(self, path: Path) -> None:
         """Write the definition, whole or not at all, readable by us alone."""
         write_private(path, self.definition_toml())
+
+
+def _keys(x25519_secret: bytes | None, seed: bytes) -> NodeKeys:
+    """A server's keys: of a secret that was given, else of a seed (32 bytes each)."""
+    if x25519_secret is not None:
+        from nacl.bindings import crypto_scalarmult_base
+
+        return NodeKeys(crypto_scalarmult_base(x25519_secret), x25519_secret)
+    identity = Identity.from_seed(seed)
+    return NodeKeys(identity.x25519_public, identity.x25519_secret)
 
 
 async def _stop_all(servers: Sequence[ServiceNode | Listener]) -> None:

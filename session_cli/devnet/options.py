@@ -6,7 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .community_options import CommunityOptions
 
 HARD_FORK = (19, 6)
 STORAGE_VERSION = (2, 8, 0)
@@ -62,7 +65,8 @@ class DevnetOptions:
 
     Times are in seconds. `clock` is what all parts take for the time of day, so that tests can move it. `peer_timeout`
     is how long a swarm member waits for another, `hop_timeout` a node for the next hop of an onion request,
-    `server_timeout` the last hop for a server. `ons` maps name hashes (hex) to the registered records.
+    `server_timeout` the last hop for a server. Without `community` there is no community
+    server. `ons` maps name hashes (hex) to the registered records.
     """
 
     nodes: int = 12
@@ -77,6 +81,7 @@ class DevnetOptions:
     server_timeout: float = 25.0
     clock: Callable[[], float] = time.time
     file_server: FileServerOptions = field(default_factory=FileServerOptions)
+    community: CommunityOptions | None = None
     height: int = 1_900_000
     block_hash: str | None = None
     ons: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

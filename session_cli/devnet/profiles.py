@@ -81,6 +81,7 @@ PROFILES = {
         kind = "drop"
         seed = true
         file_server = true
+        community = true
         probability = 0.1
     """,
     "outage": """
@@ -92,6 +93,7 @@ PROFILES = {
         nodes = "100%"
         seed = true
         file_server = true
+        community = true
     """,
     "skewed": """
         # Half of the clocks are wrong. The smaller share is part of the larger: its clocks are an hour ahead.
@@ -148,6 +150,7 @@ PROFILES = {
         code = 500
         seed = true
         file_server = true
+        community = true
         probability = 0.2
     """,
 }

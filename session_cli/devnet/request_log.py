@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["storage", "onion", "seed", "file"]
+Kind = Literal["storage", "onion", "seed", "file", "community"]
 Role = Literal["guard", "middle", "exit", "destination"]
 
 
@@ -15,7 +15,7 @@ Role = Literal["guard", "middle", "exit", "destination"]
 class RequestRecord:
     """One request as one part of the network saw it.
 
-    `node` is the service node's index (None for the seed node and the file server). `method` is the RPC method, or
+    `node` is the service node's index (None for the seed node and the servers). `method` is the RPC method, or
     the HTTP method and route. `parts` names the calls inside of a batch or sequence. An onion request leaves one
     record at every node it passes: its `role`, the size of the layer it was given, and its neighbours on the path:
     `previous` (None: the client itself) and `following` (None: nobody, or a server outside).

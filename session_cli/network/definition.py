@@ -1,7 +1,13 @@
-"""Which network to talk to: its seeds, file server and peculiarities.
+"""Which network to talk to: its seeds, servers and peculiarities.
 
 Two definitions are built in (`mainnet`, `testnet`); any other comes from a TOML file, such as the local network
-writes. Nothing else in the client knows one network from another.
+writes. Nothing else in the client knows one network from another. Such a file has
+
+    id, name, hops, ons, subnet_diversity           what the network is called, and its peculiarities
+    [[seeds]]         url, certificate_sha256       at least one
+    [file_server]     url, ed25519, x25519, max_file_size
+    [community]       url, x25519, rooms            not every network has one
+    fallback_nodes    a list of tables of ed25519, ip, port
 """
 
 from __future__ import annotations
@@ -53,6 +59,22 @@ class FileServer:
         return server_destination(self.url, self.x25519)
 
 
+@dataclass(frozen=True, slots=True)
+class DefaultCommunity:
+    """The network's own community server: its base URL and key (32 bytes).
+
+    `rooms` are tokens of rooms that can be joined by their token alone; others need their URL.
+    """
+
+    url: str
+    x25519: bytes
+    rooms: tuple[str, ...] = ()
+
+    def room_url(self, token: str) -> str:
+        """What a room is joined with."""
+        return f"{self.url}/{token}?public_key={self.x25519.hex()}"
+
+
 def server_destination(url: str, x25519: bytes) -> ServerDestination:
     """A server as the end of an onion path, from its URL and X25519 key (32 bytes)."""
     from ..protocol.onion import ServerDestination
@@ -80,6 +102,7 @@ class NetworkDefinition:
     subnet_diversity: bool = True
     ons: bool = True
     fallback_nodes: tuple[FallbackNode, ...] = ()
+    community: DefaultCommunity | None = None
 
 
 MAINNET = NetworkDefinition(
@@ -104,6 +127,11 @@ MAINNET = NetworkDefinition(
         bytes.fromhex("b8eef9821445ae16e2e97ef8aa6fe782fd11ad5253cd6723b281341dba22e371"),
         bytes.fromhex("09324794aa9c11948189762d198c618148e9136ac9582068180661208927ef34"),
         10_000_000,
+    ),
+    # Its rooms come and go; the server itself tells of them.
+    community=DefaultCommunity(
+        "https://open.getsession.org",
+        bytes.fromhex("a03c383cf63c3c4efe67acc52112a6dd734b3a946b9545f488aaa93da7991238"),
     ),
     # The storage servers from which the official library starts.
     fallback_nodes=(
@@ -199,6 +227,7 @@ def parse_definition(table: dict[str, Any], origin: str) -> NetworkDefinition:
         subnet_diversity=reader.take(table, "subnet_diversity", bool, default=True),
         ons=reader.take(table, "ons", bool, default=False),
         fallback_nodes=tuple(map(reader.node, reader.take(table, "fallback_nodes", list, default=[]))),
+        community=reader.community(table),
     )
 
 
@@ -231,6 +260,18 @@ class _Reader:
                 f"The network definition {self._origin} needs an IPv4 address and a port for each fallback node."
             )
         return FallbackNode(bytes.fromhex(key), ip, port)
+
+    def community(self, table: dict[str, Any]) -> DefaultCommunity | None:
+        if "community" not in table:
+            return None
+        server = self.take(table, "community", dict)
+        rooms = self.take(server, "rooms", list, default=[])
+        if not all(isinstance(token, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", token) for token in rooms):
+            raise InvalidNetworkDefinition(
+                f"The network definition {self._origin} needs 'rooms' to be a list of room tokens: letters, digits, "
+                "hyphens and underscores."
+            )
+        return DefaultCommunity(self.url(server, "url"), bytes.fromhex(self.hex(server, "x25519") or ""), tuple(rooms))
 
     def url(self, table: Any, name: str) -> str:
         value: str = self.take(table, name, str)

@@ -46,7 +46,12 @@ class FileServerClient:
             "headers": {"Content-Type": "application/octet-stream", "Content-Disposition": "attachment"},
         }
         response = self._transfers.upload(
-            server=self._server.destination(), meta=meta, body=body, size=size, deadline=deadline, progress=progress
+            server=self._server.destination(),
+            meta=lambda: meta,
+            body=body,
+            size=size,
+            deadline=deadline,
+            progress=progress,
         )
         if response.code == 413:
             raise FileTooLargeForServer(f"The file server refuses a file of {size} bytes.", status=413)
@@ -71,7 +76,12 @@ class FileServerClient:
         """
         request = V4Request("GET", f"/file/{url.file_id}", {})
         response = self._transfers.download(
-            server=self._destination(url), request=request, sink=sink, size=size, deadline=deadline, progress=progress
+            server=self._destination(url),
+            request=lambda: request,
+            sink=sink,
+            size=size,
+            deadline=deadline,
+            progress=progress,
         )
         if response.code == 404:
             raise FileGone("The file is no longer on the file server; it keeps files for 14 days.", status=404)

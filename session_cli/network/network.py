@@ -16,6 +16,7 @@ from .swarm import SwarmClient
 from .transport import Transport
 
 if TYPE_CHECKING:
+    from .community import CommunityClient
     from .file_server import FileServerClient
     from .swarm_upkeep import SwarmUpkeep
 
@@ -53,6 +54,13 @@ class Network:
         from .transfers import Transfers
 
         return FileServerClient(Transfers(self.onion, self._transport), self.definition.file_server)
+
+    @cached_property
+    def communities(self) -> CommunityClient:
+        """Community servers; loaded when they are used, since most people are in none."""
+        from .community import CommunityClient
+
+        return CommunityClient(self.onion, self._transport)
 
     @cached_property
     def upkeep(self) -> SwarmUpkeep:

@@ -38,22 +38,22 @@ class Transfers:
         self,
         *,
         server: ServerDestination,
-        meta: dict[str, object],
+        meta: Callable[[], dict[str, object]],
         body: Callable[[], Iterable[bytes]],
         size: int,
         deadline: Deadline,
         progress: Progress,
     ) -> V4Response:
-        """Send a large body to a server. `body` is called once an attempt. Raises NetworkError."""
+        """Send a large body to a server. `meta` and `body` are called once an attempt. Raises NetworkError."""
         limit, idle = transfer_limit(size), self._onion.pace.idle_limit(size)
 
         def run(path: Path, cancellation: Cancellation) -> V4Response:
-            onion = StreamedRequest(hops_of(path), server, meta, size)
+            onion = StreamedRequest(hops_of(path), server, meta(), size)
             chunks = onion.chunks(_counted(body(), progress))
             with self._transport.exchange(
-                _entrance(path, server), chunks, size=onion.size, timeout=idle, cancellation=cancellation
+                entrance(path, server), chunks, size=onion.size, timeout=idle, cancellation=cancellation
             ) as (reply, parts):
-                answer = _bounded(parts)
+                answer = bounded(parts, SHORT_ANSWER_BYTES)
             check_guard(reply.status, answer)
             return layers.decode_v4_response(onion.reply_key.open(answer))
 
@@ -63,7 +63,7 @@ class Transfers:
         self,
         *,
         server: ServerDestination,
-        request: V4Request,
+        request: Callable[[], V4Request],
         sink: BinaryIO,
         size: int,
         deadline: Deadline,
@@ -71,20 +71,19 @@ class Transfers:
     ) -> V4Response:
         """Write a large answer's body to `sink`, emptied first. Not to be believed unless this returns with code 200.
 
-        `size` is only used to decide how long to wait. Raises NetworkError.
+        `request` is called once an attempt, `size` is only used to decide how long to wait. Raises NetworkError.
         """
-        payload = layers.encode_v4_request(request)
         limit, idle = transfer_limit(size), self._onion.pace.idle_limit(size)
 
         def run(path: Path, cancellation: Cancellation) -> V4Response:
             sink.seek(0)
             sink.truncate()
-            onion = layers.build_request(hops_of(path), server, payload)
+            onion = layers.build_request(hops_of(path), server, layers.encode_v4_request(request()))
             with self._transport.exchange(
-                _entrance(path, server), onion.body, timeout=idle, cancellation=cancellation
+                entrance(path, server), onion.body, timeout=idle, cancellation=cancellation
             ) as (reply, parts):
                 if reply.status != 200:
-                    check_guard(reply.status, _bounded(parts))
+                    check_guard(reply.status, bounded(parts, SHORT_ANSWER_BYTES))
                 opener = StreamedReply(onion.reply_key)
                 written = 0
                 for part in parts:
@@ -142,7 +141,7 @@ class Transfers:
             self._onion.call_anybody(storage_rpc.info(), lambda body, _: body, deadline)
 
 
-def _entrance(path: Path, server: ServerDestination) -> str:
+def entrance(path: Path, server: ServerDestination) -> str:
     """Where a request to a server goes in: at the guard, or without onion requests at the server itself."""
     if path.guard is not None:
         return guard_url(path.guard)
@@ -158,11 +157,11 @@ def _counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
         progress(done)
 
 
-def _bounded(parts: Iterable[bytes]) -> bytes:
-    """A short answer as a whole. Raises PathFailed for one that doesn't end: a guard could fill our memory."""
+def bounded(parts: Iterable[bytes], limit: int) -> bytes:
+    """An answer as a whole. Raises PathFailed for one that doesn't end: a guard could fill our memory."""
     answer = bytearray()
     for part in parts:
         answer += part
-        if len(answer) > SHORT_ANSWER_BYTES:
+        if len(answer) > limit:
             raise PathFailed("A guard sent more than anybody asked for.")
     return bytes(answer)

@@ -139,6 +139,8 @@ def _fill_visible(data: pb.DataMessage, payload: VisibleMessage) -> None:
     if payload.invitation:
         data.openGroupInvitation.url = payload.invitation.url
         data.openGroupInvitation.name = payload.invitation.name
+    if payload.blocks_requests is not None:
+        data.blocksCommunityMessageRequests = payload.blocks_requests
     _fill_common(data, payload.profile, payload.sync_target)
 
 
@@ -163,7 +165,8 @@ def _fill_profile(message: pb.DataMessage | pb.MessageRequestResponse, profile: 
 def _fill_pointer(message: pb.AttachmentPointer, pointer: AttachmentPointer) -> None:
     message.id = pointer.server_id
     message.url = pointer.url
-    message.key = pointer.key
+    if pointer.key:
+        message.key = pointer.key
     message.size = pointer.size
     message.contentType = pointer.content_type
     if pointer.digest is not None:
@@ -259,6 +262,9 @@ def _read_data(content: pb.Content) -> Payload:
         ),
         profile=profile,
         sync_target=sync_target,
+        blocks_requests=(
+            data.blocksCommunityMessageRequests if data.HasField("blocksCommunityMessageRequests") else None
+        ),
     )
     if not (visible.body.strip() or visible.attachments or visible.quote or visible.preview or visible.invitation):
         return _without_sense(data, "an empty message", sync_target)

@@ -38,7 +38,10 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class AttachmentPointer:
-    """Where an encrypted file lies, and how to open it. `size` is the plaintext's, in bytes."""
+    """Where an encrypted file lies, and how to open it. `size` is the plaintext's, in bytes.
+
+    Files in the rooms of communities are not encrypted: their `key` is empty.
+    """
 
     url: str
     key: bytes = field(repr=False)
@@ -81,7 +84,10 @@ class CommunityInvitation:
 
 @dataclass(frozen=True, slots=True)
 class VisibleMessage:
-    """What people write. `sync_target` is set in the copy for one's own devices only."""
+    """What people write. `sync_target` is set in the copy for one's own devices only.
+
+    `blocks_requests` goes with what is written in communities: whether the author wants no direct messages from there.
+    """
 
     body: str = ""
     attachments: tuple[AttachmentPointer, ...] = ()
@@ -90,6 +96,7 @@ class VisibleMessage:
     invitation: CommunityInvitation | None = None
     profile: Profile | None = None
     sync_target: str | None = None
+    blocks_requests: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -397,6 +397,11 @@ BROKEN_DEFINITIONS = {
     "a path for an id": DEFINITION.replace('id = "x"', 'id = "../../escape"'),
     "no hops": DEFINITION.replace('id = "x"', 'id = "x"\nhops = 0'),
     "a negative limit": DEFINITION + "max_file_size = -5\n",
+    "a community that is no table": 'community = "x"\n' + DEFINITION,
+    "a community without key": DEFINITION + '[community]\nurl = "http://127.0.0.1:1"\n',
+    "a community without URL": DEFINITION + f'[community]\nx25519 = "{"ab" * 32}"\n',
+    "a room that is none": DEFINITION
+    + f'[community]\nurl = "http://127.0.0.1:1"\nx25519 = "{"ab" * 32}"\nrooms = ["a/b"]\n',
 }
 
 

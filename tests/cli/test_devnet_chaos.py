@@ -13,7 +13,8 @@ import pytest
 
 from session_cli.cli.chaos_manual import EXAMPLE, INTRODUCTION, kinds
 from session_cli.devnet.chaos_file import Plan, load_plan, parse_plan
-from session_cli.devnet.faults import FAULTS, Blame, Dead, Delay, Drop, WrongSwarm
+from session_cli.devnet.fault_kinds import FAULTS
+from session_cli.devnet.faults import Blame, Dead, Delay, Drop, WrongSwarm
 from session_cli.devnet.injections import Aim
 from session_cli.devnet.network import Devnet, DevnetOptions
 from session_cli.devnet.profiles import PROFILES

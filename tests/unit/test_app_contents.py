@@ -80,7 +80,8 @@ def test_an_empty_picture_is_none() -> None:
     """Android writes address and key where there is no picture, too."""
     profile = pb.LokiProfile(displayName="Bob", profilePicture="", lastUpdateSeconds=7)
     data = visible(profile=profile, profileKey=b"", blocksCommunityMessageRequests=False)
-    assert read(pb.Content(dataMessage=data)).payload == VisibleMessage("hi", profile=Profile("Bob", updated_s=7))
+    expected = VisibleMessage("hi", profile=Profile("Bob", updated_s=7), blocks_requests=False)
+    assert read(pb.Content(dataMessage=data)).payload == expected
 
 
 def test_a_quote_with_an_empty_text_and_files() -> None:

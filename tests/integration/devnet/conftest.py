@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from session_cli.devnet.network import Devnet, DevnetOptions
+from session_cli.devnet.network import CommunityOptions, Devnet, DevnetOptions
 
 from .helpers import HOP_S, PathClient
 
@@ -22,7 +22,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def faulty_module_net() -> Iterator[Devnet]:
-    with Devnet(DevnetOptions(hop_timeout=HOP_S, peer_timeout=0.1, server_timeout=0.5)) as running:
+    with Devnet(
+        DevnetOptions(hop_timeout=HOP_S, peer_timeout=0.1, server_timeout=0.5, community=CommunityOptions())
+    ) as running:
         yield running
 
 

@@ -106,8 +106,15 @@ class PathClient:
 
     def file_server(self, request: V4Request, enc_type: EncType = EncType.AES_GCM) -> V4Response:
         """A request to the file server."""
-        host, port = self.net.file_server_url.removeprefix("http://").split(":")
-        destination = ServerDestination(host, self.net.file_server_x25519, "http", int(port))
+        return self._server(self.net.file_server_url, self.net.file_server_x25519, request, enc_type)
+
+    def community(self, request: V4Request, enc_type: EncType = EncType.AES_GCM) -> V4Response:
+        """A request to the community server."""
+        return self._server(self.net.community_url, self.net.community_x25519, request, enc_type)
+
+    def _server(self, url: str, x25519: bytes, request: V4Request, enc_type: EncType) -> V4Response:
+        host, port = url.removeprefix("http://").split(":")
+        destination = ServerDestination(host, x25519, "http", int(port))
         sealed = build_request(self._hops(), destination, encode_v4_request(request), enc_type)
         response = self.post(sealed.body)
         assert response.status_code == 200, response.text

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import requests
 
+from session_cli.devnet.community_faults import Redirect
+from session_cli.devnet.community_routes import CommunityRoutes
+from session_cli.devnet.fault_kinds import FAULTS
 from session_cli.devnet.faults import (
     ACCOUNT_METHODS,
-    FAULTS,
     LIST_METHODS,
     SWARM_METHODS,
     Blame,
@@ -28,7 +30,8 @@ from session_cli.devnet.faults import (
     Status,
     Throttle,
 )
-from session_cli.devnet.injections import FILE_METHODS, METHODS, RPC_METHODS, SEED_METHODS
+from session_cli.devnet.file_routes import FileRoutes
+from session_cli.devnet.injections import COMMUNITY_METHODS, FILE_METHODS, METHODS, RPC_METHODS, SEED_METHODS
 from session_cli.devnet.network import Devnet, DevnetOptions
 from session_cli.errors import NetworkUnreachable, OnionError
 from session_cli.protocol.account import Identity
@@ -185,6 +188,9 @@ def test_chance_can_be_repeated(net: Devnet) -> None:
         (Clock(), {"seed": True}, "seed"),
         (InnerStatus(), {"file_server": True}, "file_server"),
         (InnerStatus(), {"roles": {"guard"}}, "roles"),
+        (Redirect(), {}, "nodes"),
+        (Redirect(), {"file_server": True}, "file_server"),
+        (Redirect(), {"community": True, "methods": {"POST /file"}}, "methods"),
         (Blame(99), {}, "node"),
     ],
 )
@@ -224,9 +230,14 @@ def test_methods_are_those_of_the_network(net: Devnet) -> None:
     node = net.nodes[0]._node
     assert set(node.rpc._methods) == RPC_METHODS
     assert set(seed_node._METHODS) == SEED_METHODS
-    routes = net._files._routes._routes
+    files, community = net._files._routes, net._community._routes if net._community else None
+    assert isinstance(files, FileRoutes)
+    assert isinstance(community, CommunityRoutes)
+    routes = files._routes
     assert {f"{method} {name}" for name, _, methods in routes for method in methods} == FILE_METHODS
-    assert METHODS == RPC_METHODS | SEED_METHODS | FILE_METHODS
+    several = {"POST /batch", "POST /sequence"}
+    assert {f"{one.method} {one.name}" for one in community._endpoints} | several == COMMUNITY_METHODS
+    assert METHODS == RPC_METHODS | SEED_METHODS | FILE_METHODS | COMMUNITY_METHODS
     kept = {name for name, prepare in node.rpc._methods.items() if "_account_method" in prepare.__qualname__}
     assert kept == ACCOUNT_METHODS
     assert kept - {"retrieve", "get_expiries"} == SWARM_METHODS

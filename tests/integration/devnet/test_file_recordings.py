@@ -299,7 +299,7 @@ def test_disk_that_fails(new_server: FileReplay, monkeypatch: pytest.MonkeyPatch
         answer = new_server._direct("POST", "/file", {}, b"too much")
         assert (answer.status, json.loads(answer.body)) == (500, {"status_code": 500})
     with monkeypatch.context() as patched:
-        patched.setattr("session_cli.devnet.file_server._fill", full)
+        patched.setattr("session_cli.devnet.web_server._fill", full)
         entry = {"request": {"method": "GET"}, "onion": {"enc_type": "aes-gcm", "outer_status": 200}}
         assert new_server._by_onion(entry, path, {}, None).status == 500
     assert new_server._direct("GET", path, {}, None).status == 200

@@ -1,4 +1,4 @@
-"""The file server: plain HTTP, and the same routes inside of onion requests (v4 and v3)."""
+"""A web server of the network: plain HTTP, and the same routes inside of onion requests (v4 and v3)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,40 @@ import base64
 import json
 import sqlite3
 from io import BufferedReader
+from typing import Protocol
 
 from aiohttp import web
 from multidict import CIMultiDict
 
 from ..errors import OnionError
 from ..protocol.onion import encode_v4_head, parse_control, parse_ephemeral_key
-from .file_routes import HTML, TEXT, Crash, FileReply, FileRequest, FileRoutes, failed, page
 from .http_server import Answer, BodyTooLarge, Bytes, Listener, Workers, read_body
 from .layers import LayerCipher, NodeKeys, split_frame
-from .request_log import RequestLog, RequestRecord
+from .request_log import Kind, RequestLog, RequestRecord
+from .routes import HTML, TEXT, Crash, Reply, Request, Routes, page
 from .wire import Wire
+
+
+class Misconduct(Protocol):
+    """How a server deals with sealed requests. Ask it only while `faulty`."""
+
+    @property
+    def faulty(self) -> bool: ...
+
+    def cannot_read(self) -> bool:
+        """Whether the server has not the key to which requests are sealed."""
+
+    def sealed_nonsense(self, calls: tuple[str, ...]) -> bytes | None:
+        """What is sealed instead of an answer; None if that is."""
+
+    def sealed_for_nobody(self, calls: tuple[str, ...], size: int) -> bytes | None:
+        """What is sent instead of a sealed answer of so many bytes; None if that is."""
+
 
 _V4_PATH = "/oxen/v4/lsrpc"
 _V3_PATHS = ("/oxen/v3/lsrpc", "/loki/v3/lsrpc")
 _TAG_BYTES = 16
-_INVALID_V4 = FileReply(400, {"content-type": TEXT}, b"Invalid v4 onion request")
+_INVALID_V4 = Reply(400, {"content-type": TEXT}, b"Invalid v4 onion request")
 
 
 def max_request_bytes(max_file_size: int) -> int:
@@ -29,22 +47,26 @@ def max_request_bytes(max_file_size: int) -> int:
     return max_file_size + max_file_size // 50 + 1_000_000
 
 
-class FileServer:
+class WebServer:
     """Listens between `listener.start` and `listener.stop`."""
 
     def __init__(
         self,
-        routes: FileRoutes,
+        routes: Routes,
         keys: NodeKeys,
         log: RequestLog,
         workers: Workers,
         *,
+        kind: Kind,
         ip: str,
         port: int,
         max_file_size: int,
         wire: Wire,
+        conduct: Misconduct | None = None,
     ) -> None:
+        self._kind: Kind = kind
         self._wire = wire
+        self._conduct = conduct
         self._routes = routes
         self._keys = keys
         self._log = log
@@ -63,23 +85,24 @@ class FileServer:
         try:
             body = await read_body(request, self._max_body if is_v4 else self._max_direct)
         except BodyTooLarge:
-            return _answer(FileReply(413, {"content-type": HTML}))
+            return _answer(Reply(413, {"content-type": HTML}))
         if request.method == "POST" and (is_v4 or is_v3):
             sealed = await (self._v4(body) if is_v4 else self._v3(body))
             return _answer(page(400)) if sealed is None else sealed
         headers = {name.lower(): value for name, value in request.headers.items()}
-        plain = FileRequest(request.method, request.raw_path, headers, body)
+        plain = Request(request.method, request.raw_path, headers, body)
         reply = await self._routed(plain, page(500))
         return _answer(reply, _calls(plain, reply))
 
-    async def _routed(self, request: FileRequest, on_crash: FileReply) -> FileReply:
+    async def _routed(self, request: Request, on_crash: Reply) -> Reply:
         try:
             reply = await self._routes.handle(request)
         except Crash:
             reply = on_crash
         except (OSError, sqlite3.Error):
-            reply = failed()
-        self._log.add(RequestRecord("file", None, "".join(_calls(request, reply)), reply.status))
+            reply = self._routes.failed()
+        method = "".join(_calls(request, reply)[:1])
+        self._log.add(RequestRecord(self._kind, None, method, reply.status, parts=reply.parts))
         return reply
 
     async def _open(self, body: bytearray) -> tuple[LayerCipher, memoryview] | None:
@@ -96,6 +119,8 @@ class FileServer:
             return None
 
     async def _v4(self, body: bytearray) -> Answer | None:
+        if self._conduct is not None and self._conduct.faulty and self._conduct.cannot_read():
+            return None
         opened = await self._open(body)
         if opened is None:
             return None
@@ -109,9 +134,15 @@ class FileServer:
             reply = await self._routed(request, _INVALID_V4)
             calls = _calls(request, reply)
         try:
-            return _sealed(await self._workers.run(reply.length, lambda: _seal_v4(cipher, reply)), calls)
+            sealed = await self._workers.run(reply.length, lambda: _seal_v4(cipher, reply))
         except OSError:
-            return _sealed(_seal_v4(cipher, failed()), calls)
+            sealed = _seal_v4(cipher, self._routes.failed())
+        if self._conduct is not None and self._conduct.faulty:
+            if (nonsense := self._conduct.sealed_nonsense(calls)) is not None:
+                sealed = cipher.seal(nonsense)
+            if (unreadable := self._conduct.sealed_for_nobody(calls, len(sealed))) is not None:
+                sealed = unreadable
+        return _sealed(sealed, calls)
 
     async def _v3(self, body: bytearray) -> Answer | None:
         opened = await self._open(body)
@@ -125,7 +156,7 @@ class FileServer:
             content = (values.get("body") or "").encode()
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        request = FileRequest(method, endpoint, headers, content)
+        request = Request(method, endpoint, headers, content)
         reply = await self._routed(request, page(500))
         if 200 <= reply.status <= 299:
             answer = reply.body if reply.path is None else reply.path.read_bytes()
@@ -135,12 +166,15 @@ class FileServer:
         return _sealed(sealed, _calls(request, reply))
 
 
-def _calls(request: FileRequest, reply: FileReply) -> tuple[str, ...]:
-    """Method and route; nothing if there is no such route, as inside of an onion a method is any text."""
-    return (f"{request.method} {reply.route}",) if reply.route else ()
+def _calls(request: Request, reply: Reply) -> tuple[str, ...]:
+    """Method and route, and those of a batch's parts; nothing if there is no such route.
+
+    Inside of an onion a method is any text.
+    """
+    return (f"{request.method} {reply.route}", *reply.parts) if reply.route else ()
 
 
-def _answer(reply: FileReply, calls: tuple[str, ...] = ()) -> Answer:
+def _answer(reply: Reply, calls: tuple[str, ...] = ()) -> Answer:
     headers = CIMultiDict(reply.headers)
     return Answer(reply.status, headers, reply.body, file=reply.path, size=reply.size, calls=calls)
 
@@ -149,7 +183,7 @@ def _sealed(body: Bytes, calls: tuple[str, ...]) -> Answer:
     return Answer(200, CIMultiDict({"Content-Type": HTML}), body, calls=calls)
 
 
-def _parse_v4(data: memoryview) -> FileRequest:
+def _parse_v4(data: memoryview) -> Request:
     """The request inside; its body stays where it lies. Raises OnionError."""
     parts: list[memoryview] = []
     if bytes(data[:1]) != b"l":
@@ -171,10 +205,10 @@ def _parse_v4(data: memoryview) -> FileRequest:
     if not isinstance(headers, dict):
         raise OnionError("A v4 request's headers are no object.")
     named = {str(name).lower(): str(value) for name, value in headers.items()}
-    return FileRequest(method, endpoint, named, parts[1] if len(parts) == 2 else b"")
+    return Request(method, endpoint, named, parts[1] if len(parts) == 2 else b"")
 
 
-def _seal_v4(cipher: LayerCipher, reply: FileReply) -> Bytes:
+def _seal_v4(cipher: LayerCipher, reply: Reply) -> Bytes:
     """The sealed answer, made in one buffer: a file is read into it, and encrypted where it lies."""
     head = encode_v4_head({"code": reply.status, "headers": dict(reply.headers)}, reply.length)
     before = cipher.prefix_bytes
