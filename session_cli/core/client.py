@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .attachments import Attachments, OutgoingFile, ProgressReport
     from .backup import BackupInfo
     from .chores import SwarmChores
+    from .communities.communities import Communities
     from .config_sync import SyncSummary
     from .contacts import Contacts
     from .conversations import ConversationSwitches
@@ -621,6 +622,13 @@ class Client:
             lambda: self.profiles,
             self._timeout,
         )
+
+    @cached_property
+    def communities(self) -> Communities:
+        """The community rooms that we have joined."""
+        from .communities.communities import Communities
+
+        return Communities()
 
     @cached_property
     def contacts(self) -> Contacts:

@@ -16,7 +16,10 @@ RINGING_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A person or conversation: its id, the best name we have for it, and `type`: `contact`, `group`, or `self`, us."""
+    """A person or conversation: its id, the best name we have for it, and `type`.
+
+    That is `contact`, `group`, `community` (the id is a room's address), or `self`: us.
+    """
 
     id: str
     name: str | None
@@ -100,6 +103,48 @@ class GroupMember:
     party: Party
     status: str
     admin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Community:
+    """A room on a community server. `id` is its address, `url` the same with the server's key, for others to join it.
+
+    `state`: `joined`; `open` (we may look at it, and have not joined), `closed` (the server does not let us read it, or
+    not any more: we are banned, perhaps) or `gone`. `write` and `upload` are what we may do; `role` is `moderator`,
+    `admin` or None. `pinned` are the numbers, on the server, of pinned messages.
+    """
+
+    id: str
+    url: str
+    name: str | None
+    description: str | None
+    state: str
+    write: bool
+    upload: bool
+    role: str | None
+    active_users: int
+    created_ms: int | None
+    pinned: tuple[int, ...] = ()
+    muted: bool = False
+    muted_until_ms: int | None = None
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CommunityMember:
+    """Somebody as a room knows them: by the blinded id, and by the account, where we know which it is.
+
+    `role`: `moderator`, `admin` or None; `hidden`: only moderators are shown it. `banned`: they are kept out, until
+    `banned_until_ms` or (None) for good.
+    """
+
+    id: str
+    name: str | None
+    account: str | None
+    role: str | None
+    hidden: bool = False
+    banned: bool = False
+    banned_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
