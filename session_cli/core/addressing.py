@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import AmbiguousName, InvalidAccountId
-from ..protocol.account import AccountId, is_group, parse_account_id
+from ..protocol.account import AccountId, is_blinded, is_community, is_group, parse_account_id
 from ..store.records import PersonRow
 from .names import looks_like_id
 from .profile import Profile
@@ -24,13 +24,33 @@ def resolve(profile: Profile, text: str) -> AccountId:
         return profile.identity.account_id
     if not wanted:
         raise InvalidAccountId("Nobody is named; give an account id (66 hex digits beginning with 05).")
+    if is_community(wanted) or profile.store.communities.by_token(wanted):
+        return AccountId(_room(profile, wanted))
     if looks_like_id(wanted):
         return parse_address(wanted if len(wanted) == ID_DIGITS else _completed(profile, wanted))
     return parse_address(profile.store.people.by_nickname(wanted) or _by_own_name(profile, wanted))
 
 
+def _room(profile: Profile, text: str) -> str:
+    """The address of a room that we have joined, by its URL, its address or its short name."""
+    rooms = profile.store.communities.rooms()
+    wanted = text.partition("?")[0].rstrip("/").lower()
+    found = [room.address for room in rooms if wanted in (room.address, room.token.lower())]
+    if len(found) > 1:
+        raise AmbiguousName(f"{text!r} could be any of these: {', '.join(found)}. Use the address.")
+    if not found:
+        raise InvalidAccountId("You have not joined this community; first: session community join URL")
+    return found[0]
+
+
 def parse_address(text: str) -> AccountId:
-    """The id of an account or a group. Raises InvalidAccountId."""
+    """The id of an account or a group, blinded ids and rooms included. Raises InvalidAccountId."""
+    if is_community(text):
+        return AccountId(text)
+    if is_blinded(text):
+        from ..protocol.blinding import parse_blinded_id
+
+        return AccountId(parse_blinded_id(text))
     if is_group(text):
         from ..protocol.group.identity import parse_group_id
 

@@ -503,6 +503,12 @@ class Client:
             self._receiver.configs.keep_alive(deadline)
         if self._store.settings.get("groups_untaken"):
             self._receiver.configs.take_over_groups(self._store.now_ms())
+        if self._store.settings.get("communities_untaken"):
+            self._receiver.configs.take_over_communities()
+        if self._store.communities.any():
+            from .communities.receiving import CommunityReceiver
+
+            result += CommunityReceiver(self._profile, self._use_network).poll(deadline)
         if self._store.groups.any():
             result += self._poll_groups(deadline)
         # Afterwards: a message that nobody takes must not keep us from receiving.
@@ -628,7 +634,7 @@ class Client:
         """The community rooms that we have joined."""
         from .communities.communities import Communities
 
-        return Communities()
+        return Communities(self._profile, self._use_network, lambda: self.inbox, self._message, self._timeout)
 
     @cached_property
     def contacts(self) -> Contacts:

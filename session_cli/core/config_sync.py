@@ -18,7 +18,7 @@ from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
 from ..network.swarm_steps import OwnStore
 from ..protocol import bencode
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_community, is_group
 from ..protocol.config import dump as dumps
 from ..protocol.config.contacts import Contacts
 from ..protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
@@ -28,6 +28,7 @@ from ..protocol.config.user_groups import UserGroups
 from ..protocol.storage_rpc import MessageHash, StoredMessage, message_hash
 from ..protocol.storage_upkeep import MOST_HASHES
 from ..store.configs import ConfigRow
+from .communities.views import CommunityViews
 from .config_views import ConfigViews
 from .group_views import GroupViews
 from .profile import Profile
@@ -76,6 +77,7 @@ class ConfigSync:
         self._keys = ConfigKeys.of_account(profile.identity)
         self._views = ConfigViews(profile.store, profile.identity.account_id)
         self._groups = GroupViews(profile.store)
+        self._communities = CommunityViews(profile.store)
         self._network = network
         self._rests_until = 0.0
         self.pushed: tuple[str, ...] = ()
@@ -129,6 +131,8 @@ class ConfigSync:
         person = self._store.people.get(address)
         if is_group(address):
             self._groups.forget(address)
+        elif is_community(address):
+            self._communities.forget(address)
         elif person is not None and person.is_contact:
             self._views.delete_contact(address, now_ms)
         else:
@@ -140,6 +144,12 @@ class ConfigSync:
             groups = self._load(ConfigKind.USER_GROUPS).state.data
             self._groups.take_groups(EMPTY, groups, now_ms)
             self._store.settings.remove("groups_untaken")
+
+    def take_over_communities(self) -> None:
+        """Let the store say which rooms there are, where it could not before."""
+        with self._store.transaction():
+            self._communities.take_rooms(EMPTY, self._load(ConfigKind.USER_GROUPS).state.data)
+            self._store.settings.remove("communities_untaken")
 
     def note_times(self, messages: Mapping[int, Sequence[StoredMessage]]) -> None:
         """Hear when another member of the swarm says that it stored what is known already.
@@ -168,6 +178,7 @@ class ConfigSync:
                 return [("contact", who) for who in people]
             case ConfigKind.USER_GROUPS:
                 self._groups.take_groups(old.data, new.data, merged_ms or now_ms)
+                self._communities.take_rooms(old.data, new.data)
             case ConfigKind.CONVO_INFO_VOLATILE:
                 reads = self._views.take_read(old.data, new.data, merged_ms or now_ms, now_ms)
                 return [("read", address) for address in reads]
@@ -182,16 +193,19 @@ class ConfigSync:
             return
         deleted, contacts, reads = (configs.changes(kind) for kind in ("deleted", "contact", "read"))
         groups, gone_groups = (list(filter(is_group, addresses)) for addresses in (contacts, deleted))
-        if len(contacts) > len(groups) or len(deleted) > len(gone_groups):
+        rooms, gone_rooms = (list(filter(is_community, addresses)) for addresses in (contacts, deleted))
+        gone_people = set(deleted).difference(gone_groups, gone_rooms)
+        if len(contacts) > len(groups) + len(rooms) or gone_people:
             known = self._load(ConfigKind.CONTACTS)
-            data = self._views.without_contacts(known.state.data, set(deleted).difference(gone_groups))
+            data = self._views.without_contacts(known.state.data, gone_people)
             data = self._views.with_contacts(data, contacts, now_ms // 1000)
             self._change(ConfigKind.CONTACTS, known, data)
             self._views.settle_nicknames(data)
-        if groups or gone_groups:
+        if groups or gone_groups or rooms or gone_rooms:
             known = self._load(ConfigKind.USER_GROUPS)
             data = self._groups.without_groups(known.state.data, gone_groups)
-            self._change(ConfigKind.USER_GROUPS, known, self._groups.with_groups(data, groups))
+            data = self._communities.without_rooms(self._groups.with_groups(data, groups), gone_rooms)
+            self._change(ConfigKind.USER_GROUPS, known, self._communities.with_rooms(data, rooms))
         if deleted or reads:
             known = self._load(ConfigKind.CONVO_INFO_VOLATILE)
             data = self._views.with_read(known.state.data, reads, deleted, now_ms)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_community, is_group
 from ..protocol.payload import AttachmentPointer, Content, ExpirationMode, VisibleMessage
 from ..protocol.storage_rpc import Namespace, StoredMessage
 from ..store.records import AttachmentRow, NewMessage, PersonRow
@@ -41,7 +41,9 @@ class Arrival:
     @property
     def is_request(self) -> bool:
         """Whether it is from somebody whom we never wrote to."""
-        return not (self.outgoing or is_group(self.conversation) or (self.person and self.person.approved))
+        if is_group(self.conversation) or is_community(self.conversation):
+            return False
+        return not (self.outgoing or (self.person and self.person.approved))
 
     @property
     def expires_ms(self) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..protocol.account import is_group
+from ..protocol.account import is_community, is_group
 from ..protocol.payload import CommunityInvitation
 from ..store.records import AttachmentRow, EventRow, MessageRow
 
@@ -340,6 +340,8 @@ class Viewer:
         """A person, or the conversation with one."""
         if address == self.own_id:
             return Party(address, self.own_name, "self")
+        if is_community(address):
+            return Party(address, name, "community")
         return Party(address, name, "group" if is_group(address) else "contact")
 
     def message(self, row: MessageRow) -> Message:

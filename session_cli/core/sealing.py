@@ -9,7 +9,7 @@ from ..errors import InvalidInput, MessageTooLong, NotAdmin, ProtocolError
 from ..protocol import content as contents
 from ..protocol import payload as payloads
 from ..protocol import session_v1, storage_rpc
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_blinded, is_community, is_group
 from ..protocol.payload import (
     Content,
     Expiration,
@@ -59,8 +59,9 @@ class Sealer:
 
         The swarms keep what disappears for no longer than they have to.
         """
-        # A group's swarm is that of all devices of all of its members.
-        own = () if is_group(recipient) else (self._identity.account_id,)
+        # A group's swarm is that of all devices of all of its members; and so is a community server.
+        alone = is_group(recipient) or is_community(recipient) or is_blinded(recipient)
+        own = () if alone else (self._identity.account_id,)
         accounts = dict.fromkeys((recipient, *own))
         return [
             self.seal(
@@ -136,6 +137,10 @@ class Sealer:
             case GroupInvite() | GroupPromotion() | GroupInviteResponse():
                 payload = replace(payload, profile=self._own_profile)
         serialized = contents.serialize(Content(payload, sent_ms, expiration))
+        if is_community(account) or is_blinded(account):
+            # Sealed when it goes out, as whoever we are to the server by then; until then it needs a name of its own.
+            name = storage_rpc.message_hash(account, sent_ms % 30_000, serialized)
+            return NewDelivery("recipient", account, ttl_ms, serialized, name)
         if is_group(account):
             return self._seal_for_group(serialized, account, sent_ms, ttl_ms)
         if len(serialized) > session_v1.MAX_CONTENT_BYTES:

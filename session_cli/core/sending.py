@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ..errors import (
@@ -25,7 +25,7 @@ from ..errors import (
 from ..file_lock import FileLock
 from ..network.clock import Deadline
 from ..network.parallel import run_parallel
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_blinded, is_community, is_group
 from ..protocol.payload import Expiration, Payload, ReadReceipt, RequestAccepted
 from ..protocol.storage_rpc import MessageHash, StoreResult, SwarmAccount
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewMessage
@@ -37,6 +37,7 @@ from .sealing import STAYS, Sealer, expiration_of
 
 if TYPE_CHECKING:
     from ..network.network import Network
+    from .communities.posting import CommunityPoster
 
 LOG = logging.getLogger(__name__)
 COPIES_AT_ONCE = 4
@@ -129,11 +130,24 @@ class Sender:
             LOG.info("queued: %s", problem.message)
         return self._stored(prepared.message_id)
 
+    def _note_posted(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
+        """Note what a server has taken, and its time for it, by which others name it."""
+        message_id, posted_ms = delivery.message_id, outcome.expiration_ms
+        if message_id is None or posted_ms is None:
+            return
+        row = self._stored(message_id)
+        if self._store.history.named(row.conversation, row.sender, posted_ms) is None:
+            self._store.messages.set_time(message_id, posted_ms)
+        if is_community(delivery.account):
+            self._store.communities.note_post(delivery.account, int(outcome.hash), message_id)
+
     def check_recipient(self, recipient: AccountId, quoted: MessageRow | None) -> None:
         """Raise InvalidInput for who is blocked, a group that we are not in, and a quoted message that the recipient
         could not know of."""
         if is_group(recipient):
             self._check_group(recipient)
+        if is_community(recipient) and self._store.communities.room(recipient) is None:
+            raise InvalidInput(f"You have not joined the community {recipient}.")
         person = self._store.people.get(recipient)
         who = f"{recipient[:10]}…"
         if person is not None and person.blocked:
@@ -464,7 +478,7 @@ class Sender:
         message_id = self._store.messages.add(entry)
         if message_id is None:
             raise LookupError("another message of ours has this sent time")
-        if recipient != own_id and not is_group(recipient):
+        if recipient != own_id and not is_group(recipient) and not is_community(recipient):
             self._effects.accept(recipient)
         deliveries = [self._store.deliveries.add(message_id, new) for new in sealed]
         return _Prepared(message_id, deliveries, besides)
@@ -514,6 +528,8 @@ class Sender:
         self, delivery: DeliveryRow, deadline: Deadline, *, lane: int, dated_ms: int | None
     ) -> Callable[[], StoreResult]:
         """What brings a delivery to its swarm; the network is asked when it is called."""
+        if is_community(delivery.account) or is_blinded(delivery.account):
+            return self._poster.storing(delivery, deadline, lane=lane)
         to: str | SwarmAccount = delivery.account
         namespace = place_in_swarm(delivery.account, self._profile.identity.account_id)[1]
         if is_group(delivery.account):
@@ -601,8 +617,17 @@ class Sender:
         except (NetworkError, ServiceRefused) as error:
             LOG.warning("Not sent, but our own other devices may show it as sent: %s", error.message)
 
+    @cached_property
+    def _poster(self) -> CommunityPoster:
+        from .communities.posting import CommunityPoster
+
+        return CommunityPoster(self._profile, self._network)
+
     def _note_stored(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
         self._store.deliveries.finish(delivery)
+        if is_community(delivery.account) or is_blinded(delivery.account):
+            self._note_posted(delivery, outcome)
+            return
         if delivery.effect is not None:
             self._effects.apply(delivery.effect)
         if delivery.role == "own" or is_group(delivery.account):

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from .messages import Messages
     from .records import EventDetail, EventRow
 
-KINDS = ("message", "expiration_update", "call", "media_saved", "unknown", "group_update")
+KINDS = ("message", "expiration_update", "call", "media_saved", "unknown", "group_update", "community_update")
 """The kinds of rows of `messages`, as the numbers in the tables mean them."""
 TYPES = (
     *("message", "expiration_update", "call", "media_saved", "unknown"),
     *("reaction", "unsend", "receipt", "typing", "contact_request", "profile"),
-    "group_update",
+    *("group_update", "community_update"),
 )
 """What the numbers in the table mean."""
 ENTRIES = ", ".join(str(TYPES.index(kind)) for kind in KINDS)

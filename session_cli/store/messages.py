@@ -193,6 +193,17 @@ class Messages:
         """Change a message's status."""
         self._connection.execute("UPDATE messages SET status = ? WHERE id = ?", (STATUSES.index(status), message_id))
 
+    def set_body(self, message_id: int, body: str) -> None:
+        """Change what a message says: its author did."""
+        self._connection.execute("UPDATE messages SET body = ? WHERE id = ?", (body, message_id))
+
+    def move_conversation(self, old: str, new: str) -> None:
+        """Let all messages of one conversation be of another one; those that are there already stay where they are."""
+        self._connection.execute(
+            "UPDATE OR IGNORE messages SET conversation_id = ? WHERE conversation_id = ?",
+            (self._conversation(new), self._conversation(old)),
+        )
+
     def set_time(self, message_id: int, sent_ms: int) -> None:
         """Change when a message was sent, in ms."""
         self._connection.execute("UPDATE messages SET sent_ms = ? WHERE id = ?", (sent_ms, message_id))

@@ -27,6 +27,7 @@ from .sharing import share_store
 
 if TYPE_CHECKING:
     from ..file_lock import SharedLock
+    from .communities import Communities
     from .configs import Configs
     from .conversations import Conversations
     from .deliveries import Deliveries
@@ -105,6 +106,12 @@ class Store:
         from .configs import Configs
 
         return Configs(self._connection)
+
+    @cached_property
+    def communities(self) -> Communities:
+        from .communities import Communities
+
+        return Communities(self._connection)
 
     @cached_property
     def groups(self) -> Groups:

@@ -2,9 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from ...errors import AmbiguousName, InvalidAccountId, InvalidInput, InvalidUrl
+from ...network.clock import Deadline
+from ...protocol.account import AccountId, is_community
+from ...protocol.community import endpoints, moderation
+from ...protocol.community.auth import ServerIdentity
+from ...protocol.community.posts import Page, Post
+from ...protocol.community.requests import CommunityRequest
+from ...protocol.community.rooms import RoomInfo
+from ...protocol.community.urls import (
+    OFFICIAL,
+    CommunityServer,
+    CommunityUrl,
+    canonical_server,
+    parse_server_url,
+    parse_url,
+)
+from ...protocol.community.values import MemberId
+from ...store.communities import CLOSED, GONE, RoomRow, ServerRow
+from ...store.marks import Early
+from ...store.records import MessageRow
+from ..conversation_state import state_of
+from ..marking import Marking
 from ..model import Community, CommunityMember, Message
+from ..profile import Profile
+from .intake import CommunityIntake
+from .receiving import CommunityReceiver
+from .rooms import info_of
+from .servers import CommunityServers
+from .views import CommunityViews, address_of
+
+if TYPE_CHECKING:
+    from ...network.network import Network
+    from ..inbox import Inbox
+
+PAGE = 100
+"""Messages in one request for older ones."""
+MAX_BAN_S = 10 * 366 * 86_400
+_ROLES = (("admins", "admin", False), ("moderators", "moderator", False))
+_HIDDEN_ROLES = (("hidden_admins", "admin", True), ("hidden_moderators", "moderator", True))
 
 
 class Communities:
@@ -14,65 +55,347 @@ class Communities:
     people that can't be told, NoPermission for what the server does not let us do, NetworkError and ServiceRefused.
     """
 
+    def __init__(
+        self,
+        profile: Profile,
+        network: Callable[[], Network],
+        inbox: Callable[[], Inbox],
+        message_of: Callable[[MessageRow], Message],
+        timeout: float | None,
+    ) -> None:
+        self._profile = profile
+        self._store = profile.store
+        self._network = network
+        self._inbox = inbox
+        self._message_of = message_of
+        self._timeout = timeout
+        self._servers = CommunityServers(profile, network)
+        self._receiver = CommunityReceiver(profile, network)
+        self._views = CommunityViews(profile.store)
+        self._intake = CommunityIntake(profile)
+
+    # Looking.
+
     def all(self) -> list[Community]:
         """Every room that we have joined, by name. Offline."""
-        raise NotImplementedError
+        found = [self._community(row) for row in self._store.communities.rooms()]
+        return sorted(found, key=lambda one: (one.name or one.id, one.id))
 
     def resolve(self, who: str) -> str:
         """The address of the room meant (its URL without the key). Offline."""
-        raise NotImplementedError
+        wanted = who.strip()
+        rows = self._store.communities.rooms()
+        found = [row for row in rows if self._is_called(row, wanted)]
+        if len(found) == 1:
+            return found[0].address
+        if found:
+            listed = ", ".join(row.address for row in found)
+            raise AmbiguousName(f"{wanted!r} could be any of these: {listed}. Use the address.")
+        raise InvalidAccountId(f"You have joined no community {wanted!r}; see session community list.")
+
+    def _is_called(self, row: RoomRow, wanted: str) -> bool:
+        if wanted == row.info.get("name") or wanted.lower() in (row.token.lower(), row.address):
+            return True
+        try:
+            url = parse_url(wanted)
+        except InvalidUrl:
+            return False
+        return address_of(url.server.base_url, url.room) == row.address
 
     def get(self, who: str) -> Community:
         """A room that we have joined. Offline."""
-        raise NotImplementedError
+        return self._community(self._row(self.resolve(who)))
+
+    def _row(self, address: str) -> RoomRow:
+        row = self._store.communities.room(address)
+        if row is None:
+            raise InvalidAccountId(f"You are not in the community {address} any more.")
+        return row
+
+    def _server(self, base_url: str) -> ServerRow:
+        server = self._store.communities.server(base_url)
+        if server is None:
+            raise InvalidInput(f"The community server {base_url} is not known.")
+        return server
+
+    def _community(self, row: RoomRow) -> Community:
+        server, info = self._server(row.base_url), row.info
+        settings = state_of(self._store.configs.conversation(row.address), self._store.now_ms())
+        place = CommunityServer(server.base_url, server.server_key)
+        return Community(
+            id=row.address,
+            url=CommunityUrl(place, row.token).text(),
+            name=info.get("name") or row.token,
+            description=info.get("description"),
+            state={CLOSED: "closed", GONE: "gone"}.get(row.refused, "joined"),
+            write=bool(info.get("write")),
+            upload=bool(info.get("upload")),
+            role=_role(info),
+            active_users=info.get("active_users", 0),
+            created_ms=info.get("created_ms"),
+            pinned=tuple(info.get("pins", ())),
+            muted=settings.muted,
+            muted_until_ms=settings.muted_until_ms,
+            hidden=settings.hidden,
+        )
 
     def look(self, url: str) -> Community:
         """A room as its server describes it, joined or not."""
-        raise NotImplementedError
+        place = self._place(url)
+        server = self._known(place.server)
+        return self._described(place.server, self._ask(server, endpoints.room_info(place.room)))
 
     def rooms(self, url: str) -> list[Community]:
         """The rooms of a server, by its URL, or that of any of its rooms; '' is the network's default server."""
-        raise NotImplementedError
+        place = self._default()[0] if not url.strip() else parse_server_url(url)
+        found = self._ask(self._known(place), endpoints.list_rooms())
+        return [self._described(place, room) for room in found.rooms]
+
+    def _described(self, place: CommunityServer, room: RoomInfo) -> Community:
+        address = address_of(place.base_url, room.token)
+        known = self._store.communities.room(address)
+        info = info_of(room)
+        return Community(
+            id=address,
+            url=CommunityUrl(place, room.token).text(),
+            name=room.name or room.token,
+            description=room.description,
+            state="joined" if known is not None else "open" if room.rights.read else "closed",
+            write=room.rights.write,
+            upload=room.rights.upload,
+            role=_role(info),
+            active_users=room.active_users,
+            created_ms=room.created_ms,
+            pinned=tuple(info["pins"]),
+        )
+
+    def _default(self) -> tuple[CommunityServer, Sequence[str]]:
+        default = self._network().definition.community
+        if default is None:
+            return OFFICIAL, ()
+        return CommunityServer(default.url, default.x25519), default.rooms
+
+    def _place(self, url: str) -> CommunityUrl:
+        """The room of a URL, or of the default server by its short name."""
+        text = url.strip()
+        if "/" in text or "?" in text:
+            return parse_url(text)
+        return CommunityUrl(self._default()[0], text.lower())
+
+    def _known(self, place: CommunityServer) -> ServerRow:
+        """A server as we know it, or as one that we don't. Raises InvalidUrl where it is known under another key."""
+        server = canonical_server(place)
+        known = self._store.communities.server(server.base_url)
+        if known is not None and known.server_key != server.key:
+            raise InvalidUrl("This server is known under another key: somebody may be cheating.")
+        return known or ServerRow(server.base_url, server.key)
+
+    def _ask(self, server: ServerRow, request: CommunityRequest[Any]) -> Any:
+        return self._servers.ask(server, request, Deadline(self._timeout))
+
+    # Joining and leaving.
 
     def join(self, url: str) -> Community:
         """Join a room, and fetch its latest messages. A name (`session`) is a room of the network's default server."""
-        raise NotImplementedError
+        place = self._place(url)
+        server = self._known(place.server)
+        address = address_of(server.base_url, place.room)
+        deadline = Deadline(self._timeout)
+        with self._exclusively(deadline):
+            if self._store.communities.room(address) is None:
+                capabilities = self._servers.ask(server, endpoints.capabilities(), deadline)
+                server = replace(server, capabilities=capabilities.names)
+                room = self._servers.ask(server, endpoints.room_info(place.room), deadline)
+                with self._store.transaction():
+                    now_s = self._store.now_ms() // 1000
+                    self._store.communities.put_server(server)
+                    self._store.communities.put_room(
+                        RoomRow(address, server.base_url, room.token, now_s, info=info_of(room))
+                    )
+                    self._views.name(address, room.name or room.token)
+                    self._store.conversations.show(address)
+            self._receiver.poll(deadline, [server.base_url])
+        return self._community(self._row(address))
 
     def leave(self, who: str) -> Community:
         """Leave a room, and forget what was written there, on all our devices. Returns it as it was. Offline."""
-        raise NotImplementedError
+        address = self.resolve(who)
+        before = self._community(self._row(address))
+        with self._store.transaction():
+            self._views.forget(address)
+            self._store.configs.note_deleted(address)
+        return before
 
-    def staff(self, who: str) -> list[CommunityMember]:
-        """The moderators and admins of a room; the hidden ones only if we are one."""
-        raise NotImplementedError
+    @contextmanager
+    def _exclusively(self, deadline: Deadline) -> Iterator[None]:
+        with self._inbox().exclusively(deadline):
+            yield
 
     def fetch_older(self, who: str, count: int) -> int:
         """Fetch up to so many messages that are older than those that are here; returns how many came."""
-        raise NotImplementedError
+        address = self.resolve(who)
+        deadline, came = Deadline(self._timeout), 0
+        with self._exclusively(deadline):
+            while came < count:
+                row = self._row(address)
+                server, limit = self._server(row.base_url), min(PAGE, count - came)
+                if row.oldest_id is None or row.oldest_id <= 1:
+                    break
+                request = endpoints.before(row.token, row.oldest_id, limit=limit)
+                page: Page = self._servers.ask(server, request, deadline)
+                ids = [entry.id for entry in page.entries]
+                if not ids:
+                    break
+                with self._store.transaction():
+                    me, now_ms = self._servers.identity(server), self._network().clock.now_ms()
+                    self._intake.take_page(address, me, page, now_ms)
+                    self._store.communities.put_room(replace(row, oldest_id=min(ids)))
+                came += sum(isinstance(entry, Post) for entry in page.entries)
+        return came
+
+    # What is done to messages.
 
     def pin(self, message_id: int, *, pinned: bool = True) -> Message:
         """Pin a message (by its local id) for everybody, or no more. For admins."""
-        raise NotImplementedError
+        row, room, post_id = self._post(message_id)
+        self._ask(
+            self._server(room.base_url),
+            endpoints.pin(room.token, post_id) if pinned else endpoints.unpin(room.token, post_id),
+        )
+        pins = [one for one in room.info.get("pins", ()) if one != post_id] + ([post_id] if pinned else [])
+        with self._store.transaction():
+            self._store.communities.put_room(replace(room, info={**room.info, "pins": pins}))
+        return self._message_of(row)
 
     def delete(self, message_ids: Sequence[int]) -> list[Message]:
-        """Delete messages (by local ids) for everybody: ours, or as a moderator anybody's. Returns them as they were."""
-        raise NotImplementedError
+        """Delete messages (by local ids) for everybody: ours, or as a moderator any. Returns them as they were."""
+        posts = [self._post(message_id) for message_id in dict.fromkeys(message_ids)]
+        done = []
+        for row, room, post_id in posts:
+            self._ask(self._server(room.base_url), endpoints.delete(room.token, post_id))
+            done.append(self._message_of(row))
+            with self._store.transaction():
+                Marking(self._store, self._profile.identity.account_id).delete(row, self._store.now_ms())
+        return done
+
+    def react(self, row: MessageRow, emoji: str, *, removed: bool) -> int:
+        """Put an emoji of ours on a message, or take it off. Returns when (ms)."""
+        _, room, post_id = self._post(row.id)
+        request = endpoints.unreact if removed else endpoints.react
+        self._ask(self._server(room.base_url), request(room.token, post_id, emoji))
+        now_ms = self._network().clock.now_ms()
+        with self._store.transaction():
+            own_id = self._profile.identity.account_id
+            self._store.marks.react(row.id, own_id, emoji, now_ms, removed=removed)
+        return now_ms
+
+    def _post(self, message_id: int) -> tuple[MessageRow, RoomRow, int]:
+        row = self._store.messages.get(message_id)
+        if row is None:
+            raise InvalidInput(f"There is no message {message_id}.")
+        if not is_community(row.conversation):
+            raise InvalidInput(f"Message {message_id} is of no community.")
+        if row.hash is None or not row.hash.isdecimal():
+            raise InvalidInput(f"Message {message_id} is not on the server.")
+        return row, self._row(row.conversation), int(row.hash)
+
+    # People.
+
+    def staff(self, who: str) -> list[CommunityMember]:
+        """The moderators and admins of a room; the hidden ones only if we are one."""
+        row = self._row(self.resolve(who))
+        room: RoomInfo = self._ask(self._server(row.base_url), endpoints.room_info(row.token))
+        me = self._servers.identity(self._server(row.base_url))
+        return [
+            replace(self._member(me, member), role=role, hidden=hidden)
+            for listed, role, hidden in (*_ROLES, *_HIDDEN_ROLES)
+            for member in getattr(room, listed)
+        ]
+
+    def _member(self, me: ServerIdentity, member: str) -> CommunityMember:
+        account = self._intake.person(me, member)
+        person = self._store.people.get(account)
+        name = person.shown_name if person else None
+        if account == self._profile.identity.account_id:
+            name = self._store.settings.get("display_name")
+        return CommunityMember(member, name, account if account != member else None, None)
+
+    def _named(self, row: RoomRow, me: ServerIdentity, who: str) -> MemberId:
+        """Who is meant: by an id, the beginning of a known one, or a name that one person alone has in the room."""
+        wanted = who.strip()
+        if len(wanted) == 66:
+            return MemberId(wanted.lower())
+        senders = self._store.communities.senders(row.address)
+        if len(wanted) >= 8 and all(char in "0123456789abcdefABCDEF" for char in wanted):
+            found = {sender for sender in senders if sender.startswith(wanted.lower())}
+        else:
+            found = {
+                sender
+                for sender in senders
+                if (person := self._store.people.get(sender)) and person.shown_name == wanted
+            }
+        if len(found) > 1:
+            raise AmbiguousName(f"{wanted!r} could be any of these: {', '.join(sorted(found))}.")
+        if not found:
+            raise InvalidAccountId(f"Nobody who has written there is known as {wanted!r}.")
+        (account,) = found
+        if account == self._profile.identity.account_id:
+            return me.member_id
+        known = self._store.communities.blinded_of([account])
+        return MemberId(next(iter(known), account))
 
     def ban(self, who: str, member: str, *, seconds: int | None = None, delete: bool = False) -> CommunityMember:
         """Keep somebody (an id as it is seen there, or a prefix of one) out of a room, for a time or (None) for good.
 
         `delete`: with all that they wrote there. For moderators.
         """
-        raise NotImplementedError
+        if seconds is not None and not 0 < seconds <= MAX_BAN_S:
+            raise InvalidInput("Somebody can be banned for up to ten years; without a time it is for good.")
+        row, server, me, target = self._target(who, member)
+        self._ask(server, moderation.ban(target, [row.token], seconds=seconds))
+        if delete:
+            self._ask(server, endpoints.delete_all(row.token, target))
+            self._bury(row, self._intake.person(me, target))
+        until_ms = self._store.now_ms() + 1000 * seconds if seconds is not None else None
+        return replace(self._member(me, target), banned=True, banned_until_ms=until_ms)
+
+    def _bury(self, row: RoomRow, sender: AccountId) -> None:
+        marking = Marking(self._store, self._profile.identity.account_id)
+        with self._store.transaction():
+            now_ms = self._store.now_ms()
+            for message_id in self._store.messages.sent_by(row.address, sender, now_ms + 86_400_000):
+                found = self._store.messages.get(message_id)
+                if found is not None:
+                    marking.bury(found, Early("unsend", sender, now_ms))
 
     def unban(self, who: str, member: str) -> CommunityMember:
         """Let somebody in again. For moderators."""
-        raise NotImplementedError
+        row, server, me, target = self._target(who, member)
+        self._ask(server, moderation.unban(target, [row.token]))
+        return self._member(me, target)
 
     def grant(self, who: str, member: str, *, admin: bool = False, hidden: bool = False) -> CommunityMember:
         """Make somebody a moderator of a room, or an admin. For admins."""
-        raise NotImplementedError
+        row, server, me, target = self._target(who, member)
+        roles: dict[str, bool] = {"admin": True} if admin else {"moderator": True}
+        self._ask(server, moderation.set_moderator(target, [row.token], visible=not hidden, **roles))
+        role = "admin" if admin else "moderator"
+        return replace(self._member(me, target), role=role, hidden=hidden)
 
     def revoke(self, who: str, member: str) -> CommunityMember:
         """Take such a role away. For admins."""
-        raise NotImplementedError
+        row, server, me, target = self._target(who, member)
+        self._ask(server, moderation.set_moderator(target, [row.token], moderator=False))
+        return self._member(me, target)
+
+    def _target(self, who: str, member: str) -> tuple[RoomRow, ServerRow, ServerIdentity, MemberId]:
+        row = self._row(self.resolve(who))
+        server = self._server(row.base_url)
+        me = self._servers.identity(server)
+        return row, server, me, self._named(row, me, member)
+
+
+def _role(info: dict[str, Any]) -> str | None:
+    if info.get("admin"):
+        return "admin"
+    return "moderator" if info.get("moderator") else None

@@ -1,0 +1,195 @@
+"""What came from a community server: posts become messages of their room, direct messages those of people.
+
+A server says what it likes; what counts of a post is what its author signed. What a room's moderators do, the server
+says alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ...errors import BadSignature, DecryptionFailed, MalformedMessage, ProtocolError
+from ...protocol.account import AccountId
+from ...protocol.community.auth import ServerIdentity
+from ...protocol.community.inbox import DirectMessages, open_direct_message
+from ...protocol.community.posts import Deletion, Entry, Page, Post, PostReaction, ReactionChange, open_post
+from ...protocol.payload import Content, Expiration, VisibleMessage
+from ...protocol.storage_rpc import MessageHash, StoredMessage
+from ...store.communities import FOR_EVER_MS, ServerRow
+from ...store.marks import Early
+from ..filing import Arrival, Filing
+from ..people import learn_profile
+from ..profile import Profile
+from ..receiving import PollResult
+
+LOG = logging.getLogger(__name__)
+_STAYS = Expiration()
+
+
+class CommunityIntake:
+    """Takes what one profile gets from servers. To be called inside a transaction."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._store = profile.store
+        self._own_id = profile.identity.account_id
+        self._filing = Filing(profile)
+
+    # Rooms.
+
+    def take_page(self, address: str, me: ServerIdentity, page: Page, now_ms: int) -> PollResult:
+        """Take in a part of a room's messages."""
+        result = PollResult(skipped=page.malformed)
+        for entry in page.entries:
+            result += self._take(address, me, entry, now_ms)
+        return result
+
+    def _take(self, address: str, me: ServerIdentity, entry: Entry, now_ms: int) -> PollResult:
+        match entry:
+            case Deletion():
+                return self._delete(address, entry, now_ms)
+            case ReactionChange():
+                return self._react(address, me, entry.id, entry.reactions, now_ms)
+            case Post():
+                return self._take_post(address, me, entry, now_ms)
+
+    def _take_post(self, address: str, me: ServerIdentity, post: Post, now_ms: int) -> PollResult:
+        communities = self._store.communities
+        known = communities.is_known(address, post.id)
+        message_id = communities.message_of(address, post.id)
+        if known and (message_id is None or post.edited_ms is None):
+            return self._react(address, me, post.id, post.reactions, now_ms)
+        try:
+            opened = open_post(post)
+        except (BadSignature, MalformedMessage) as error:
+            LOG.info("skipped a post: %s", error.message)
+            communities.note_post(address, post.id, None)
+            return PollResult(skipped=1)
+        payload = opened.content.payload
+        if not isinstance(payload, VisibleMessage):
+            communities.note_post(address, post.id, None)
+            return PollResult(ignored=1)
+        if message_id is not None:
+            # Edited: what it says now takes the place of what it said.
+            self._store.messages.set_body(message_id, payload.body)
+            return self._react(address, me, post.id, post.reactions, now_ms)
+        sender = self.person(me, post.author)
+        person = self._store.people.get(sender)
+        if person is not None and person.blocked:
+            communities.note_post(address, post.id, None)
+            return PollResult(ignored=1)
+        learn_profile(self._store, sender, payload.profile, post.posted_ms, sender == self._own_id)
+        if payload.quote is not None:
+            payload = replace(payload, quote=replace(payload.quote, author=self.person(me, payload.quote.author)))
+        result = self._file(address, sender, payload, post.posted_ms, str(post.id), now_ms)
+        communities.note_post(address, post.id, self._id_of(address, sender, post.posted_ms))
+        return result + self._react(address, me, post.id, post.reactions, now_ms)
+
+    def _file(
+        self, conversation: str, sender: AccountId, payload: VisibleMessage, posted_ms: int, name: str, now_ms: int
+    ) -> PollResult:
+        arrival = Arrival(
+            StoredMessage(MessageHash(name), posted_ms, FOR_EVER_MS, b""),
+            sender,
+            posted_ms,
+            Content(payload, posted_ms, _STAYS),
+            AccountId(conversation),
+            sender == self._own_id,
+            now_ms,
+            self._store.people.get(sender),
+        )
+        return self._filing.add_message(arrival, payload)
+
+    def _id_of(self, conversation: str, sender: str, sent_ms: int) -> int | None:
+        row = self._store.history.named(conversation, sender, sent_ms)
+        return row.id if row is not None else None
+
+    def person(self, me: ServerIdentity, author: str) -> AccountId:
+        """Who somebody is whom a server names: ourselves, an account that we know, or whom nobody knows."""
+        if author in me.own_ids:
+            return self._own_id
+        return AccountId(self._store.communities.account_of(author) or author)
+
+    def _delete(self, address: str, deletion: Deletion, now_ms: int) -> PollResult:
+        communities = self._store.communities
+        message_id = communities.message_of(address, deletion.id)
+        if message_id is None:
+            communities.note_post(address, deletion.id, None)
+            return PollResult()
+        row = self._store.messages.get(message_id)
+        if row is None:
+            return PollResult()
+        return PollResult(new=int(self._filing.marking.bury(row, Early("unsend", row.sender, now_ms))))
+
+    def _react(
+        self, address: str, me: ServerIdentity, post_id: int, reactions: Iterable[PostReaction], now_ms: int
+    ) -> PollResult:
+        """Let a message have the reactions that the server tells of; it names but some of those who reacted."""
+        message_id = self._store.communities.message_of(address, post_id)
+        row = self._store.messages.get(message_id) if message_id is not None else None
+        if row is None or row.deleted:
+            return PollResult()
+        before = {(reaction.emoji, reaction.sender) for reaction in row.reactions}
+        told = {reaction.emoji: reaction for reaction in reactions}
+        wanted = {
+            (emoji, str(self.person(me, reactor))) for emoji, reaction in told.items() for reactor in reaction.reactors
+        }
+        whole = {emoji for emoji, reaction in told.items() if reaction.count <= len(reaction.reactors)}
+        gone = {(emoji, who) for emoji, who in before - wanted if emoji in whole or emoji not in told}
+        count = 0
+        for pairs, removed in ((wanted - before, False), (gone, True)):
+            for emoji, who in sorted(pairs):
+                if self._store.marks.react(row.id, who, emoji, now_ms, removed=removed) and who != self._own_id:
+                    self._store.events.add_detail(
+                        "reaction",
+                        message_id=row.id,
+                        conversation=address,
+                        sender=who,
+                        sent_ms=now_ms,
+                        content={"emoji": emoji, "removed": removed},
+                    )
+                    count += 1
+        return PollResult(new=count)
+
+    # Direct messages.
+
+    def take_direct(self, server: ServerRow, me: ServerIdentity, found: DirectMessages, now_ms: int) -> PollResult:
+        """Take in messages of our inbox or outbox on a server."""
+        result = PollResult(skipped=found.malformed)
+        for message in found.messages:
+            try:
+                opened = open_direct_message(me, message)
+            except (BadSignature, DecryptionFailed, MalformedMessage, ProtocolError) as error:
+                LOG.info("skipped a direct message: %s", error.message)
+                result += PollResult(skipped=1)
+                continue
+            payload = opened.content.payload
+            if not isinstance(payload, VisibleMessage):
+                result += PollResult(ignored=1)
+                continue
+            if opened.sent_by_us:
+                conversation = self.person(me, message.recipient)
+                self._store.people.approve(conversation, by_us=True)
+                sender = self._own_id
+            else:
+                conversation = sender = opened.sender
+                self._store.communities.note_account(message.sender, sender, server.base_url)
+                self.merge(message.sender, sender)
+                person = self._store.people.get(sender)
+                if person is not None and person.blocked:
+                    result += PollResult(ignored=1)
+                    continue
+                learn_profile(self._store, sender, payload.profile, message.posted_ms, outgoing=False)
+            name = f"{server.base_url} {message.id}"
+            result += self._file(conversation, sender, payload, message.posted_ms, name, now_ms)
+        return result
+
+    def merge(self, blinded: str, account: str) -> None:
+        """Let what was said to somebody under a blinded id be said to the account that it belongs to."""
+        person = self._store.people.get(blinded)
+        if person is None:
+            return
+        self._store.messages.move_conversation(blinded, account)
+        if person.approved:
+            self._store.people.approve(account, by_us=True)

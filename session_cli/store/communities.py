@@ -1,0 +1,224 @@
+"""The community servers that we know, and the rooms there that we have joined."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+
+from .queries import fetch_all, fetch_one
+
+CLOSED, GONE = 1, 2
+"""What `RoomRow.refused` can be, but for 0."""
+POSTS = 10_000
+"""Under which number, beside those of the namespaces of swarms, posts are remembered."""
+FOR_EVER_MS = 2**53
+"""Until when a post is remembered: a server may always tell of it again."""
+_SERVER = "base_url, server_key, capabilities, inbox_id, outbox_id"
+_ROOM = "address, base_url, token, joined_s, info_updates, seqno, oldest_id, info, refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """A server; see the table. `capabilities` None: not known."""
+
+    base_url: str
+    server_key: bytes
+    capabilities: frozenset[str] | None = None
+    inbox_id: int | None = None
+    outbox_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRow:
+    """A room that we have joined; see the table."""
+
+    address: str
+    base_url: str
+    token: str
+    joined_s: int = 0
+    info_updates: int = 0
+    seqno: int | None = None
+    oldest_id: int | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    refused: int = 0
+
+
+class Communities:
+    """Reads and writes them. Writing happens inside the caller's transaction."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    # Servers.
+
+    def server(self, base_url: str) -> ServerRow | None:
+        """A server by its base URL."""
+        row = fetch_one(self._connection, f"SELECT {_SERVER} FROM community_servers WHERE base_url = ?", (base_url,))  # noqa: S608 - a constant
+        return _server(row) if row else None
+
+    def servers(self) -> list[ServerRow]:
+        """The servers on which we have joined a room, by base URL."""
+        rows = fetch_all(
+            self._connection,
+            f"SELECT {_SERVER} FROM community_servers WHERE base_url IN (SELECT base_url FROM community_rooms) "  # noqa: S608 - a constant
+            "ORDER BY base_url",
+        )
+        return [_server(row) for row in rows]
+
+    def put_server(self, server: ServerRow) -> None:
+        """Know of a server exactly this."""
+        capabilities = None if server.capabilities is None else json.dumps(sorted(server.capabilities))
+        self._connection.execute(
+            f"""
+            INSERT INTO community_servers ({_SERVER}) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (base_url) DO UPDATE SET server_key = excluded.server_key, capabilities = excluded.capabilities,
+                inbox_id = excluded.inbox_id, outbox_id = excluded.outbox_id
+            """,  # noqa: S608 - a constant
+            (server.base_url, server.server_key, capabilities, server.inbox_id, server.outbox_id),
+        )
+
+    # Rooms.
+
+    def any(self) -> bool:
+        """Whether we have joined a room."""
+        return fetch_one(self._connection, "SELECT 1 FROM community_rooms LIMIT 1") is not None
+
+    def room(self, address: str) -> RoomRow | None:
+        """A room by its address."""
+        row = fetch_one(self._connection, f"SELECT {_ROOM} FROM community_rooms WHERE address = ?", (address,))  # noqa: S608 - a constant
+        return _room(row) if row else None
+
+    def rooms(self, base_url: str | None = None) -> list[RoomRow]:
+        """The rooms, perhaps of one server alone, by address."""
+        rows = fetch_all(
+            self._connection,
+            f"SELECT {_ROOM} FROM community_rooms WHERE ?1 IS NULL OR base_url = ?1 ORDER BY address",  # noqa: S608 - a constant
+            (base_url,),
+        )
+        return [_room(row) for row in rows]
+
+    def put_room(self, room: RoomRow) -> None:
+        """Know of a room exactly this."""
+        self._connection.execute(
+            f"""
+            INSERT INTO community_rooms ({_ROOM}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (address) DO UPDATE SET base_url = excluded.base_url, token = excluded.token,
+                joined_s = excluded.joined_s, info_updates = excluded.info_updates, seqno = excluded.seqno,
+                oldest_id = excluded.oldest_id, info = excluded.info, refused = excluded.refused
+            """,  # noqa: S608 - a constant
+            (
+                room.address,
+                room.base_url,
+                room.token,
+                room.joined_s,
+                room.info_updates,
+                room.seqno,
+                room.oldest_id,
+                json.dumps(room.info),
+                room.refused,
+            ),
+        )
+
+    def delete_room(self, address: str) -> None:
+        """Know a room no more."""
+        self._connection.execute("DELETE FROM community_rooms WHERE address = ?", (address,))
+
+    def by_token(self, token: str) -> bool:
+        """Whether there is a room of this short name."""
+        row = fetch_one(self._connection, "SELECT 1 FROM community_rooms WHERE lower(token) = lower(?)", (token,))
+        return row is not None
+
+    # Posts.
+
+    def message_of(self, address: str, post_id: int) -> int | None:
+        """The message of ours that a post is."""
+        row = fetch_one(
+            self._connection,
+            "SELECT message_id FROM seen_hashes WHERE account = ? AND namespace = ? AND hash = ?",
+            (address, POSTS, str(post_id)),
+        )
+        return row[0] if row else None
+
+    def is_known(self, address: str, post_id: int) -> bool:
+        """Whether a post was taken before, whatever became of it."""
+        row = fetch_one(
+            self._connection,
+            "SELECT 1 FROM seen_hashes WHERE account = ? AND namespace = ? AND hash = ?",
+            (address, POSTS, str(post_id)),
+        )
+        return row is not None
+
+    def note_post(self, address: str, post_id: int, message_id: int | None) -> None:
+        """Remember a post, and which message of ours it is, if it is one."""
+        self._connection.execute(
+            """
+            INSERT INTO seen_hashes (account, namespace, hash, expires_ms, message_id) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (account, namespace, hash) DO UPDATE SET message_id = excluded.message_id
+            """,
+            (address, POSTS, str(post_id), FOR_EVER_MS, message_id),
+        )
+
+    # People.
+
+    def server_of(self, blinded: str) -> str | None:
+        """The server on which a blinded id was met: where it has written, or been written to."""
+        row = fetch_one(
+            self._connection,
+            """
+            SELECT r.base_url FROM messages m JOIN people p ON p.id = m.sender_id
+            JOIN conversations c ON c.id = m.conversation_id JOIN community_rooms r ON r.address = c.address
+            WHERE p.address = ?1
+            UNION ALL SELECT base_url FROM blinded_people WHERE blinded = ?1 LIMIT 1
+            """,
+            (blinded,),
+        )
+        return row[0] if row else None
+
+    def senders(self, address: str) -> set[str]:
+        """Those who have written in a room, as far as it is here."""
+        rows = fetch_all(
+            self._connection,
+            """
+            SELECT DISTINCT p.address FROM messages m JOIN people p ON p.id = m.sender_id
+            WHERE m.conversation_id = (SELECT id FROM conversations WHERE address = ?)
+            """,
+            (address,),
+        )
+        return {row[0] for row in rows}
+
+    def account_of(self, blinded: str) -> str | None:
+        """The account that a blinded id belongs to, if that is known."""
+        row = fetch_one(self._connection, "SELECT account FROM blinded_people WHERE blinded = ?", (blinded,))
+        return row[0] if row else None
+
+    def note_account(self, blinded: str, account: str, base_url: str) -> None:
+        """Note which account a blinded id of a server belongs to."""
+        self._connection.execute(
+            "INSERT INTO blinded_people (blinded, account, base_url) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (blinded, account, base_url),
+        )
+
+    def blinded_of(self, accounts: Iterable[str]) -> dict[str, str]:
+        """The blinded ids (to the account) of some accounts, as far as they are known."""
+        rows = fetch_all(
+            self._connection,
+            "SELECT blinded, account FROM blinded_people WHERE account IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(accounts)),),
+        )
+        return dict(rows)
+
+
+def _server(row: tuple[Any, ...]) -> ServerRow:
+    base_url, key, capabilities, inbox_id, outbox_id = row
+    known = None if capabilities is None else frozenset(json.loads(capabilities))
+    return ServerRow(base_url, key, known, inbox_id, outbox_id)
+
+
+def _room(row: tuple[Any, ...]) -> RoomRow:
+    address, base_url, token, joined_s, info_updates, seqno, oldest_id, info, refused = row
+    known = json.loads(info) if info is not None else {}
+    return RoomRow(address, base_url, token, joined_s, info_updates, seqno, oldest_id, known, refused)

@@ -1,0 +1,57 @@
+"""Tables for communities: the servers we know, the rooms we have joined, and who people there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import apsw
+
+VERSION = 6
+
+_TABLES = """
+-- server_key: X25519, 32 bytes. capabilities: JSON list, NULL as long as the server was not asked. inbox_id, outbox_id:
+-- the last direct messages that were fetched; NULL: none yet.
+CREATE TABLE community_servers (
+    base_url TEXT PRIMARY KEY,
+    server_key BLOB NOT NULL,
+    capabilities TEXT,
+    inbox_id INTEGER,
+    outbox_id INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- address: base_url/room, in lower case; token: the room as its people write it. info_updates, seqno: how far it is
+-- known; seqno NULL: not at all. oldest_id: of the posts that were fetched. info: JSON, what the server says of it, see
+-- `core.communities.rooms`. refused: 0 no, 1 we may not read it (any more), 2 it is gone.
+-- The room's name is that of its address in `people`.
+CREATE TABLE community_rooms (
+    address TEXT PRIMARY KEY,
+    base_url TEXT NOT NULL REFERENCES community_servers (base_url),
+    token TEXT NOT NULL,
+    joined_s INTEGER NOT NULL DEFAULT 0,
+    info_updates INTEGER NOT NULL DEFAULT 0,
+    seqno INTEGER,
+    oldest_id INTEGER,
+    info TEXT,
+    refused INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1, 2))
+) STRICT, WITHOUT ROWID;
+
+-- Which account a blinded id belongs to, as direct messages have proved.
+CREATE TABLE blinded_people (
+    blinded TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    base_url TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER community_rooms_added AFTER INSERT ON community_rooms BEGIN
+    INSERT INTO config_changes VALUES ('contact', new.address) ON CONFLICT DO NOTHING;
+END;
+"""
+_NOTE = "INSERT INTO settings SELECT 'communities_untaken', 1 WHERE EXISTS (SELECT 1 FROM configs)"
+"""What was known of communities before there were these tables lies in a config."""
+
+
+def apply(connection: apsw.Connection) -> None:
+    """Add the tables and the trigger."""
+    connection.execute(_TABLES)
+    connection.execute(_NOTE)
