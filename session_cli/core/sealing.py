@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -139,7 +140,7 @@ class Sealer:
         serialized = contents.serialize(Content(payload, sent_ms, expiration))
         if is_community(account) or is_blinded(account):
             # Sealed when it goes out, as whoever we are to the server by then; until then it needs a name of its own.
-            name = storage_rpc.message_hash(account, sent_ms % 30_000, serialized)
+            name = hashlib.blake2b(f"{account} {sent_ms} ".encode() + serialized, digest_size=32).hexdigest()
             return NewDelivery("recipient", account, ttl_ms, serialized, name)
         if is_group(account):
             return self._seal_for_group(serialized, account, sent_ms, ttl_ms)
