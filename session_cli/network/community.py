@@ -40,6 +40,7 @@ from .replies import GuardBusy, check_guard
 from .transfers import Progress, Transfers, bounded, entrance
 from .transport import Cancellation, Transport
 from .trial import OnionAttempt
+from .unnamed import SOME_SERVER, with_name, without_name
 
 T = TypeVar("T")
 
@@ -49,6 +50,8 @@ MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Of an answer that is no file: a poll of very many rooms."""
 MAX_FILE_BYTES = 16 * 1024 * 1024
 """Of a download: more than any server is known to take."""
+_WHAT = "community"
+"""What failures are noted under: not which one."""
 _NOT_REACHED = (b"Failed to connect", b"Could not resolve", b"Couldn't resolve", b"Connection timed out", b"SSL ")
 """How the last hop begins to say that it could not even talk to the server."""
 _NO_FILE = "The file is no longer on the community server; most of them keep files for 15 days."
@@ -168,8 +171,7 @@ class CommunityClient:
     def _exchange(self, question: Question[Any], deadline: Deadline, lane: int) -> V4Response:
         """The answer of a server, whatever it says, after as many attempts as the request allows."""
         request, begun = question.request, list[OnionAttempt]()
-        what = f"{request.method} {request.path.split('/')[1].partition('?')[0]}"
-        pace = self._onion.pace
+        pace, destination = self._onion.pace, question.server.destination()
         # A server does more for an answer than a node, and who waits behind it is not in the way.
         limit = 2 * pace.request
         patience = pace.request if request.only_reads else limit
@@ -178,7 +180,7 @@ class CommunityClient:
             for _ in range(ATTEMPTS):
                 while (path := trial.path(())) is None:
                     yield Pause(pace.least_patience / 10)
-                run = partial(self._onion.timed, what, path, None, partial(self._once, question, path, limit))
+                run = partial(self._onion.timed, _WHAT, path, None, partial(self._once, question, path, limit))
                 attempt = OnionAttempt(run, limit, patience, path=path)
                 trial.begun(attempt)
                 begun.append(attempt)
@@ -192,15 +194,16 @@ class CommunityClient:
         self._onion.prepare(deadline)
         if not request.repeatable:
             self._transfers.prove_path(deadline)
-        trial = self._onion.trial(what, deadline, lane)
-        try:
-            return cast(V4Response, self._onion.run(trial, attempts(), deadline, failed).value)
-        except RequestTimeout:
-            if not request.repeatable and any(attempt.cancellation.reached for attempt in begun):
-                raise _unconfirmed(question.server) from None
-            raise
-        except _NeverThere as error:
-            raise NetworkUnreachable(error.message) from None
+        trial = self._onion.trial(_WHAT, deadline, lane)
+        with with_name(destination, "community server"):
+            try:
+                return cast(V4Response, self._onion.run(trial, attempts(), deadline, failed).value)
+            except RequestTimeout:
+                if not request.repeatable and any(attempt.cancellation.reached for attempt in begun):
+                    raise _unconfirmed(question.server) from None
+                raise
+            except _NeverThere as error:
+                raise NetworkUnreachable(error.message) from None
 
     def _once(self, question: Question[Any], path: Path, limit: float, cancellation: Cancellation) -> V4Response:
         request, destination = question.request, question.server.destination()
@@ -208,21 +211,15 @@ class CommunityClient:
         signed = self._authentication(question.asker, request.method, request.path, body_hash(body))
         payload = layers.encode_v4_request(V4Request(request.method, request.path, request.headers | signed, body))
         onion = layers.build_request(hops_of(path), destination, payload)
-        with self._transport.exchange(
-            entrance(path, destination), onion.body, timeout=limit, cancellation=cancellation
-        ) as (reply, parts):
-            answer = bounded(parts, MAX_ANSWER_BYTES)
-        if reply.status == 502 and answer.startswith(_NOT_REACHED):
-            raise _NeverThere(f"The community server {_name(question.server)} can't be reached.")
-        try:
+        with without_name(destination):
+            with self._transport.exchange(
+                entrance(path, destination), onion.body, timeout=limit, cancellation=cancellation
+            ) as (reply, parts):
+                answer = bounded(parts, MAX_ANSWER_BYTES)
+            if reply.status == 502 and answer.startswith(_NOT_REACHED):
+                raise _NeverThere(f"{SOME_SERVER} can't be reached.")
             check_guard(reply.status, answer)
-        except PathFailed as error:
-            if error.node is not None:
-                raise
-            raise PathFailed(
-                f"The community server {_name(question.server)}, or the way to it: {error.message}"
-            ) from None
-        return layers.decode_v4_response(onion.reply_key.open(answer))
+            return layers.decode_v4_response(onion.reply_key.open(answer))
 
 
 def _may_have_arrived(attempt: OnionAttempt, error: SessionError) -> bool:
@@ -234,13 +231,9 @@ def _may_have_arrived(attempt: OnionAttempt, error: SessionError) -> bool:
 
 def _unconfirmed(server: CommunityServer) -> Unconfirmed:
     return Unconfirmed(
-        f"The community server {_name(server)} did not answer; it may have got the message, or not. "
+        f"The community server {urlsplit(server.base_url).netloc} did not answer, and may have got the message or not. "
         "Look before you send it again."
     )
-
-
-def _name(server: CommunityServer) -> str:
-    return urlsplit(server.base_url).netloc
 
 
 def _hash_of(chunks: Iterable[bytes]) -> bytes:

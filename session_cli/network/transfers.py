@@ -20,6 +20,7 @@ from .path import Path
 from .replies import check_guard
 from .transport import Cancellation, Transport
 from .trial import OnionAttempt
+from .unnamed import with_name, without_name
 
 SERVER_ATTEMPTS = 3
 SHORT_ANSWER_BYTES = 1_000_000
@@ -112,13 +113,8 @@ class Transfers:
 
         def run_alone(path: Path, cancellation: Cancellation) -> V4Response:
             # One that was given up on may still be about to read or write the file that both share.
-            with one_at_a_time:
-                try:
-                    return run(path, cancellation)
-                except PathFailed as error:
-                    if error.node is not None:
-                        raise
-                    raise PathFailed(f"The server, or the way to it: {error.message}") from None
+            with one_at_a_time, without_name(server):
+                return run(path, cancellation)
 
         def attempts() -> Iterator[OnionAttempt | Pause]:
             for _ in range(SERVER_ATTEMPTS):
@@ -136,7 +132,8 @@ class Transfers:
         def note(attempt: OnionAttempt, error: SessionError) -> None:
             trial.failed(attempt, error)
 
-        answer = self._onion.run(trial, attempts(), deadline, note, transfer=True)
+        with with_name(server, "server"):
+            answer = self._onion.run(trial, attempts(), deadline, note, transfer=True)
         value: V4Response = answer.value
         return value
 

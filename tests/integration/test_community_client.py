@@ -171,7 +171,7 @@ def test_a_server_that_fails_is_named(onion: Network, server: ScriptedServer) ->
 
 def test_a_message_is_never_sent_twice(network: Network, server: ScriptedServer) -> None:
     server.answer = lambda _: b"not sealed"
-    with pytest.raises(Unconfirmed, match="may have got the message"):
+    with pytest.raises(Unconfirmed, match="may have got the message or not"):
         network.communities.ask(post(server), Deadline(60))
     assert len(server.requests) == 1
 
@@ -314,3 +314,20 @@ def test_nothing_of_us_reaches_the_server(onion: Network, server: ScriptedServer
     shown = repr(server.requests)
     assert ME.account_id[2:] not in shown
     assert ME.ed25519_public.hex() not in shown
+
+
+def test_what_is_kept_of_failures_names_no_server(network: Network, server: ScriptedServer, tmp_path: Path) -> None:
+    """The cache is not encrypted: it must not tell which communities somebody is in."""
+    with community_server(lambda _: CAPABILITIES) as gone:
+        pass
+    server.answer = lambda _: b"not sealed"
+    for one in (gone, server):
+        with pytest.raises(NetworkError):
+            network.communities.ask(asking(one, endpoints.capabilities()), Deadline(60))
+        with pytest.raises(NetworkError, match=str(one.port)):
+            fetch(network.communities, one)
+    network.close()
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    assert b"community" in kept
+    assert str(gone.port).encode() not in kept
+    assert str(server.port).encode() not in kept

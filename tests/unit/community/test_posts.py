@@ -20,6 +20,8 @@ from session_cli.protocol.community.posts import (
     CLOCK_TOLERANCE_MS,
     MAX_POST_BYTES,
     MOST_POSTS,
+    MOST_REACTIONS,
+    MOST_REACTORS,
     Deletion,
     Page,
     Post,
@@ -230,6 +232,17 @@ def test_reactions_are_in_their_order_and_odd_ones_left_out() -> None:
         PostReaction("b", 3, True, (ALICE.member_id,)),
         PostReaction("z", 2, False, ()),
     )
+
+
+def test_reactions_have_an_end() -> None:
+    many = {
+        chr(0x4E00 + number): {"index": number, "count": 1, "reactors": [ALICE.member_id] * 500}
+        for number in range(900)
+    }
+    entry = parse_entry({"id": 7, "seqno": 9, "reactions": many})
+    assert isinstance(entry, ReactionChange)
+    assert len(entry.reactions) == MOST_REACTIONS
+    assert {len(reaction.reactors) for reaction in entry.reactions} == {MOST_REACTORS}
 
 
 @pytest.mark.parametrize(
