@@ -52,7 +52,7 @@ class CommunityRoutes:
         gate, posts = Gate(self._store, self._people), CommunityPosts(self._store, self._files)
         rooms = RoomEndpoints(self._store, self._people, posts, self._files, gate).endpoints()
         messages = MessageEndpoints(self._store, self._people, posts, gate, blinded=options.blinded).endpoints()
-        moderation = ModerationEndpoints(self._store, self._people, gate).endpoints()
+        moderation = ModerationEndpoints(self._store, self._people, gate, blinded=options.blinded).endpoints()
         inbox = InboxEndpoints(self._store, self._inbox).endpoints()
         self._endpoints = [
             endpoint("GET", "/capabilities", self._capabilities),
