@@ -77,6 +77,8 @@ CREATE TABLE IF NOT EXISTS community_posts (
     seqno_data INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS community_posts_by_seqno ON community_posts (room, seqno);
+CREATE INDEX IF NOT EXISTS community_posts_by_author ON community_posts (user, posted);
+CREATE INDEX IF NOT EXISTS community_posts_by_room ON community_posts (room, id);
 CREATE TABLE IF NOT EXISTS community_emoji (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     post INTEGER NOT NULL,
@@ -106,6 +108,8 @@ CREATE TABLE IF NOT EXISTS community_files (
     uploaded REAL NOT NULL,
     expires REAL
 );
+CREATE INDEX IF NOT EXISTS community_files_by_post ON community_files (post);
+CREATE INDEX IF NOT EXISTS community_files_by_expiry ON community_files (expires);
 CREATE TABLE IF NOT EXISTS community_inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     recipient INTEGER NOT NULL,
@@ -114,6 +118,8 @@ CREATE TABLE IF NOT EXISTS community_inbox (
     posted REAL NOT NULL,
     expires REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS community_inbox_by_recipient ON community_inbox (recipient, id);
+CREATE INDEX IF NOT EXISTS community_inbox_by_sender ON community_inbox (sender, id);
 CREATE TABLE IF NOT EXISTS community_nonces (
     nonce BLOB PRIMARY KEY,
     expires REAL NOT NULL

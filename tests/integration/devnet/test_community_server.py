@@ -86,6 +86,8 @@ def test_a_network_without_one() -> None:
         assert "community" not in net.definition_toml()
         with pytest.raises(NetworkUnreachable, match="without a community server"):
             net.room_url("lobby")
+        with pytest.raises(NetworkUnreachable, match="without a community server"):
+            _ = net.community_x25519
 
 
 @pytest.mark.parametrize("enc_type", [EncType.AES_GCM, EncType.XCHACHA20])
