@@ -68,8 +68,7 @@ class CommunityRoutes:
     def _set_up(self) -> None:
         """Make the rooms that are not there yet, and give the roles that nobody has yet."""
         for given in self._options.rooms:
-            if self._store.find_room(given.token) is None:
-                self._make_room(given)
+            self._make_room(given)
         for appointed in self._options.moderators:
             user = self._people.named(appointed.account_id)
             if not (user.admin if appointed.admin else user.moderator):
@@ -77,7 +76,14 @@ class CommunityRoutes:
                     user, None, moderator=True, admin=appointed.admin or None, visible=appointed.visible
                 )
 
+    async def add_room(self, room: CommunityRoom) -> None:
+        """Make a room while the server runs; one that is there already stays as it is."""
+        with self._store.transaction():
+            self._make_room(room)
+
     def _make_room(self, given: CommunityRoom) -> None:
+        if self._store.find_room(given.token) is not None:
+            return
         self._store.execute(
             "INSERT INTO community_rooms (token, name, description, created, read, accessible, write, upload) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

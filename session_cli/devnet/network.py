@@ -89,6 +89,7 @@ class Devnet:
         self._seed: SeedNode
         self._files: WebServer
         self._community: WebServer | None = None
+        self._rooms: CommunityRoutes
         self._handles: tuple[NodeHandle, ...] = ()
 
     # Life.
@@ -301,8 +302,9 @@ class Devnet:
     def _build_community(self, options: CommunityOptions, database: sqlite3.Connection, workers: Workers) -> WebServer:
         keys = _keys(options.x25519_secret, self._layout.community_seed)
         conduct = CommunityConduct(self.chaos.injections, keys.public)
+        self._rooms = CommunityRoutes(database, keys.public, options, self.options.clock, conduct)
         return WebServer(
-            CommunityRoutes(database, keys.public, options, self.options.clock, conduct),
+            self._rooms,
             keys,
             self._log,
             workers,
@@ -371,6 +373,15 @@ class Devnet:
     def room_url(self, token: str) -> str:
         """What somebody joins a room with. Raises NetworkUnreachable if the network has no community server."""
         return f"{self.community_url}/{token}?public_key={self.community_x25519.hex()}"
+
+    def add_room(self, room: CommunityRoom) -> str:
+        """Make one more room, which the definition does not name; returns what it is joined with.
+
+        One of the same token stays as it is. Raises NetworkUnreachable if the network has no community server.
+        """
+        url = self.room_url(room.token)
+        self.call(self._rooms.add_room(room))
+        return url
 
     def definition_toml(self) -> str:
         """The network definition for clients."""

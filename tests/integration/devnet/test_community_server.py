@@ -87,7 +87,18 @@ def test_a_network_without_one() -> None:
         with pytest.raises(NetworkUnreachable, match="without a community server"):
             net.room_url("lobby")
         with pytest.raises(NetworkUnreachable, match="without a community server"):
+            net.add_room(CommunityRoom("later"))
+        with pytest.raises(NetworkUnreachable, match="without a community server"):
             _ = net.community_x25519
+
+
+def test_rooms_that_are_added_later(server: CommunityClient) -> None:
+    added = CommunityRoom("later", "Later", moderators=[Moderator(ALICE.account_id, admin=True)])
+    assert server.net.add_room(added) == server.net.room_url("later")
+    assert server.ask(ALICE, "GET", "/room/later").json["admin"] is True
+    server.net.add_room(CommunityRoom("LATER", "Another"))
+    assert [one["name"] for one in server.ask(None, "GET", "/rooms").json] == ["Later", "The Lobby"]
+    assert '"later"' not in server.net.definition_toml()
 
 
 @pytest.mark.parametrize("enc_type", [EncType.AES_GCM, EncType.XCHACHA20])
