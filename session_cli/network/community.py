@@ -45,8 +45,10 @@ T = TypeVar("T")
 
 ATTEMPTS = 3
 MOST_SERVERS_AT_ONCE = 8
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-"""Of any answer: a poll of very many rooms, or the largest file with room to spare."""
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+"""Of an answer that is no file: a poll of very many rooms."""
+MAX_FILE_BYTES = 16 * 1024 * 1024
+"""Of a download: more than any server is known to take."""
 _NOT_REACHED = (b"Failed to connect", b"Could not resolve", b"Couldn't resolve", b"Connection timed out", b"SSL ")
 """How the last hop begins to say that it could not even talk to the server."""
 _NO_FILE = "The file is no longer on the community server; most of them keep files for 15 days."
@@ -143,7 +145,7 @@ class CommunityClient:
             return V4Request("GET", path, self._authentication(asker, "GET", path, None))
 
         def watched(written: int) -> None:
-            if written > MAX_ANSWER_BYTES:
+            if written > MAX_FILE_BYTES:
                 raise ServerFailed("The community server sends more than any file there can have.")
             progress(written)
 
@@ -188,6 +190,8 @@ class CommunityClient:
                 raise _unconfirmed(question.server)
 
         self._onion.prepare(deadline)
+        if not request.repeatable:
+            self._transfers.prove_path(deadline)
         trial = self._onion.trial(what, deadline, lane)
         try:
             return cast(V4Response, self._onion.run(trial, attempts(), deadline, failed).value)

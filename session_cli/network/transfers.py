@@ -93,6 +93,12 @@ class Transfers:
 
         return self._serve("download", server, run, deadline, limit)
 
+    def prove_path(self, deadline: Deadline) -> None:
+        """Where the path is not known to work, let something small go ahead of what goes over it only once."""
+        path = None if self._onion.direct else self._onion.paths.choose(())
+        if path is not None and path.fresh:
+            self._onion.call_anybody(storage_rpc.info(), lambda body, _: body, deadline)
+
     def _serve(
         self,
         what: str,
@@ -124,7 +130,7 @@ class Transfers:
                 yield one
 
         self._onion.prepare(deadline)
-        self._prove_path(deadline)
+        self.prove_path(deadline)
         trial = self._onion.trial(what, deadline, 0)
 
         def note(attempt: OnionAttempt, error: SessionError) -> None:
@@ -133,12 +139,6 @@ class Transfers:
         answer = self._onion.run(trial, attempts(), deadline, note, transfer=True)
         value: V4Response = answer.value
         return value
-
-    def _prove_path(self, deadline: Deadline) -> None:
-        """Let something small go ahead where the path is not known to work: a file is large, and goes over it once."""
-        path = None if self._onion.direct else self._onion.paths.choose(())
-        if path is not None and path.fresh:
-            self._onion.call_anybody(storage_rpc.info(), lambda body, _: body, deadline)
 
 
 def entrance(path: Path, server: ServerDestination) -> str:

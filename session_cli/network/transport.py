@@ -58,7 +58,7 @@ class Cancellation:
         self._connection: _Interruptible | None = None
         self._cancelled = False
         self.reached = False
-        """Whether the other side was there, as far as TLS goes."""
+        """Whether the other side was there, and may have got something: connected, with TLS if there is to be any."""
 
     def cancel(self) -> None:
         """End the exchange that is under way, if there is one, and every later one at its start."""
@@ -103,6 +103,10 @@ class _Interruptible:
 
     def putrequest(self, *arguments: Any, **options: Any) -> None:
         cancellation = self._attach()
+        connection: Any = self
+        if connection.sock is None:
+            # Without TLS it would connect only now, and nobody would know whether it had.
+            connection.connect()
         if cancellation is not None:
             cancellation.reached = True
         super().putrequest(*arguments, **options)  # type: ignore[misc]  # the class it is mixed into has it

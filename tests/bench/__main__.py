@@ -1,6 +1,7 @@
 """Measures what the program costs, as ratios to something plain, taken in the same run.
 
     python -m tests.bench [startup] [oneshot] [backlog] [attachment] [network] [pipes] [history] [configs] [groups]
+        [communities]
 
 Nothing here asserts: clocks are noisy, and a number is to be read with the machine in mind.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from . import attachment, backlog, configs, groups, history, network, oneshot, pipes, startup
+from . import attachment, backlog, communities, configs, groups, history, network, oneshot, pipes, startup
 
 PARTS = {
     "startup": startup.measure,
@@ -21,6 +22,7 @@ PARTS = {
     "history": history.measure,
     "configs": configs.measure,
     "groups": groups.measure,
+    "communities": communities.measure,
 }
 
 

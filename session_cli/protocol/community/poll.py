@@ -37,11 +37,15 @@ class DirectCursor:
 
 @dataclass(frozen=True, slots=True)
 class RoomPoll:
-    """What a poll brought of a room, or why not: a room that is closed to us costs the others nothing."""
+    """What a poll brought of a room, or why not: a room that is closed to us costs the others nothing.
+
+    `restarted`: the room counts from the beginning again, so that what we know of it leads nowhere.
+    """
 
     room: str
     info: PollInfo | SessionError
     page: Page | SessionError
+    restarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def poll(
         parts = iter(together.read(value))
         return ServerPoll(
             capabilities=next(parts),
-            rooms=tuple(RoomPoll(cursor.room, next(parts), _advanced(cursor, next(parts))) for cursor in rooms),
+            rooms=tuple(_room(cursor, next(parts), next(parts)) for cursor in rooms),
             inbox=_advanced_direct(inbox, next(parts)) if inbox is not None else None,
             outbox=_advanced_direct(outbox, next(parts)) if outbox is not None else None,
         )
@@ -97,6 +101,12 @@ def _messages(cursor: RoomCursor, limit: int) -> CommunityRequest[Page]:
     if cursor.seqno:
         return endpoints.since(cursor.room, cursor.seqno, limit=limit)
     return endpoints.recent(cursor.room, limit=limit)
+
+
+def _room(cursor: RoomCursor, info: PollInfo | SessionError, page: Page | SessionError) -> RoomPoll:
+    details = info.details if isinstance(info, PollInfo) else None
+    restarted = details is not None and details.message_sequence < (cursor.seqno or 0)
+    return RoomPoll(cursor.room, info, _advanced(cursor, page), restarted)
 
 
 def _advanced(cursor: RoomCursor, page: Page | SessionError) -> Page | SessionError:

@@ -20,11 +20,15 @@ MemberId = NewType("MemberId", str)
 
 MAX_NUMBER = 2**63 - 1
 """Of ids and counters: what a database's integer holds."""
+_MOST_CONTAINERS = 200_000
+"""Lists and objects in one answer: in memory they take many times the room that they have in the text."""
 _MEMBER_ID = re.compile(r"(?:05|15|25)[0-9a-f]{64}\Z")
 
 
 def parse_json(data: bytes) -> Any:
     """The value of a JSON text. Raises MalformedMessage, also for numbers that JSON does not have."""
+    if data.count(b"[") + data.count(b"{") > _MOST_CONTAINERS:
+        raise MalformedMessage("A community server's answer has more parts than make sense.")
     try:
         return json.loads(data, parse_constant=_refuse)
     except (ValueError, RecursionError):

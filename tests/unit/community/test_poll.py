@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from session_cli.errors import NoPermission, ServerFailed, SessionError
 from session_cli.protocol.community.auth import Capabilities
 from session_cli.protocol.community.inbox import DirectMessages
@@ -107,3 +109,11 @@ def test_more_direct_messages() -> None:
     result = answer(poll([], inbox=DirectCursor(), limit=1), part({"capabilities": []}), part([{"id": 3}]))
     assert result.more
     assert result.inbox == DirectMessages((), 1, 3, more=True)
+
+
+@pytest.mark.parametrize(("sequence", "restarted"), [(8, True), (9, False), (10, False)])
+def test_a_room_that_was_made_anew(sequence: int, restarted: bool) -> None:
+    details = INFO | {"name": "A", "info_updates": 1, "message_sequence": sequence}
+    result = answer(poll([RoomCursor("a", 5, 9)]), part({}), part(INFO | {"details": details}), part([]))
+    assert result.rooms[0].restarted is restarted
+    assert not answer(poll([RoomCursor("a", 5, 9)]), part({}), part(INFO), part([])).rooms[0].restarted

@@ -155,6 +155,7 @@ def test_a_refusal_of_any_text_is_short() -> None:
         answer(200, '{"capabilities": [' + "[" * 5000 + "]" * 5000 + "]}", "application/json"),
         answer(200, '{"capabilities": NaN}', "application/json"),
         answer(200, "9" * 10_000, "application/json"),
+        answer(200, '{"capabilities": [' + "[]," * 200_000 + "7]}", "application/json"),
         answer(200, "{}", "application/json"),
         V4Response(200, {"content-type": "application/json"}, b"\xff\xfe"),
     ],
