@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from session_cli.devnet.network import Devnet, DevnetOptions
+from session_cli.devnet.network import CommunityOptions, Devnet, DevnetOptions
 from tests.support.devnet import Person
 
 # How long an example takes depends on what else the machine does; tests/bench measures time, properties don't.
@@ -26,7 +26,7 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.fixture(scope="session")
 def shared_net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Devnet]:
     """One local network a test process. Not to be stopped or broken by a test; `private_net` is for that."""
-    with Devnet(DevnetOptions(data_dir=tmp_path_factory.mktemp("network"))) as net:
+    with Devnet(DevnetOptions(data_dir=tmp_path_factory.mktemp("network"), community=CommunityOptions())) as net:
         yield net
 
 
@@ -51,5 +51,5 @@ def person(shared_definition: Path, tmp_path: Path) -> Callable[[str], Person]:
 @pytest.fixture
 def private_net() -> Iterator[Devnet]:
     """A local network for one test, which may do with it what it likes."""
-    with Devnet(DevnetOptions(peer_timeout=0.5, hop_timeout=3.0)) as net:
+    with Devnet(DevnetOptions(peer_timeout=0.5, hop_timeout=3.0, community=CommunityOptions())) as net:
         yield net

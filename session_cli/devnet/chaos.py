@@ -4,11 +4,12 @@
         ...
     fault = net.chaos.inject(Garble(), nodes="30%")
     fault.hits, fault.remove()
+    net.chaos.inject(Rewrite(change), community=True, methods={"GET /rooms"})
     net.chaos.kill([1, 2], how="silent")
     net.chaos.revive([1])
     net.chaos.clear()
 
-`faults` has all kinds. Everything here may be called from any thread but the network's own.
+`faults` and `community_faults` have all kinds. Everything here may be called from any thread but the network's own.
 """
 
 from __future__ import annotations

@@ -97,6 +97,11 @@ _PARTS = {
 }
 
 
+def someone(*, blinded: bool) -> str:
+    """The part of a path that names an author. Where people go by blinded ids, one with an account id leads nowhere."""
+    return "<blinded>" if blinded else "<user>"
+
+
 def endpoint(method: str, name: str, answer: Callable[[Call], Reply]) -> Endpoint:
     """An endpoint from the path's name, such as `/room/<room>/message/<id>`."""
     pattern = re.escape(name)

@@ -7,9 +7,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
-from ..errors import InvalidInput
 from ..protocol.account import Identity
 from ..protocol.blinding import blind15
 from .community_calls import JSON
@@ -18,6 +17,7 @@ from .faults import CallFault, InnerStatus, Nonsense
 from .injections import Injection, Injections
 from .routes import HTML, Reply
 
+F = TypeVar("F", bound=CallFault)
 _RUBBISH = b"\x7fELF is no answer"
 _FLOOD_POSTS = 5000
 _TEXTS = {401: "Invalid authentication: X-SOGS-Signature verification failed", 403: "Banned", 429: "Rate limited"}
@@ -59,7 +59,8 @@ class CommunityConduct:
             is_refusal = isinstance(injection.fault, Redirect) or not _comes_after(injection)
             return is_refusal and _is_meant(injection, outermost=outermost)
 
-        for fault, _ in self._striking((Redirect, InnerStatus), (name,), is_meant):
+        kinds: tuple[type[Redirect | InnerStatus], ...] = (Redirect, InnerStatus)
+        for fault, _ in self._striking(kinds, (name,), is_meant):
             return _refusal(fault)
         return None
 
@@ -94,10 +95,10 @@ class CommunityConduct:
 
     def _striking(
         self,
-        kinds: type[CallFault] | tuple[type[CallFault], ...],
+        kinds: type[F] | tuple[type[F], ...],
         calls: tuple[str, ...],
         when: Callable[[Injection], bool],
-    ) -> Iterator[tuple[CallFault, Injection]]:
+    ) -> Iterator[tuple[F, Injection]]:
         return self._injections.striking(kinds, "community", None, calls, when=when)
 
     def _author(self, random: Random) -> str:
@@ -112,13 +113,11 @@ def _is_meant(injection: Injection, *, outermost: bool) -> bool:
     return outermost or injection.aim.methods is not None
 
 
-def _refusal(fault: CallFault) -> Reply:
+def _refusal(fault: Redirect | InnerStatus) -> Reply:
     if isinstance(fault, Redirect):
         return Reply(fault.code, {"content-type": HTML, "location": fault.location})
-    if isinstance(fault, InnerStatus):
-        text = _TEXTS.get(fault.code, "") if fault.body is None else fault.body
-        return Reply(fault.code, {"content-type": HTML}, text.encode())
-    raise InvalidInput(f"{fault.kind} is no refusal.")
+    text = _TEXTS.get(fault.code, "") if fault.body is None else fault.body
+    return Reply(fault.code, {"content-type": HTML}, text.encode())
 
 
 def _nonsense(reply: Reply, fault: Nonsense) -> Reply:

@@ -9,6 +9,10 @@ from .community_store import CommunityStore, User
 from .options import DAY
 
 _TTL_SECONDS = 15 * DAY
+_SELECT = (
+    "SELECT i.id, posted, expires, s.session_id, r.session_id, message FROM community_inbox i "
+    "JOIN community_users s ON i.sender = s.id JOIN community_users r ON i.recipient = r.id"
+)
 
 
 class CommunityInbox:
@@ -55,13 +59,8 @@ class CommunityInbox:
     def _select(
         self, column: Literal["sender", "recipient"], user: User, since: int, limit: int
     ) -> list[dict[str, Any]]:
-        sql = (
-            "SELECT i.id, posted, expires, s.session_id, r.session_id, message FROM community_inbox i "
-            "JOIN community_users s ON i.sender = s.id JOIN community_users r ON i.recipient = r.id "
-            "WHERE CASE ? WHEN 'sender' THEN sender ELSE recipient END = ? AND i.id > ? AND expires > ? "
-            "ORDER BY i.id LIMIT ?"
-        )
-        rows = self._store.execute(sql, column, user.id, since, self._store.clock(), limit).fetchall()
+        sql = f"{_SELECT} WHERE {column} = ? AND i.id > ? AND expires > ? ORDER BY i.id LIMIT ?"
+        rows = self._store.execute(sql, user.id, since, self._store.clock(), limit).fetchall()
         return [
             {
                 "id": row[0],

@@ -17,6 +17,7 @@ from .community_calls import (
     no_such_post,
     not_found,
     refused,
+    someone,
 )
 from .community_people import CommunityPeople, Permissions
 from .community_posts import CommunityPosts, Draft, Post, Reader
@@ -39,8 +40,7 @@ class MessageEndpoints:
         self._people = people
         self._posts = posts
         self._gate = gate
-        # As on the real server, a path with an account id leads nowhere where people go by blinded ids.
-        self._whose = "<blinded>" if blinded else "<user>"
+        self._someone = someone(blinded=blinded)
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -51,8 +51,8 @@ class MessageEndpoints:
             endpoint("GET", "/room/<room>/message/<id>", self._one),
             endpoint("PUT", "/room/<room>/message/<id>", self._edit),
             endpoint("DELETE", "/room/<room>/message/<id>", self._delete),
-            endpoint("DELETE", f"/room/<room>/all/{self._whose}", self._delete_all),
-            endpoint("DELETE", f"/rooms/all/{self._whose}", self._delete_all_everywhere),
+            endpoint("DELETE", f"/room/<room>/all/{self._someone}", self._delete_all),
+            endpoint("DELETE", f"/rooms/all/{self._someone}", self._delete_all_everywhere),
             endpoint("PUT", "/room/<room>/reaction/<id>/<emoji>", self._react),
             endpoint("DELETE", "/room/<room>/reaction/<id>/<emoji>", self._unreact),
             endpoint("DELETE", "/room/<room>/reactions/<id>/<emoji>", self._remove_reactions),
@@ -103,12 +103,8 @@ class MessageEndpoints:
         draft = self._draft(call.json(), permissions)
         if not permissions.admin and self._posts.is_too_fast(room, user):
             raise refused(429, "Rate limited")
-        # An author sees a whisper of his, whomever it is for: only moderators have any.
-        reader = Reader(user, permissions)
-        post = self._posts.find(room, reader, self._posts.add(room, user, draft))
-        if post is None:
-            raise not_found()
-        told = self._posts.told(post, reader)
+        post = self._posts.add(room, user, draft)
+        told = self._posts.told(post, Reader(user, permissions))
         if post.whisper:
             told["whisper_mods"] = post.whisper_mods == 1
         return json_reply(told, 201)
@@ -210,7 +206,11 @@ class MessageEndpoints:
 
 def _file_ids(given: Any) -> list[int]:
     """Ids of files: numbers, or texts of digits. Raises Refused."""
-    ids = [int(one) if isinstance(one, str) and _FILE_ID.match(one) else one for one in given or ()]
-    if not isinstance(given, list | None) or any(type(one) is not int or not 0 <= one < 2**63 for one in ids):
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise bad_request()
+    ids = [int(one) if isinstance(one, str) and _FILE_ID.match(one) else one for one in given]
+    if any(type(one) is not int or not 0 <= one < 2**63 for one in ids):
         raise bad_request()
     return ids

@@ -17,6 +17,7 @@ from .community_calls import (
     json_reply,
     not_found,
     refused,
+    someone,
 )
 from .community_inbox import CommunityInbox
 from .community_people import PERMISSIONS, CommunityPeople, Permissions
@@ -29,10 +30,11 @@ _LATEST_SECONDS = 1_000_000_000
 class ModerationEndpoints:
     """Bans, roles and permissions."""
 
-    def __init__(self, store: CommunityStore, people: CommunityPeople, gate: Gate) -> None:
+    def __init__(self, store: CommunityStore, people: CommunityPeople, gate: Gate, *, blinded: bool) -> None:
         self._store = store
         self._people = people
         self._gate = gate
+        self._someone = someone(blinded=blinded)
 
     def endpoints(self) -> list[Endpoint]:
         return [
@@ -40,11 +42,11 @@ class ModerationEndpoints:
             endpoint("POST", "/user/<user>/unban", self._unban),
             endpoint("POST", "/user/<user>/moderator", self._appoint),
             endpoint("GET", "/room/<room>/permissions", self._overrides),
-            endpoint("GET", "/room/<room>/permissions/<user>", self._overrides_of),
-            endpoint("POST", "/room/<room>/permissions/<user>", self._set),
+            endpoint("GET", f"/room/<room>/permissions/{self._someone}", self._overrides_of),
+            endpoint("POST", f"/room/<room>/permissions/{self._someone}", self._set),
             endpoint("GET", "/room/<room>/futurePermissions", self._future),
-            endpoint("GET", "/room/<room>/futurePermissions/<user>", self._future_of),
-            endpoint("POST", "/room/<room>/futurePermissions/<user>", self._schedule),
+            endpoint("GET", f"/room/<room>/futurePermissions/{self._someone}", self._future_of),
+            endpoint("POST", f"/room/<room>/futurePermissions/{self._someone}", self._schedule),
         ]
 
     # Bans and roles.

@@ -159,8 +159,8 @@ class CommunityPosts:
         ).fetchall()
         return int(count) >= MAX_POSTS
 
-    def add(self, room: Room, user: User, draft: Draft) -> int:
-        """Post something; returns its id."""
+    def add(self, room: Room, user: User, draft: Draft) -> Post:
+        """Post something."""
         seqno, now = self._store.next_seqno(room), self._store.clock()
         sql = "SELECT max(posted) FROM community_posts WHERE user = ? AND posted >= ?"
         ((latest,),) = self._store.execute(sql, user.id, now).fetchall()
@@ -182,7 +182,8 @@ class CommunityPosts:
         )
         post_id = int(cursor.lastrowid or 0)
         self._files.claim(room, user, post_id, draft.files, pinned=False)
-        return post_id
+        row = self._store.execute(f"SELECT {_COLUMNS} FROM {_JOINED} WHERE p.id = ?", post_id).fetchone()  # noqa: S608
+        return Post(*row)
 
     def edit(self, room: Room, user: User, post: Post, draft: Draft) -> None:
         """Put something else in the place of a post."""

@@ -52,7 +52,7 @@ class CommunityRoutes:
         gate, posts = Gate(self._store, self._people), CommunityPosts(self._store, self._files)
         rooms = RoomEndpoints(self._store, self._people, posts, self._files, gate).endpoints()
         messages = MessageEndpoints(self._store, self._people, posts, gate, blinded=options.blinded).endpoints()
-        moderation = ModerationEndpoints(self._store, self._people, gate).endpoints()
+        moderation = ModerationEndpoints(self._store, self._people, gate, blinded=options.blinded).endpoints()
         inbox = InboxEndpoints(self._store, self._inbox).endpoints()
         self._endpoints = [
             endpoint("GET", "/capabilities", self._capabilities),
@@ -68,8 +68,7 @@ class CommunityRoutes:
     def _set_up(self) -> None:
         """Make the rooms that are not there yet, and give the roles that nobody has yet."""
         for given in self._options.rooms:
-            if self._store.find_room(given.token) is None:
-                self._make_room(given)
+            self._make_room(given)
         for appointed in self._options.moderators:
             user = self._people.named(appointed.account_id)
             if not (user.admin if appointed.admin else user.moderator):
@@ -77,7 +76,14 @@ class CommunityRoutes:
                     user, None, moderator=True, admin=appointed.admin or None, visible=appointed.visible
                 )
 
+    async def add_room(self, room: CommunityRoom) -> None:
+        """Make a room while the server runs; one that is there already stays as it is."""
+        with self._store.transaction():
+            self._make_room(room)
+
     def _make_room(self, given: CommunityRoom) -> None:
+        if self._store.find_room(given.token) is not None:
+            return
         self._store.execute(
             "INSERT INTO community_rooms (token, name, description, created, read, accessible, write, upload) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS community_users (
@@ -76,6 +77,8 @@ CREATE TABLE IF NOT EXISTS community_posts (
     seqno_data INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS community_posts_by_seqno ON community_posts (room, seqno);
+CREATE INDEX IF NOT EXISTS community_posts_by_author ON community_posts (user, posted);
+CREATE INDEX IF NOT EXISTS community_posts_by_room ON community_posts (room, id);
 CREATE TABLE IF NOT EXISTS community_emoji (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     post INTEGER NOT NULL,
@@ -105,6 +108,8 @@ CREATE TABLE IF NOT EXISTS community_files (
     uploaded REAL NOT NULL,
     expires REAL
 );
+CREATE INDEX IF NOT EXISTS community_files_by_post ON community_files (post);
+CREATE INDEX IF NOT EXISTS community_files_by_expiry ON community_files (expires);
 CREATE TABLE IF NOT EXISTS community_inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     recipient INTEGER NOT NULL,
@@ -113,6 +118,8 @@ CREATE TABLE IF NOT EXISTS community_inbox (
     posted REAL NOT NULL,
     expires REAL NOT NULL
 );
+CREATE INDEX IF NOT EXISTS community_inbox_by_recipient ON community_inbox (recipient, id);
+CREATE INDEX IF NOT EXISTS community_inbox_by_sender ON community_inbox (sender, id);
 CREATE TABLE IF NOT EXISTS community_nonces (
     nonce BLOB PRIMARY KEY,
     expires REAL NOT NULL
@@ -209,14 +216,13 @@ class CommunityStore:
     # Users.
 
     def find_user(self, session_id: str) -> User | None:
-        return self._user("session_id = ?", session_id)
+        row = self.execute("SELECT * FROM community_users WHERE session_id = ?", session_id).fetchone()
+        return None if row is None else _user(row)
 
     def user(self, user_id: int) -> User:
         """A user who is known to exist."""
-        found = self._user("id = ?", user_id)
-        if found is None:
-            raise KeyError(user_id)
-        return found
+        row = self.execute("SELECT * FROM community_users WHERE id = ?", user_id).fetchone()
+        return _user(row)
 
     def add_user(self, session_id: str) -> User:
         cursor = self.execute("INSERT INTO community_users (session_id) VALUES (?)", session_id)
@@ -225,8 +231,8 @@ class CommunityStore:
     def account_ids(self) -> list[User]:
         """Those who are known by their account id."""
         rows = self.execute("SELECT * FROM community_users WHERE session_id LIKE '05%'").fetchall()
-        return [User(row[0], row[1], *map(bool, row[2:])) for row in rows]
+        return list(map(_user, rows))
 
-    def _user(self, condition: str, value: object) -> User | None:
-        row = self.execute(f"SELECT * FROM community_users WHERE {condition}", value).fetchone()  # noqa: S608
-        return None if row is None else User(row[0], row[1], *map(bool, row[2:]))
+
+def _user(row: tuple[Any, ...]) -> User:
+    return User(row[0], row[1], *map(bool, row[2:]))

@@ -88,8 +88,8 @@ class Devnet:
         self._file_keys: NodeKeys
         self._seed: SeedNode
         self._files: WebServer
-        self._community_keys: NodeKeys
         self._community: WebServer | None = None
+        self._rooms: CommunityRoutes
         self._handles: tuple[NodeHandle, ...] = ()
 
     # Life.
@@ -302,9 +302,9 @@ class Devnet:
     def _build_community(self, options: CommunityOptions, database: sqlite3.Connection, workers: Workers) -> WebServer:
         keys = _keys(options.x25519_secret, self._layout.community_seed)
         conduct = CommunityConduct(self.chaos.injections, keys.public)
-        self._community_keys = keys
+        self._rooms = CommunityRoutes(database, keys.public, options, self.options.clock, conduct)
         return WebServer(
-            CommunityRoutes(database, keys.public, options, self.options.clock, conduct),
+            self._rooms,
             keys,
             self._log,
             workers,
@@ -358,18 +358,30 @@ class Devnet:
     @property
     def community_url(self) -> str:
         """The community server's base URL. Raises NetworkUnreachable if the network has none."""
-        if self._community is None:
-            raise NetworkUnreachable("The local network was started without a community server.")
-        return f"http://{self._layout.server_ip}:{self._community.listener.port}"
+        return f"http://{self._layout.server_ip}:{self._running_community().listener.port}"
 
     @property
     def community_x25519(self) -> bytes:
-        """The key to which requests to the community server are sealed, 32 bytes."""
-        return self._community_keys.public
+        """The key (32 bytes) to which requests to the community server are sealed. Raises as `community_url`."""
+        return self._running_community().public_key
+
+    def _running_community(self) -> WebServer:
+        if self._community is None:
+            raise NetworkUnreachable("The local network was started without a community server.")
+        return self._community
 
     def room_url(self, token: str) -> str:
         """What somebody joins a room with. Raises NetworkUnreachable if the network has no community server."""
         return f"{self.community_url}/{token}?public_key={self.community_x25519.hex()}"
+
+    def add_room(self, room: CommunityRoom) -> str:
+        """Make one more room, which the definition does not name; returns what it is joined with.
+
+        One of the same token stays as it is. Raises NetworkUnreachable if the network has no community server.
+        """
+        url = self.room_url(room.token)
+        self.call(self._rooms.add_room(room))
+        return url
 
     def definition_toml(self) -> str:
         """The network definition for clients."""

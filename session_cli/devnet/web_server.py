@@ -76,6 +76,11 @@ class WebServer:
         self._max_direct = max_request_bytes(max_file_size * 4 // 3)
         self.listener = Listener(self._serve, ip, port)
 
+    @property
+    def public_key(self) -> bytes:
+        """The key to which requests are sealed, 32 bytes."""
+        return self._keys.public
+
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._wire.serve(request, self._handle)
 

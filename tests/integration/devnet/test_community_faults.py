@@ -136,6 +136,9 @@ def test_nonsense(server: CommunityClient) -> None:
         assert len(poll(server)) == 1
     with inject(Nonsense("more_parts"), community=True):
         assert len(poll(server)) == 3
+        assert server.ask(None, "GET", "/capabilities").json["capabilities"], "there are no parts"
+    with inject(Oversized(100), community=True), inject(ForgedPosts(), community=True):
+        assert len(recent(server).body) == 100, "there are no posts left to forge"
     with inject(Nonsense("sealed"), community=True) as fault:
         key, outer = server.sealed("GET", ROOM, {}, None)
         with pytest.raises(OnionError):

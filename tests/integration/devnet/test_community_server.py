@@ -86,6 +86,19 @@ def test_a_network_without_one() -> None:
         assert "community" not in net.definition_toml()
         with pytest.raises(NetworkUnreachable, match="without a community server"):
             net.room_url("lobby")
+        with pytest.raises(NetworkUnreachable, match="without a community server"):
+            net.add_room(CommunityRoom("later"))
+        with pytest.raises(NetworkUnreachable, match="without a community server"):
+            _ = net.community_x25519
+
+
+def test_rooms_that_are_added_later(server: CommunityClient) -> None:
+    added = CommunityRoom("later", "Later", moderators=[Moderator(ALICE.account_id, admin=True)])
+    assert server.net.add_room(added) == server.net.room_url("later")
+    assert server.ask(ALICE, "GET", "/room/later").json["admin"] is True
+    server.net.add_room(CommunityRoom("LATER", "Another"))
+    assert [one["name"] for one in server.ask(None, "GET", "/rooms").json] == ["Later", "The Lobby"]
+    assert '"later"' not in server.net.definition_toml()
 
 
 @pytest.mark.parametrize("enc_type", [EncType.AES_GCM, EncType.XCHACHA20])
@@ -314,6 +327,12 @@ def test_images_beyond_all_numbers(server: CommunityClient, image: int) -> None:
     assert server.ask(ADMIN, "PUT", ROOM, {"image": image}).status in (400, 406)
 
 
+@pytest.mark.parametrize("files", [5, "1", {}, [True], [1.5], [None], [-1], [2**63], ["x"], [[1]]])
+def test_files_that_are_no_list_of_numbers(server: CommunityClient, files: Any) -> None:
+    value = {"data": "eA==", "signature": base64.b64encode(bytes(64)).decode(), "files": files}
+    assert server.ask(ALICE, "POST", f"{ROOM}/message", value).status == 400
+
+
 # Moderation.
 
 
@@ -328,6 +347,34 @@ def test_what_is_scheduled_happens(server: CommunityClient) -> None:
     assert server.ask(ADMIN, "GET", f"{ROOM}/futurePermissions").json == []
     assert server.ask(ADMIN, "POST", f"{ROOM}/permissions/{bob}", {"default_write": True}).json == {}
     post(server, BOB)
+
+
+def test_permissions_tell_who_is_hidden(server: CommunityClient) -> None:
+    room(server, BOB)
+    bob, value = id15(server, BOB), {"rooms": ["lobby"], "moderator": True, "visible": False}
+    assert server.ask(ADMIN, "POST", f"/user/{bob}/moderator", value).status == 200
+    assert server.ask(ADMIN, "GET", f"{ROOM}/permissions/{bob}").json == {"moderator": True, "hidden": True}
+
+
+def test_roles_for_ids_that_are_no_keys(server: CommunityClient) -> None:
+    """They are kept as they are; nobody will ever come with one."""
+    nobody = "05" + "ff" * 32
+    answer = server.ask(ADMIN, "POST", f"/user/{nobody}/moderator", {"rooms": ["lobby"], "moderator": True})
+    assert answer.status == 200
+    assert nobody in room(server, BOB)["moderators"]
+
+
+def test_paths_for_account_ids(server: CommunityClient) -> None:
+    """Some lead nowhere where people go by blinded ids; others take both."""
+    room(server, BOB)
+    for method, path in (("DELETE", "all"), ("GET", "permissions"), ("GET", "futurePermissions")):
+        assert server.ask(ADMIN, method, f"{ROOM}/{path}/{BOB.account_id}").status == 404
+    assert server.ask(ADMIN, "POST", f"/user/{BOB.account_id}/ban", {"rooms": ["lobby"]}).status == 200
+    assert server.ask(BOB, "GET", ROOM).status == 404
+
+
+def test_deleting_everywhere_what_nobody_wrote(server: CommunityClient) -> None:
+    assert server.ask(ADMIN, "DELETE", f"/rooms/all/{id15(server, BOB)}").status == 404
 
 
 def test_a_timed_ban_of_the_whole_server_ends(server: CommunityClient) -> None:
@@ -466,6 +513,10 @@ _VALUES = st.recursive(
 )
 
 
+_FIELDS = st.dictionaries(_KEYS, _VALUES, max_size=6)
+POST = {"data": "eA==", "signature": base64.b64encode(bytes(64)).decode()}
+
+
 @pytest.fixture(scope="module")
 def fuzzed() -> Iterator[CommunityClient]:
     clock = MovableClock()
@@ -476,7 +527,9 @@ def fuzzed() -> Iterator[CommunityClient]:
 
 
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(st.sampled_from(["GET", "PUT", "POST", "DELETE"]), _PATHS, st.dictionaries(_KEYS, _VALUES, max_size=6) | _VALUES)
+@given(
+    st.sampled_from(["GET", "PUT", "POST", "DELETE"]), _PATHS, _FIELDS | _FIELDS.map(lambda more: POST | more) | _VALUES
+)
 def test_it_never_falls(fuzzed: CommunityClient, method: str, path: str, value: Any) -> None:
     """Whatever an admin sends, the answer is one of those that clients know, and none is a failure."""
     answer = fuzzed.ask(ADMIN, method, path, value)
