@@ -41,6 +41,11 @@ def is_group(address: str) -> bool:
     return address.startswith(IdPrefix.GROUP)
 
 
+def is_community(address: str) -> bool:
+    """Whether an address is that of a room on a community server: its URL."""
+    return address.startswith("http")
+
+
 def parse_account_id(text: str) -> AccountId:
     """Parse a user's account id, in either case and with surrounding space.
 
