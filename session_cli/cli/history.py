@@ -101,8 +101,9 @@ def log(
 ) -> None:
     """Show what was written, oldest first.
 
-    Nothing is fetched but with --fetch, and nothing counts as received by it. On a terminal the pager shows it: $SESSION_PAGER, else
-    $PAGER, else less; none if that is empty or cat. Messages stand in the order of their senders' clocks.
+    Nothing is fetched but with --fetch, and nothing counts as received by it. On a terminal the pager shows it:
+    $SESSION_PAGER, else $PAGER, else less; none if that is empty or cat. Messages stand in the order of their senders'
+    clocks.
     """
     app: App = ctx.obj
     painter = app.painter()
@@ -204,8 +205,9 @@ def list_(
 
     A number in front tells how many events recv has not shown yet, a * that you have marked it with read --unread.
     Groups and rooms of communities have a mark, and so have pinned and muted conversations; see session contact, group
-    and community. Those that are hidden are left out until something new comes. Groups that invite you, and then message requests, come after all
-    others (with --json, where they belong by time); session request list tells more of these.
+    and community. Those that are hidden are left out until something new comes. Groups that invite you, and then
+    message requests, come after all others (with --json, where they belong by time); session request list tells more of
+    these.
     """
     app: App = ctx.obj
     painter = app.painter()

@@ -188,7 +188,7 @@ def _marked(text: str, hits: Iterable[tuple[int, int]], painter: Painter) -> str
 
 
 def party_text(party: Party) -> str:
-    """A name with the beginning of the id, or a room's address, which nobody else can have; that alone without a name."""
+    """A name with the beginning of the id, or with a room's address, which nobody else can have; or that alone."""
     shown = harmless(short_id(party.id))
     return f"{harmless(party.name)} ({shown})" if party.name else shown
 
