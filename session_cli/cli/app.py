@@ -63,6 +63,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "request": ("request", "List, accept, decline and block message requests."),
     "group": ("group", "Make closed groups of up to 100 people, join them, and look after them."),
+    "community": ("community", "Read and write in public rooms of communities, and look after them."),
     "log": ("history", "Show what was written."),
     "list": ("history", "List conversations."),
     "search": ("history", "Search in what was written."),

@@ -26,7 +26,7 @@ _HELP_WIDTH = 50
 
 
 def recipients(ctx: typer.Context, args: list[str], incomplete: str) -> Pairs:
-    """Whom `TO` can name: me, names, beginnings of known ids."""
+    """Whom `TO` can name: me, names, beginnings of known ids, rooms."""
     from ..core.suggestions import suggest_recipients
 
     app = ctx.find_root().obj
@@ -39,6 +39,14 @@ def groups(ctx: typer.Context, args: list[str], incomplete: str) -> Pairs:
 
     app = ctx.find_root().obj
     return _pairs(suggest_groups(incomplete, _profile(app), app.environ))
+
+
+def rooms(ctx: typer.Context, args: list[str], incomplete: str) -> Pairs:
+    """Which room of a community `ROOM` can name: names, and addresses."""
+    from ..core.suggestions import suggest_rooms
+
+    app = ctx.find_root().obj
+    return _pairs(suggest_rooms(incomplete, _profile(app), app.environ))
 
 
 def messages(ctx: typer.Context, args: list[str], incomplete: str) -> Pairs:

@@ -1,4 +1,4 @@
-"""`contact` and `group` `pin`, `mute`, `hide` and their opposites: how conversations are treated."""
+"""`pin`, `mute`, `hide` and their opposites, of `contact`, `group` and `community`: how conversations are treated."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
 from . import completing
 from .context import App
 from .json_output import conversation_state_json
 from .output import party_text
+from .times import length
 
 if TYPE_CHECKING:
     from ..core.conversations import ConversationSwitches
@@ -22,7 +22,7 @@ Place = Annotated[
     str,
     typer.Argument(
         metavar="WHO",
-        help="A person or group, by id or known name; or me: notes to self.",
+        help="A person, group or room, by id, address or known name; or me: notes to self.",
         show_default=False,
         autocompletion=completing.recipients,
     ),
@@ -31,7 +31,7 @@ Person = Annotated[
     str,
     typer.Argument(
         metavar="WHO",
-        help="A person or group, by id or known name.",
+        help="A person, group or room, by id, address or known name.",
         show_default=False,
         autocompletion=completing.recipients,
     ),
@@ -61,7 +61,7 @@ def mute(
     Nothing else changes, and nobody is told.
     """
     app: App = ctx.obj
-    seconds = _length(app.text_argument(time_)) if time_ is not None else None
+    seconds = length(app, time_)
     _switch(app, lambda switches, name: switches.mute(name, seconds), who, "is muted{until}")
 
 
@@ -100,12 +100,3 @@ def _switch(
         if state.muted_until_ms is not None:
             until = time.strftime(" until %Y-%m-%d %H:%M", time.localtime(state.muted_until_ms / 1000))
         app.note(f"{name} {outcome.format(until=until)}.")
-
-
-def _length(text: str) -> int:
-    from ..core.when import parse_length
-
-    seconds = parse_length(text)
-    if not seconds:
-        raise UsageError(f"{text!r} is no length of time; give one such as 8h, 1d or 2w.")
-    return seconds

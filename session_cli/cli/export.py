@@ -201,10 +201,10 @@ def _remarks(client: Client, parties: list[Party]) -> list[str]:
     exported = time.strftime("%Y-%m-%d %H:%M, UTC%z", time.localtime())
     remarks = [f"Session messages of {client.name or 'me'}, {client.account_id}"]
     if len(parties) == 1 and parties[0].type != "self":
-        in_group, nameless = parties[0].type == "group", "without a name"
+        nameless = "without a name"
         with_whom = (
-            f"in the group {parties[0].name or nameless}"
-            if in_group
+            f"in the {parties[0].type} {parties[0].name or nameless}"
+            if parties[0].is_shared
             else f"with {parties[0].name or f'somebody {nameless}'}"
         )
         remarks.append(f"{with_whom}, {parties[0].id}")

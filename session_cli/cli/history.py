@@ -1,4 +1,4 @@
-"""`log`, `list` and `search`: what was written. These commands ask nobody, and wait for nobody."""
+"""`log`, `list` and `search`: what was written. They ask nobody, and wait for nobody, but for `log --fetch`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .notices import notice_text
 from .output import UNSENT, Painter, attachment_text, message_text
 from .pager import show
 from .people import With
-from .text import cell_width, fitted, harmless, short_id
+from .text import cell_width, counted, fitted, harmless, room_token, short_id
 from .times import Since, Until, moment
 from .typer_app import limit as parse_limit
 from .typer_app import message_id, single_command
@@ -40,6 +40,7 @@ _PARTS = {
 }
 """The parts of the list, in their order, and what to do about what is in them."""
 NAME_COLUMNS = 16
+ID_COLUMNS = 11
 LEAST_COLUMNS = 60
 DEFAULT_COLUMNS = 80
 
@@ -90,17 +91,29 @@ def log(
             "--after", help="The first N messages after the one with this id.", metavar="ID", parser=message_id
         ),
     ] = None,
+    fetch: Annotated[
+        int | None,
+        typer.Option(
+            "--fetch", help="Of a room: first fetch N messages older than those here, if there are.", metavar="N", min=1
+        ),
+    ] = None,
     no_pager: NoPager = False,
 ) -> None:
     """Show what was written, oldest first.
 
-    Nothing is fetched, and nothing counts as received by it. On a terminal the pager shows it: $SESSION_PAGER, else
-    $PAGER, else less; none if that is empty or cat. Messages stand in the order of their senders' clocks.
+    Nothing is fetched but with --fetch, and nothing counts as received by it. On a terminal the pager shows it:
+    $SESSION_PAGER, else $PAGER, else less; none if that is empty or cat. Messages stand in the order of their senders'
+    clocks.
     """
     app: App = ctx.obj
     painter = app.painter()
     start, stop, conversation = moment(app, since), moment(app, until, end=True), person(app, to)
-    with app.open_client(online=False) as client:
+    if fetch is not None and conversation is None:
+        raise UsageError("--fetch asks the server of one room; name the room: session log ROOM --fetch N")
+    with app.open_client(online=fetch is not None) as client:
+        if fetch is not None and conversation is not None:
+            came = client.communities.fetch_older(conversation, fetch)
+            app.note(f"session: {counted(came, 'older message')} came." if came else "session: There is nothing older.")
 
         def messages() -> Iterator[Message]:
             return client.history.log(
@@ -124,7 +137,7 @@ def search(
         str | None,
         typer.Option(
             "--in",
-            help="Only the conversation with this person, or this group.",
+            help="Only the conversation with this person, or this group or room.",
             metavar="TO",
             autocompletion=completing.recipients,
         ),
@@ -191,9 +204,10 @@ def list_(
     """List conversations: those that are pinned, then the one with the latest message first.
 
     A number in front tells how many events recv has not shown yet, a * that you have marked it with read --unread.
-    Groups have a mark, and so have pinned and muted conversations; see session contact and session group. Those that
-    are hidden are left out until something new comes. Groups that invite you, and then message requests, come after all
-    others (with --json, where they belong by time); session request list tells more of these.
+    Groups and rooms of communities have a mark, and so have pinned and muted conversations; see session contact, group
+    and community. Those that are hidden are left out until something new comes. Groups that invite you, and then
+    message requests, come after all others (with --json, where they belong by time); session request list tells more of
+    these.
     """
     app: App = ctx.obj
     painter = app.painter()
@@ -221,22 +235,24 @@ def _part(conversation: Conversation) -> str:
 
 
 def _row(conversation: Conversation, columns: int, painter: Painter) -> str:
-    """A line: unread events, name, id, time of the last message, marks, its beginning."""
+    """A line: unread events, name, id (of a room, its short name), time of the last message, marks, its beginning."""
     party, last = conversation.party, conversation.last_message
     unread = str(conversation.unread) if conversation.unread else "*" if conversation.state.marked_unread else ""
     name = "Note to self" if party.type == "self" else harmless(party.name or "")
     is_group = party.type == "group"
+    place = fitted(harmless(room_token(party.id)), ID_COLUMNS) if party.type == "community" else short_id(party.id)
     marks = {
         "group": is_group and not conversation.request,
+        "community": party.type == "community",
         "pinned": conversation.state.pinned,
         "muted": conversation.state.muted,
         "invitation" if is_group else "request": conversation.request,
     }
     mark = "".join(f"[{name}] " for name, holds in marks.items() if holds)
-    front = f"{unread:>4}  {fitted(name, NAME_COLUMNS)}  {short_id(party.id)}  {_short_time(last)}  "
+    front = f"{unread:>4}  {fitted(name, NAME_COLUMNS)}  {place}  {_short_time(last)}  "
     excerpt = fitted(_excerpt(last), columns - cell_width(front) - len(mark)).rstrip() if last else ""
     return (
-        f"{painter.bold(f'{unread:>4}')}  {painter.name(fitted(name, NAME_COLUMNS))}  {painter.dim(short_id(party.id))}"
+        f"{painter.bold(f'{unread:>4}')}  {painter.name(fitted(name, NAME_COLUMNS))}  {painter.dim(place)}"
         f"  {painter.dim(_short_time(last))}  {painter.warning(mark) if mark else ''}{excerpt}"
     ).rstrip()
 
@@ -253,7 +269,7 @@ def _short_time(message: Message | None) -> str:
 def _excerpt(message: Message) -> str:
     """A message on one line."""
     who = "me: " if message.direction == "outgoing" else ""
-    if message.conversation.type == "group" and not who:
+    if message.conversation.is_shared and not who:
         who = harmless(message.sender.name or short_id(message.sender.id)) + ": "
     state = f"[{UNSENT[message.status]}] " if message.status in UNSENT else ""
     notice = notice_text(message)

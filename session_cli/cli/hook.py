@@ -29,17 +29,18 @@ VARIABLES = {
     "SESSION_ID": "The id of the message, or of that to which something happened; empty if there is none.",
     "SESSION_HASH": "The swarm's name for it; empty if it has none.",
     "SESSION_DIRECTION": "incoming, or outgoing for what you did on another device.",
-    "SESSION_CONVERSATION_TYPE": "contact, group, or self for notes to self.",
-    "SESSION_CONVERSATION_ID": "The id of the other person, of the group, or your own; to answer: session send "
-    '"$SESSION_CONVERSATION_ID" …',
+    "SESSION_CONVERSATION_TYPE": "contact, group, community, or self for notes to self.",
+    "SESSION_CONVERSATION_ID": "The id of the other person, of the group, or your own, or a room's address; to answer: "
+    'session send "$SESSION_CONVERSATION_ID" …',
     "SESSION_CONVERSATION_NAME": "The name shown for it; may be empty.",
-    "SESSION_SENDER_ID": "The id of who wrote or did it; empty where nobody can tell.",
+    "SESSION_SENDER_ID": "The id of who wrote or did it, in a room the one that is seen there; empty where "
+    "nobody can tell.",
     "SESSION_SENDER_NAME": "The name shown for them, which they may have chosen to mislead; may be empty.",
     "SESSION_TIMESTAMP": "When it was sent: RFC 3339, UTC.",
     "SESSION_TIMESTAMP_MS": "The same in milliseconds since 1970.",
     "SESSION_BODY": "The text of a message, without NULs; empty for other types.",
     "SESSION_EMOJI": "Of a reaction.",
-    "SESSION_CHANGE": "Of a group_update: invited, added, removed …",
+    "SESSION_CHANGE": "Of a group_update: invited, added, removed …; of a community_update: renamed, closed …",
     "SESSION_REQUEST": "1 if it is from somebody whom you never wrote to, else 0.",
     "SESSION_FILES": "Where --download has saved its files, a path a line.",
     "SESSION_PROFILE": "The profile, so that session called by the command uses the same one.",
@@ -132,7 +133,7 @@ def fields_of(event: Event, values: Mapping[str, Any]) -> dict[str, str]:
     Those of a message are those of the message to which something happened, where the event is no message itself.
     """
     message, place = event.message, event.conversation
-    sender = event.sender if event.sender and event.sender.type != "group" else None
+    sender = event.sender if event.sender and not event.sender.is_shared else None
     paths = [file.saved for file in message.attachments if file.saved] if message else []
     return {
         "SESSION_TYPE": event.type,

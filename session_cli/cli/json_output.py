@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..core.model import (
         Attachment,
+        Community,
+        CommunityMember,
         Contact,
         Conversation,
         ConversationState,
@@ -69,6 +71,9 @@ def message_json(message: Message) -> dict[str, Any]:
             # What the group itself says was done by an admin, and nobody can tell by which.
             common["sender"] = party_json(message.sender) if message.sender.type != "group" else None
             return json_object("group_update", **common, **_group_change_json(message), **state)
+        case "community_update":
+            change = {key: content.get(key) for key in ("change", "name", "write", "upload")}
+            return json_object("community_update", **{**common, "sender": None}, **change, **state)
         case "unknown":
             return json_object("unknown", **common, reason=content["reason"], **state)
         case _:
@@ -232,6 +237,43 @@ def group_member_json(group: Group, member: GroupMember) -> dict[str, Any]:
         **party_json(member.party),
         status=member.status,
         admin=member.admin,
+    )
+
+
+def community_json(community: Community) -> dict[str, Any]:
+    """A room as `--json` shows it; see session-json(5)."""
+    return json_object(
+        "community",
+        id=community.id,
+        url=community.url,
+        name=community.name,
+        description=community.description,
+        state=community.state,
+        write=community.write,
+        upload=community.upload,
+        role=community.role,
+        active_users=community.active_users,
+        created=_moment(community.created_ms),
+        created_ms=community.created_ms,
+        pinned_messages=list(community.pinned),
+        muted=community.muted,
+        muted_until=_moment(community.muted_until_ms),
+        hidden=community.hidden,
+    )
+
+
+def community_member_json(community: Community, member: CommunityMember) -> dict[str, Any]:
+    """Somebody in a room as `--json` shows it."""
+    return json_object(
+        "community_member",
+        conversation={"type": "community", "id": community.id, "name": community.name},
+        id=member.id,
+        name=member.name,
+        account=member.account,
+        role=member.role,
+        hidden=member.hidden,
+        banned=member.banned,
+        banned_until=_moment(member.banned_until_ms),
     )
 
 

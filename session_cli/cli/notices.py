@@ -42,6 +42,8 @@ def notice_text(message: Message) -> str | None:
             return "saved a file"
         case "group_update":
             return _group_change(message)
+        case "community_update":
+            return _community_change(content)
         case "unknown":
             return f"{content['reason']}; kept for a later version"
     return DELETED if message.deleted else None
@@ -76,6 +78,22 @@ def _group_change(message: Message) -> str:
         case "kicked":
             return "an admin removed you from the group"
     return "an admin ended the group for everyone"
+
+
+def _community_change(content: Mapping[str, Any]) -> str:
+    """What happened to a room, said of the room itself."""
+    match content["change"]:
+        case "renamed":
+            return f"is called {content['name']} now"
+        case "closed":
+            return "can't be read any more: its server does not let you"
+        case "opened":
+            return "can be read again"
+        case "gone":
+            return "is not on its server any more"
+    if not content["write"]:
+        return "can only be read by you now"
+    return "can be written to by you now" + ("" if content["upload"] else ", but not sent files")
 
 
 def _people(members: Sequence[Mapping[str, Any]]) -> str:

@@ -130,12 +130,12 @@ def _excerpt(text: str) -> str:
 
 
 def _name(event: Event) -> str:
-    """Who did something, and in a group also where."""
+    """Who did something, and in a group or room also where."""
     if event.sender is None:
         return "Session"
     place = event.conversation
     who = _shown_name(event.sender)
-    return f"{who} in {_shown_name(place)}" if place is not None and place.type == "group" else who
+    return f"{who} in {_shown_name(place)}" if place is not None and place.is_shared else who
 
 
 def _shown_name(party: Party) -> str:

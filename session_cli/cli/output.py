@@ -62,7 +62,7 @@ def message_text(
 ) -> str:
     """A message for people: who and when, then the text, indented so that no text can pass for another message.
 
-    What somebody wrote in a group has a line in front of it that names the group, unless `with_place` is off: where no
+    What somebody wrote in a group or room has a line in front of it that names it, unless `with_place` is off: where no
     text and no name can stand, so that nobody can pass for a member.
 
     On a terminal its lines are cut to fit: the terminal would go on at its edge, where messages begin.
@@ -111,8 +111,8 @@ def event_text(event: Event, painter: Painter) -> str:
 
 
 def _place(conversation: Party | None, sender: Party | None) -> list[Line]:
-    """A line about the group in which something was said or done; nothing where the head names that place already."""
-    if conversation is None or conversation.type != "group" or conversation == sender:
+    """A line about the group or room in which something was done; nothing where the head names that place already."""
+    if conversation is None or not conversation.is_shared or conversation == sender:
         return []
     return [("@", party_text(conversation))]
 
@@ -188,8 +188,9 @@ def _marked(text: str, hits: Iterable[tuple[int, int]], painter: Painter) -> str
 
 
 def party_text(party: Party) -> str:
-    """A name with the beginning of the id, which nobody else can have; the id alone for the nameless."""
-    return f"{harmless(party.name)} ({short_id(party.id)})" if party.name else short_id(party.id)
+    """A name with the beginning of the id, or with a room's address, which nobody else can have; or that alone."""
+    shown = harmless(short_id(party.id))
+    return f"{harmless(party.name)} ({shown})" if party.name else shown
 
 
 def attachment_text(attachment: Attachment, *, with_place: bool = True) -> str:

@@ -132,8 +132,8 @@ class Chapter:
         )
 
     def _sender(self, party: Party) -> str:
-        """Who wrote; in a group with the beginning of the id, as two members may have the same name."""
-        if self._party.type != "group" or not party.name:
+        """Who wrote; in a group or room with the beginning of the id, as two people may have the same name there."""
+        if not self._party.is_shared or not party.name:
             return _name(party)
         return f"{_name(party)} <code>{escape(short_id(party.id))}</code>"
 

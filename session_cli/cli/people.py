@@ -1,4 +1,4 @@
-"""People and groups on the command line."""
+"""People, groups and rooms on the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ To = Annotated[
     str,
     typer.Argument(
         metavar="TO",
-        help="A person or group: an id or at least its first 8 digits, or a known name; or me.",
+        help="A person, group or room: an id or at least its first 8 digits, an address, or a known name; or me.",
         show_default=False,
         autocompletion=completing.recipients,
     ),
@@ -21,7 +21,7 @@ With = Annotated[
     str | None,
     typer.Argument(
         metavar="[TO]",
-        help="Only the conversation with this person, or this group; me: notes to self.",
+        help="Only the conversation with this person, or this group or room; me: notes to self.",
         show_default=False,
         autocompletion=completing.recipients,
     ),

@@ -82,7 +82,7 @@ def recv(
         str | None,
         typer.Option(
             "--from",
-            help="Only from this sender, or in this group; the others stay unread.",
+            help="Only from this sender, or in this group or room; the others stay unread.",
             metavar="WHO",
             autocompletion=completing.recipients,
         ),
@@ -141,7 +141,7 @@ def recv(
     With --mark-read what has been shown counts as read, too: the clocks of messages that disappear after they are read
     start, and, with the setting read_receipts, whoever wrote is told. --peek marks nothing.
 
-    What was written or done in a group has a line below its sender that begins with @ and names the group.
+    What was written or done in a group or room has a line below its sender that begins with @ and names it.
 
     What --from, --type, --since and --max leave out stays unread, for another recv.
 

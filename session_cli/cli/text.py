@@ -119,6 +119,12 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def short_id(account_id: str) -> str:
-    """An id as people tell it from others."""
-    return account_id[:10] + "…"
+def short_id(place_id: str) -> str:
+    """An id as people tell it from others; of the address of a room, all but the scheme."""
+    _, is_address, rest = place_id.partition("://")
+    return rest if is_address else place_id[:10] + "…"
+
+
+def room_token(address: str) -> str:
+    """A room's short name on its server, from its address."""
+    return address.rpartition("/")[2]

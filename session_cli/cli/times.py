@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
 from .context import App
 
 Since = Annotated[
@@ -31,3 +32,16 @@ def moment(app: App, text: str | None, *, end: bool = False) -> int | None:
     from ..core.when import parse_when
 
     return parse_when(app.text_argument(text), now=datetime.now(), end=end)
+
+
+def length(app: App, text: str | None) -> int | None:
+    """A length of time from the command line, in seconds. Raises UsageError."""
+    if text is None:
+        return None
+    from ..core.when import parse_length
+
+    given = app.text_argument(text)
+    seconds = parse_length(given)
+    if not seconds:
+        raise UsageError(f"{given!r} is no length of time; give one such as 8h, 1d or 2w.")
+    return seconds

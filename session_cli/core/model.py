@@ -25,6 +25,11 @@ class Party:
     name: str | None
     type: str = "contact"
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a conversation of many, in which it matters who wrote."""
+        return self.type in ("group", "community")
+
 
 @dataclass(frozen=True, slots=True)
 class Contact:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from ..protocol.account import Identity
+from ..protocol.account import Identity, IdPrefix, is_community
 from ..store.key import KeyMethod, describe_key, open_key
 from ..store.records import MessageRow, PersonRow
 from ..store.store import Store
@@ -52,7 +52,8 @@ def _peek(environ: Mapping[str, str], profile: str) -> Iterator[Store | None]:
 def suggest_recipients(typed: str, profile: str, environ: Mapping[str, str] = os.environ) -> list[Suggestion]:
     """What `resolve` takes for somebody we know: `me`, names, and of the others the beginnings of their ids.
 
-    With the beginning of an id typed, ids alone.
+    With the beginning of an id typed, ids alone. Rooms are named like people, or else by their addresses; those whom we
+    only know from rooms are left out, of whom there can be thousands.
     """
     by_id = typed[:1].isdigit()
     found = [] if by_id else [Suggestion("me", "note to self")]
@@ -60,7 +61,7 @@ def suggest_recipients(typed: str, profile: str, environ: Mapping[str, str] = os
     with suppress(Exception), _peek(environ, profile) as store:
         if store is not None:
             own = Identity.from_seed(store.settings.get("seed")).account_id
-            people = [person for person in store.people.known() if person.address != own]
+            people = [person for person in store.people.known() if person.address != own and _is_offered(person)]
     # A name of our own hides those that others give themselves.
     own_names = Counter(person.name for person in people if person.approved)
     own_names.update({person.nickname: 2 for person in people})
@@ -68,9 +69,31 @@ def suggest_recipients(typed: str, profile: str, environ: Mapping[str, str] = os
     for person in people:
         unique = person.nickname or (person.name if person.approved and own_names[person.name] == 1 else None)
         if unique is not None and _can_be_typed(unique) and not by_id:
-            found.append(Suggestion(unique, f"{person.address[:_PREFIX]}…"))
+            shown = person.address if is_community(person.address) else f"{person.address[:_PREFIX]}…"
+            found.append(Suggestion(unique, shown))
         else:
             found.append(Suggestion(_shortened(person.address, typed, addresses), person.shown_name or ""))
+    return [suggestion for suggestion in found if suggestion.value.startswith(typed)]
+
+
+def _is_offered(person: PersonRow) -> bool:
+    needs_approval = is_community(person.address) or person.address.startswith((IdPrefix.BLINDED15, IdPrefix.BLINDED25))
+    return person.approved or not needs_approval
+
+
+def suggest_rooms(typed: str, profile: str, environ: Mapping[str, str] = os.environ) -> list[Suggestion]:
+    """What `Communities.resolve` takes for a room: names, and of the others the addresses."""
+    rows: list[PersonRow] = []
+    with suppress(Exception), _peek(environ, profile) as store:
+        if store is not None:
+            rows = [row for row in store.people.known() if is_community(row.address) and row.approved]
+    names = Counter(row.name for row in rows)
+    found = []
+    for row in rows:
+        if row.name and names[row.name] == 1 and _can_be_typed(row.name) and not is_community(typed):
+            found.append(Suggestion(row.name, row.address))
+        else:
+            found.append(Suggestion(row.address, row.name or ""))
     return [suggestion for suggestion in found if suggestion.value.startswith(typed)]
 
 
@@ -98,7 +121,9 @@ def _can_be_typed(name: str) -> bool:
 
 
 def _shortened(address: str, typed: str, addresses: list[str]) -> str:
-    """As much of an id as tells it from the others; all of it once that is typed."""
+    """As much of an id as tells it from the others; all of it once that is typed, and of an address always."""
+    if is_community(address):
+        return address
     length = _PREFIX
     while length < ID_DIGITS and sum(other.startswith(address[:length]) for other in addresses) > 1:
         length += 1
