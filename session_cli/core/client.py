@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .backup import BackupInfo
     from .chores import SwarmChores
     from .communities.communities import Communities
+    from .communities.deeds import RoomDeeds
     from .config_sync import SyncSummary
     from .contacts import Contacts
     from .conversations import ConversationSwitches
@@ -468,8 +469,10 @@ class Client:
         """
         from .reacting import Reacting
 
-        reacting = Reacting(self._store, self.account_id, self._sender, self._timeout)
         row = self._row(message_id)
+        reacting: Reacting | RoomDeeds = Reacting(self._store, self.account_id, self._sender, self._timeout)
+        if is_community(row.conversation):
+            reacting = self._room_deeds
         if remove:
             return [self._event(done) for done in reacting.take_back(row, emoji)]
         return [self._event(done) for done in reacting.react(row, emoji or "")]
@@ -483,8 +486,21 @@ class Client:
 
         unsending = Unsending(self._profile, self._sender, self._chores, self._timeout)
         rows = [self._row(message_id) for message_id in dict.fromkeys(message_ids)]
-        for done in unsending.unsend(rows, own_devices=own_devices):
+        posts = [row for row in rows if is_community(row.conversation)]
+        others = [row for row in rows if not is_community(row.conversation)]
+        for row in others:
+            unsending.check(row, own_devices=own_devices)
+        if posts:
+            for done in self._room_deeds.unsend(posts, self._sender, own_devices=own_devices):
+                yield self._event(done)
+        for done in unsending.unsend(others, own_devices=own_devices):
             yield self._event(done)
+
+    @cached_property
+    def _room_deeds(self) -> RoomDeeds:
+        from .communities.deeds import RoomDeeds
+
+        return RoomDeeds(self._profile, self._use_network, self._timeout)
 
     # Receiving.
 

@@ -50,11 +50,12 @@ class Unsending:
         the request is not taken: then the message is as before.
         """
         for row in rows:
-            self._check(row, own_devices=own_devices)
+            self.check(row, own_devices=own_devices)
         for row in rows:
             yield self._unsend(row, own_devices=own_devices)
 
-    def _check(self, row: MessageRow, *, own_devices: bool) -> None:
+    def check(self, row: MessageRow, *, own_devices: bool) -> None:
+        """Raise what `unsend` raises before it deletes anything."""
         if row.kind not in ("message", "unknown"):
             raise InvalidInput(f"{row.id} is a notice, and no message that could be deleted.")
         if is_group(row.conversation):

@@ -31,6 +31,7 @@ from ..conversation_state import state_of
 from ..marking import Marking
 from ..model import Community, CommunityMember, Message
 from ..profile import Profile
+from .deeds import RoomDeeds
 from .intake import CommunityIntake
 from .receiving import CommunityReceiver
 from .rooms import info_of
@@ -70,6 +71,7 @@ class Communities:
         self._message_of = message_of
         self._timeout = timeout
         self._servers = CommunityServers(profile, network)
+        self._deeds = RoomDeeds(profile, network, timeout)
         self._receiver = CommunityReceiver(profile, network)
         self._views = CommunityViews(profile.store)
         self._intake = CommunityIntake(profile)
@@ -257,47 +259,17 @@ class Communities:
 
     def pin(self, message_id: int, *, pinned: bool = True) -> Message:
         """Pin a message (by its local id) for everybody, or no more. For admins."""
-        row, room, post_id = self._post(message_id)
-        self._ask(
-            self._server(room.base_url),
-            endpoints.pin(room.token, post_id) if pinned else endpoints.unpin(room.token, post_id),
-        )
-        pins = [one for one in room.info.get("pins", ()) if one != post_id] + ([post_id] if pinned else [])
-        with self._store.transaction():
-            self._store.communities.put_room(replace(room, info={**room.info, "pins": pins}))
+        row = self._post(message_id)
+        self._deeds.pin(row, pinned=pinned)
         return self._message_of(row)
 
-    def delete(self, message_ids: Sequence[int]) -> list[Message]:
-        """Delete messages (by local ids) for everybody: ours, or as a moderator any. Returns them as they were."""
-        posts = [self._post(message_id) for message_id in dict.fromkeys(message_ids)]
-        done = []
-        for row, room, post_id in posts:
-            self._ask(self._server(room.base_url), endpoints.delete(room.token, post_id))
-            done.append(self._message_of(row))
-            with self._store.transaction():
-                Marking(self._store, self._profile.identity.account_id).delete(row, self._store.now_ms())
-        return done
-
-    def react(self, row: MessageRow, emoji: str, *, removed: bool) -> int:
-        """Put an emoji of ours on a message, or take it off. Returns when (ms)."""
-        _, room, post_id = self._post(row.id)
-        request = endpoints.unreact if removed else endpoints.react
-        self._ask(self._server(room.base_url), request(room.token, post_id, emoji))
-        now_ms = self._network().clock.now_ms()
-        with self._store.transaction():
-            own_id = self._profile.identity.account_id
-            self._store.marks.react(row.id, own_id, emoji, now_ms, removed=removed)
-        return now_ms
-
-    def _post(self, message_id: int) -> tuple[MessageRow, RoomRow, int]:
+    def _post(self, message_id: int) -> MessageRow:
         row = self._store.messages.get(message_id)
         if row is None:
             raise InvalidInput(f"There is no message {message_id}.")
         if not is_community(row.conversation):
             raise InvalidInput(f"Message {message_id} is of no community.")
-        if row.hash is None or not row.hash.isdecimal():
-            raise InvalidInput(f"Message {message_id} is not on the server.")
-        return row, self._row(row.conversation), int(row.hash)
+        return row
 
     # People.
 

@@ -1,0 +1,131 @@
+"""What we do to the messages of rooms: reactions, deletions, pins. A server does it at once, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ...errors import InvalidInput, NoPermission, NotFound
+from ...network.clock import Deadline
+from ...protocol.community import endpoints
+from ...store.communities import RoomRow, ServerRow
+from ...store.records import EventDetail, EventRow, MessageRow
+from ..marking import Marking
+from ..profile import Profile
+from ..reacting import one_emoji
+from .servers import CommunityServers
+
+if TYPE_CHECKING:
+    from ...network.network import Network
+    from ..sending import Sender
+
+
+class RoomDeeds:
+    """Acts on posts for one profile. What it returns is what was done, in the form of events that are in no log.
+
+    Everything raises InvalidInput for what is no post, or of no room of ours; NoPermission for what the server does
+    not let us do, NetworkError and ServiceRefused.
+    """
+
+    def __init__(self, profile: Profile, network: Callable[[], Network], timeout: float | None) -> None:
+        self._profile = profile
+        self._store = profile.store
+        self._own_id = profile.identity.account_id
+        self._network = network
+        self._timeout = timeout
+        self._servers = CommunityServers(profile, network)
+
+    def react(self, row: MessageRow, emoji: str) -> list[EventRow]:
+        """Put an emoji on a post; nothing is done if ours is there already."""
+        wanted = one_emoji(emoji)
+        self._check(row)
+        return [] if wanted in self._ours(row) else [self._react(row, wanted, removed=False)]
+
+    def take_back(self, row: MessageRow, emoji: str | None) -> list[EventRow]:
+        """Take an emoji of ours off a post, or (None) all of them; nothing is done if there is none."""
+        ours = self._ours(row)
+        if emoji is not None:
+            wanted = emoji if emoji in ours else one_emoji(emoji)
+            ours = [wanted] if wanted in ours else []
+        self._check(row)
+        return [self._react(row, each, removed=True) for each in ours]
+
+    def _ours(self, row: MessageRow) -> list[str]:
+        return [reaction.emoji for reaction in row.reactions if reaction.sender == self._own_id]
+
+    def _check(self, row: MessageRow) -> None:
+        if row.deleted:
+            raise InvalidInput(f"Message {row.id} is deleted; there is nothing left to react to.")
+        if row.kind != "message":
+            raise InvalidInput(f"{row.id} is a notice, and no message that one could react to.")
+
+    def _react(self, row: MessageRow, emoji: str, *, removed: bool) -> EventRow:
+        room, server, post_id = self.place(row)
+        request = (endpoints.unreact if removed else endpoints.react)(room.token, post_id, emoji)
+        self._servers.ask(server, request, Deadline(self._timeout))
+        now_ms = self._network().clock.now_ms()
+        with self._store.transaction():
+            self._store.marks.react(row.id, self._own_id, emoji, now_ms, removed=removed)
+        content = {"emoji": emoji, "removed": removed}
+        return self._event("reaction", row, now_ms, content)
+
+    def unsend(self, rows: Sequence[MessageRow], sender: Sender, *, own_devices: bool) -> Iterator[EventRow]:
+        """Delete posts for everybody: ours, or as a moderator anybody's. All are checked before the first is deleted."""
+        for row in rows:
+            self._check_deletion(row, own_devices=own_devices)
+        for row in rows:
+            yield self._delete(row, sender)
+
+    def _check_deletion(self, row: MessageRow, *, own_devices: bool) -> None:
+        if row.kind not in ("message", "unknown"):
+            raise InvalidInput(f"{row.id} is a notice, and no message that could be deleted.")
+        if own_devices:
+            raise InvalidInput(
+                f"Message {row.id} is of a community, where messages are deleted for everyone or not at all."
+            )
+        if row.status in ("queued", "failed"):
+            return
+        room, _, _ = self.place(row)
+        if row.direction == "incoming" and not (room.info.get("moderator") or room.info.get("admin")):
+            raise NoPermission(f"Message {row.id} is not yours: only its author and moderators can delete it.")
+
+    def _delete(self, row: MessageRow, sender: Sender) -> EventRow:
+        deadline = Deadline(self._timeout)
+        if row.status == "queued":
+            sender.drop(row.id, deadline)
+        elif row.status != "failed":
+            room, server, post_id = self.place(row)
+            try:
+                self._servers.ask(server, endpoints.delete(room.token, post_id), deadline)
+            except NotFound:
+                # Somebody was faster, or an earlier answer to us was lost.
+                pass
+        with self._store.transaction():
+            now_ms = self._store.now_ms()
+            Marking(self._store, self._own_id).delete(row, now_ms)
+        return self._event("unsend", row, now_ms, {})
+
+    def pin(self, row: MessageRow, *, pinned: bool) -> None:
+        """Pin a post for everybody, or no more."""
+        room, server, post_id = self.place(row)
+        request = (endpoints.pin if pinned else endpoints.unpin)(room.token, post_id)
+        self._servers.ask(server, request, Deadline(self._timeout))
+        pins = [one for one in room.info.get("pins", ()) if one != post_id] + ([post_id] if pinned else [])
+        with self._store.transaction():
+            current = self._store.communities.room(room.address)
+            if current is not None:
+                self._store.communities.note_info(room.address, {**current.info, "pins": pins})
+
+    def place(self, row: MessageRow) -> tuple[RoomRow, ServerRow, int]:
+        """Where a post is: its room and server, and its number there."""
+        room = self._store.communities.room(row.conversation)
+        server = self._store.communities.server(room.base_url) if room is not None else None
+        if room is None or server is None:
+            raise InvalidInput(f"Message {row.id} is of no community that you are in.")
+        if row.hash is None or not row.hash.isdecimal():
+            raise InvalidInput(f"Message {row.id} is not on the server.")
+        return room, server, int(row.hash)
+
+    def _event(self, kind: str, row: MessageRow, when_ms: int, content: dict[str, object]) -> EventRow:
+        detail = EventDetail(row.conversation, row.conversation_name, self._own_id, None, when_ms, content)
+        return EventRow(0, kind, row, detail)
