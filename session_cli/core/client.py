@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..errors import InvalidInput, NetworkError, ServiceRefused, SessionError, StoreLocked, StoreUnwritable
-from ..protocol.account import AccountId, Identity
+from ..protocol.account import AccountId, Identity, is_community
 from ..store.key import KeyInfo, KeyMethod, PassphrasePrompt, describe_key
 from .expiry import network_time, note_network_time, purge
 from .preferences import Preferences
@@ -650,7 +650,9 @@ class Client:
         """The community rooms that we have joined."""
         from .communities.communities import Communities
 
-        return Communities(self._profile, self._use_network, lambda: self.inbox, self._message, self._timeout)
+        return Communities(
+            self._profile, self._use_network, lambda: self._sender, lambda: self.inbox, self._message, self._timeout
+        )
 
     @cached_property
     def contacts(self) -> Contacts:

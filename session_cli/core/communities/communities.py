@@ -41,6 +41,7 @@ from .views import CommunityViews, address_of
 if TYPE_CHECKING:
     from ...network.network import Network
     from ..inbox import Inbox
+    from ..sending import Sender
 
 PAGE = 100
 """Messages in one request for older ones."""
@@ -60,6 +61,7 @@ class Communities:
         self,
         profile: Profile,
         network: Callable[[], Network],
+        sender: Callable[[], Sender],
         inbox: Callable[[], Inbox],
         message_of: Callable[[MessageRow], Message],
         timeout: float | None,
@@ -67,6 +69,7 @@ class Communities:
         self._profile = profile
         self._store = profile.store
         self._network = network
+        self._sender = sender
         self._inbox = inbox
         self._message_of = message_of
         self._timeout = timeout
@@ -262,6 +265,14 @@ class Communities:
         row = self._post(message_id)
         self._deeds.pin(row, pinned=pinned)
         return self._message_of(row)
+
+    def delete(self, message_ids: Sequence[int]) -> list[Message]:
+        """Delete messages (by local ids) for everybody: ours, or as a moderator any. Returns them as they were."""
+        rows = [self._post(message_id) for message_id in dict.fromkeys(message_ids)]
+        before = [self._message_of(row) for row in rows]
+        for _ in self._deeds.unsend(rows, self._sender(), own_devices=False):
+            pass
+        return before
 
     def _post(self, message_id: int) -> MessageRow:
         row = self._store.messages.get(message_id)

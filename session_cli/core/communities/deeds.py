@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ...errors import InvalidInput, NoPermission, NotFound
@@ -95,11 +96,9 @@ class RoomDeeds:
             sender.drop(row.id, deadline)
         elif row.status != "failed":
             room, server, post_id = self.place(row)
-            try:
+            # Not found: somebody was faster, or an earlier answer to us was lost.
+            with suppress(NotFound):
                 self._servers.ask(server, endpoints.delete(room.token, post_id), deadline)
-            except NotFound:
-                # Somebody was faster, or an earlier answer to us was lost.
-                pass
         with self._store.transaction():
             now_ms = self._store.now_ms()
             Marking(self._store, self._own_id).delete(row, now_ms)
