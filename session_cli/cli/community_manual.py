@@ -19,8 +19,7 @@ WHO_LEARNS = {
     "files": "Are not encrypted, either. The server has them, and everybody can fetch them.",
     "messages to one": "To the 15 id of somebody whom you saw in a room: session send 15…. They go through the server, "
     "end-to-end encrypted, and are message requests that tell the other your account id. The server sees who writes to "
-    "whom. The answer comes from their account, and everything "
-    "after that goes without the server.",
+    "whom. The answer comes from their account, and everything after that goes without the server.",
     "reactions": "Are public, too. There are no receipts, no typing, and nothing disappears by itself.",
     "moderators": "Can delete what anybody wrote, and ban people; admins can also pin messages, and make moderators "
     "and admins. None of them can change what you wrote, as it is signed; what has a wrong signature is not shown.",
