@@ -38,7 +38,7 @@ def blinded(server: Server, person: Person) -> str:
         identity: Identity = profile.identity
     finally:
         profile.store.close()
-    return ServerIdentity.of(identity, server.net.community_x25519, blinded=True).own_id
+    return ServerIdentity.of(identity, server.net.community_x25519, blinded=True).member_id
 
 
 # Joined.
