@@ -242,6 +242,7 @@ def test_older_messages_are_fetched_when_asked_for(server: Server) -> None:
     before = bodies(log(bob, "lobby", "--limit", "0"))
     assert before == texts[-len(before) :]
     assert len(before) < 130
+    assert bodies(bob.receive()) == before
     some = bob.run("log", "lobby", "--fetch", "10", "--limit", "0", "--json")
     assert bodies(some.objects) == texts[-len(before) - 10 :]
     assert some.stderr == "session: 10 older messages came.\n"
