@@ -33,7 +33,8 @@ Who = Annotated[
     str,
     typer.Argument(
         metavar="WHO",
-        help="Somebody by the id that is seen in the room, or its first 8 digits at least; or an account id.",
+        help="Somebody by the id that is seen in the room, or its first 8 digits at least; by an account id, or by a "
+        "name that one alone has there.",
         show_default=False,
     ),
 ]

@@ -94,11 +94,6 @@ def community_facts(community: Community) -> dict[str, str]:
     return facts
 
 
-def member_text(member: CommunityMember) -> str:
-    """Somebody in a sentence: the name and the beginning of the id that is seen in the room."""
-    return f"{harmless(member.name)} ({short_id(member.id)})" if member.name else short_id(member.id)
-
-
 def member_row(member: CommunityMember, painter: Painter, *, own_id: str) -> str:
     """A line: name, the beginning of the id that is seen in the room, what they are there."""
     is_own = own_id in (member.id, member.account)

@@ -27,7 +27,7 @@ _LONGEST_PAUSE_S = 30.0
 VARIABLES = {
     "SESSION_TYPE": "The type of the event: message, reaction, call …",
     "SESSION_ID": "The id of the message, or of that to which something happened; empty if there is none.",
-    "SESSION_HASH": "The swarm's name for it; empty if it has none.",
+    "SESSION_HASH": "The swarm's name for it, or its number on a community's server; empty if it has none.",
     "SESSION_DIRECTION": "incoming, or outgoing for what you did on another device.",
     "SESSION_CONVERSATION_TYPE": "contact, group, community, or self for notes to self.",
     "SESSION_CONVERSATION_ID": "The id of the other person, of the group, or your own, or a room's address; to answer: "

@@ -20,6 +20,7 @@ from typer.core import TyperGroup, TyperOption
 from .. import __version__
 from ..errors import SessionError
 from .app import COMMANDS, root_command
+from .community_manual import COMMUNITIES, WHO_LEARNS
 from .exit_codes import ExitCode, exit_code_of
 from .hook import VARIABLES
 from .schema import json_schema
@@ -141,32 +142,6 @@ IN_GROUPS = {
     "others": "Learn nothing, not even that there is such a group.",
 }
 
-COMMUNITIES = """
-A community is a server with public rooms, run by anybody. What is written in a room can be read by everybody, and by
-whoever runs the server; it is signed, but not end-to-end encrypted, and stays until it is deleted. A room is named
-wherever a person can be, by its address, its name or its short name: send, attach, react, unsend and log work there as
-they do with people; session community joins rooms and looks after them. Below is who learns what.
-"""
-IN_COMMUNITIES = {
-    "the server": "Sees when you read and write in which room, and keeps all of it. It does not see your address: "
-    "requests go through onion paths, unless you say --direct.",
-    "your id": "Is made for each server, and begins with 15. It is what everybody in the room sees; your account id is "
-    "shown to nobody there. But it hides that from the unskilled only: whoever knows the server's key, which is public, "
-    "can compute your account id from it, and see that those of two servers are one account. Where nobody may find "
-    "out, join with an account of its own: --profile.",
-    "name and picture": "Go with what you write, as they do elsewhere.",
-    "files": "Are not encrypted, either. The server has them, and everybody can fetch them.",
-    "messages to one": "To the 15 id of somebody whom you saw in a room: session send 15…. They go through the server, "
-    "end-to-end encrypted, and are message requests that tell the other your account id. The server sees who writes to "
-    "whom. Those who don't want such messages say so to apps. The answer comes from their account, and everything "
-    "after that goes without the server.",
-    "reactions": "Are public, too. There are no receipts, no typing, and nothing disappears by itself.",
-    "moderators": "Can delete what anybody wrote, and ban people; admins can also pin messages, and make moderators and "
-    "admins. None of them can change what you wrote, as it is signed; apps show nothing whose signature is wrong.",
-    "its key": "Is in the URL of a room, and all by which the server is known: take URLs from those whom you trust.",
-    "your other devices": "Join and leave the rooms that you join and leave.",
-}
-
 ONE_ACCOUNT = """
 What the devices of an account share lies encrypted in its swarm, for those alone who have the recovery phrase. It is in
 the form of all Session apps, and kept for 30 days after a device last looked. Changes are noted here, offline too; they
@@ -253,7 +228,7 @@ def _man_page(path: tuple[str, ...], command: click.Command) -> str:
         lines += [".SH WHAT OTHERS ARE TOLD, AND WHAT IS FETCHED", *_paragraphs(NOTHING_BY_ITSELF)]
         lines += _definitions(TOLD_AND_FETCHED)
         lines += [".SH GROUPS", *_paragraphs(GROUPS), *_definitions(IN_GROUPS)]
-        lines += [".SH COMMUNITIES", *_paragraphs(COMMUNITIES), *_definitions(IN_COMMUNITIES)]
+        lines += [".SH COMMUNITIES", *_paragraphs(COMMUNITIES), *_definitions(WHO_LEARNS)]
         lines += [".SH WHAT YOUR DEVICES SHARE", *_paragraphs(ONE_ACCOUNT), *_definitions(SHARED)]
         codes = {str(int(code)): meaning for code, meaning in EXIT_CODES.items()}
         lines += [".SH EXIT STATUS", *_definitions(codes), ".PP", "Every other number means failure."]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_community, is_group
 from ..store.configs import ConversationSettings
 from ..store.records import PersonRow
 from .addressing import SHOWN_DIGITS, resolve
@@ -44,7 +44,7 @@ class Contacts:
             for person in self._people.known()
             if (person.approved or person.nickname is not None or person.blocked)
             and person.address != own_id
-            and not is_group(person.address)
+            and not (is_group(person.address) or is_community(person.address))
         ]
 
     def resolve(self, who: str) -> AccountId:
@@ -54,6 +54,10 @@ class Contacts:
             raise InvalidInput("That is this account, me; see session profile show.")
         if is_group(address):
             raise InvalidInput(f"{address[:10]}… is a group, and no person; see session group show {address[:10]}")
+        if is_community(address):
+            raise InvalidInput(
+                f"{address} is a room of a community, and no person; see session community show {address}"
+            )
         return address
 
     def get(self, address: str) -> Contact:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, UsageError
 from ..network.clock import Deadline
-from ..protocol.account import AccountId, is_group, parse_account_id
+from ..protocol.account import AccountId, is_community, is_group, parse_account_id
 from .history import History
 from .model import Party
 from .profile import Profile
@@ -59,6 +59,8 @@ class Disappearing:
         place = self._history.place(to)
         if is_group(place.id):
             raise InvalidInput("How messages of a group disappear is for its admins to say: session group expire")
+        if is_community(place.id):
+            raise InvalidInput("In a community no message disappears by itself; to delete one of yours: session unsend")
         self._check_time(place, mode, seconds)
         self._check_person(parse_account_id(place.id))
         if self._store.conversations.expiration(place.id) != (mode, seconds):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidInput, NetworkError, StoreLocked, UsageError
 from ..file_lock import FileLock
 from ..network.clock import Deadline
-from ..protocol.account import is_group
+from ..protocol.account import is_community, is_group
 from ..store.events import EVERYTHING, TYPES, Selection
 from ..store.store import Store
 from .expiry import purge
@@ -259,14 +259,14 @@ def _lock(folder: Path, reader: str, deadline: Deadline) -> Iterator[None]:
 
 
 def select(*, sender: str | None = None, types: Sequence[str] = (), since_ms: int | None = None) -> Selection:
-    """Which events are wanted: of one sender or in one group (an id), of some types, sent at or after a time (ms).
+    """Which events are wanted: of one sender, group or room (an id), of some types, sent at or after a time (ms).
 
     Raises UsageError for a type that there is not.
     """
     for type in types:
         if type not in TYPES:
             raise UsageError(f"There are no events of type {type!r}; there are: {', '.join(TYPES)}.")
-    if sender is not None and is_group(sender):
+    if sender is not None and (is_group(sender) or is_community(sender)):
         return Selection(None, tuple(types), since_ms, place=sender)
     return Selection(sender, tuple(types), since_ms)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput
 from ..network.clock import Deadline
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_community, is_group
 from ..protocol.payload import ReadReceipt
 from ..store.conversations import AHEAD_MS
 from .addressing import parse_address
@@ -149,7 +149,9 @@ class ReadState:
 
     def _tells(self, address: AccountId) -> bool:
         """Whether somebody is told what we have read of his."""
-        if not self._preferences.read_receipts or address == self._own_id or is_group(address):
+        if not self._preferences.read_receipts or address == self._own_id:
+            return False
+        if is_group(address) or is_community(address):
             return False
         person = self._store.people.get(address)
         return person is not None and person.approved and person.approved_me and not person.blocked

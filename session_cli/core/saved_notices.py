@@ -6,7 +6,7 @@ import logging
 
 from ..errors import NetworkError, ServiceRefused
 from ..network.clock import Deadline
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_community, is_group
 from ..protocol.payload import Expiration, ExpirationMode, MediaSaved
 from ..store.records import MessageRow
 from ..store.store import Store
@@ -24,7 +24,7 @@ def tell_saved(store: Store, sender: Sender, row: MessageRow, deadline: Deadline
     person = store.people.get(row.conversation)
     if row.direction == "outgoing" or person is None or not person.approved or person.blocked:
         return
-    if is_group(row.conversation):
+    if is_group(row.conversation) or is_community(row.conversation):
         return
     expiration = expiration_of(*store.conversations.expiration(row.conversation))
     if expiration.mode is ExpirationMode.AFTER_SEND:

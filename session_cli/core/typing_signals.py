@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..errors import NetworkError, ServiceRefused
 from ..network.clock import Deadline
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_community, is_group
 from ..protocol.payload import Typing
 from ..store.records import PersonRow
 from ..store.store import Store
@@ -64,8 +64,8 @@ class TypingSignals:
 def _reason_not_to_tell(person: PersonRow | None, *, own: bool) -> str | None:
     if own:
         return "these are notes to self"
-    if person is not None and is_group(person.address):
-        return "in a group nobody is told"
+    if person is not None and (is_group(person.address) or is_community(person.address)):
+        return "in a group or room nobody is told"
     if person is not None and person.blocked:
         return "they are blocked"
     if person is None or not person.approved:

@@ -13,7 +13,7 @@ import pytest
 from session_cli.core.client import Client
 from session_cli.core.profile import key_sources, open_profile
 from session_cli.protocol.account import Identity
-from session_cli.store.records import NewMessage
+from session_cli.store.records import NewMessage, PersonRow
 from tests.support.devnet import Person
 from tests.support.outcomes import files_below
 from tests.support.shells import Shell
@@ -103,6 +103,25 @@ def test_every_recipient_offered_is_one_that_send_understands(alice: Person) -> 
     with Client.open("default", environ=alice.environment) as client:
         for value in [*values(alice, "send", ""), *values(alice, "send", "05")]:
             assert client.resolve(value)
+
+
+def test_rooms_are_offered_by_name_or_else_by_address(tmp_path: Path) -> None:
+    alice = Person(tmp_path / "alice", "mainnet").init()
+    lobby, red, blue, left = (f"https://open.example.org/{token}" for token in ("lobby", "red", "blue", "left"))
+    poster, known = "15" + account(1)[2:], "15" + account(2)[2:]
+    profile = open_profile(key_sources(alice.environment, "default", None))
+    with profile.store.transaction():
+        for address, name in ((lobby, "The Lobby"), (red, "Room"), (blue, "Room"), (known, "Wanda")):
+            profile.store.people.put(PersonRow(address, name, None, True, True))
+        profile.store.people.put(PersonRow(left, "Left", None, False, False))
+        profile.store.people.set_name(poster, "Poster", 1)
+    profile.store.close()
+    assert set(values(alice, "send", "")) == {"me", "The Lobby", "Wanda", red, blue}
+    assert values(alice, "log", "https://open.example.org/r") == [red]
+    assert values(alice, "send", "15") == [known[:10]], "of all those who ever wrote in a room, whom we wrote to"
+    assert set(values(alice, "community", "leave", "")) == {"The Lobby", red, blue}
+    assert set(values(alice, "community", "mods", "http")) == {blue, lobby, red}
+    assert f"The Lobby\t{lobby}" in ask(alice, "fish", "community", "show", "")
 
 
 def test_ids_alone_where_an_id_is_begun(alice: Person) -> None:
