@@ -125,9 +125,7 @@ class Communities:
 
     def note_info(self, address: str, info: dict[str, Any]) -> None:
         """Know of a room that its server says this of it."""
-        self._connection.execute(
-            "UPDATE community_rooms SET info = ? WHERE address = ?", (json.dumps(info), address)
-        )
+        self._connection.execute("UPDATE community_rooms SET info = ? WHERE address = ?", (json.dumps(info), address))
 
     def delete_room(self, address: str) -> None:
         """Know a room no more."""
