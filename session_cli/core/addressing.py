@@ -13,7 +13,7 @@ SHOWN_DIGITS = 16
 
 
 def resolve(profile: Profile, text: str) -> AccountId:
-    """The account, group or room that `text` names: a whole id, the first 8 or more digits of a known one, `me`, or a name.
+    """The account, group or room that `text` names: an id, the first 8 or more digits of a known one, `me`, or a name.
 
     A name that we gave comes before all names that people give themselves; these count only of people we have written
     to, and only where they can't be mistaken for an id. Raises InvalidAccountId if nobody is meant, AmbiguousName if

@@ -7,6 +7,7 @@ import mimetypes
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -21,6 +22,7 @@ from .spool import CHUNK, FOLDER, check_plain_size, encrypt_to_spool, read_chunk
 
 if TYPE_CHECKING:
     from ..network.network import Network
+    from .communities.files import Plain, RoomFiles
 
 DEFAULT_TYPE = "application/octet-stream"
 _SLACK = 256 * 1024
@@ -82,11 +84,20 @@ class Attachments:
     def _spool_folder(self) -> Path:
         return self._profile.folder / FOLDER
 
-    def check_size(self, file: OutgoingFile) -> None:
+    @cached_property
+    def _rooms(self) -> RoomFiles:
+        from .communities.files import RoomFiles
+
+        return RoomFiles(self._profile, self._network)
+
+    def check_size(self, file: OutgoingFile, room: str | None = None) -> None:
         """Refuse a file that is known to be empty or too large, before anything is sent.
 
-        Raises EmptyMessage, AttachmentTooLarge.
+        Raises EmptyMessage, AttachmentTooLarge; NoPermission where we may send no files to this room.
         """
+        if room is not None:
+            self._rooms.check(room, file)
+            return
         if file.size is not None:
             check_plain_size(file.size, file.label, self.limit)
 
@@ -119,8 +130,15 @@ class Attachments:
                 raise
         return replace(file, source=spool, size=size, content_type=content_type)
 
-    def upload(self, file: OutgoingFile, deadline: Deadline, progress: ProgressReport | None = None) -> AttachmentRow:
-        """Encrypt and upload a file; memory use does not depend on its size.
+    def upload(
+        self,
+        file: OutgoingFile,
+        deadline: Deadline,
+        progress: ProgressReport | None = None,
+        *,
+        room: str | None = None,
+    ) -> AttachmentRow:
+        """Encrypt and upload a file; memory use does not depend on its size. To a `room` it goes as it is.
 
         Raises UnreadableInput, EmptyMessage, AttachmentTooLarge, NetworkError, ServiceRefused, StoreUnwritable.
         """
@@ -128,6 +146,8 @@ class Attachments:
         source, shown_size = file.source, None
         if file.content_type.startswith("image/"):
             source, shown_size = _measured(file)
+        if room is not None:
+            return self._rooms.upload(room, replace(file, source=source), shown_size, deadline, report)
         spool = encrypt_to_spool(
             source, file.label, self._spool_folder, self.limit, lambda done: report("encrypting", done, file.size)
         )
@@ -161,6 +181,12 @@ class Attachments:
         Raises AttachmentCorrupt, FileGone, InvalidUrl, NetworkError, ServiceRefused, StoreUnwritable.
         """
         report = progress or _ignore
+        if not attachment.key:
+            downloaded, reading = self._rooms.fetch(attachment, deadline, report)
+            found = FetchedFile(downloaded, reading, attachment.size or downloaded.tell())
+            for _ in found.plaintext():
+                pass  # raises if it is too short
+            return found
         url = parse_download_url(attachment.url)
         expected = encrypted_size(attachment.size)
         # No format adds more than that; whoever sends more wants to fill this disk.
@@ -207,7 +233,7 @@ class FetchedFile:
     """A downloaded attachment that proved genuine; `size` is its plaintext's."""
 
     _file: BinaryIO
-    _key: AttachmentKey
+    _key: AttachmentKey | Plain
     size: int
 
     def plaintext(self) -> Iterator[bytes]:

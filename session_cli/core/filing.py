@@ -25,7 +25,7 @@ class Arrival:
     """A message that was opened, and where it belongs. `now_ms` is network time, at which it came.
 
     `person` is the sender, as he is known before. `notice_id` is that of the notice whose place it takes, if it could
-    not be understood when it came.
+    not be understood when it came. What `is_news` readers are given.
     """
 
     stored: StoredMessage
@@ -37,6 +37,7 @@ class Arrival:
     now_ms: int
     person: PersonRow | None
     notice_id: int | None = None
+    is_news: bool = True
 
     @property
     def is_request(self) -> bool:
@@ -100,6 +101,8 @@ class Filing:
         if entry.request:
             # Whatever it is: who sends it can be answered, declined and blocked.
             self._store.people.approve(arrival.sender, by_us=False)
+        if not arrival.is_news:
+            return PollResult()
         seq = self._store.events.add(entry.kind, message_id)
         if entry.kind == "unknown":
             self.keep(arrival.stored, entry.content["reason"], arrival.now_ms, seq, message_id, namespace=namespace)

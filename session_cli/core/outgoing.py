@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
-from ..protocol.account import AccountId
+from ..protocol.account import AccountId, is_community
 from ..protocol.content import MAX_ATTACHMENTS
 from ..store.records import AttachmentRow, MessageRow
 from .bodies import check_body
@@ -53,6 +53,9 @@ class Outgoing:
         check_body(body)
         for recipient in recipients:
             self._sender.check_recipient(recipient, quoted)
+        room = next(filter(is_community, recipients), None) if files else None
+        if room is not None and (len(recipients) > 1 or split):
+            raise InvalidInput("Files go to a community alone, and as wholes: it has a place of its own for them.")
         opened = self._open(files, strip_metadata=strip_metadata)
         _check_voice(opened, body)
         deadline = Deadline(self._timeout)
@@ -67,10 +70,10 @@ class Outgoing:
             body = with_hints(body, [file.hint for file in done if file.hint])
         else:
             for file in opened:
-                self._attachments().check_size(file)
+                self._attachments().check_size(file, room)
             for file in opened:
                 with file.source:
-                    uploaded.append(self._attachments().upload(file, deadline, progress))
+                    uploaded.append(self._attachments().upload(file, deadline, progress, room=room))
         # What is to be queued must not overtake what another process is sending from there.
         hold = not self._outbox.flush_in_passing(deadline, patience_s=IN_PASSING_S if queue else 0) and queue
         for recipient in recipients:

@@ -194,6 +194,8 @@ def expiration_of(mode: str, seconds: int) -> Expiration:
 def _pointer(attachment: AttachmentRow) -> payloads.AttachmentPointer:
     from ..protocol.attachment import parse_download_url
 
+    in_room = not attachment.key
+    number = int(attachment.url.rpartition("/")[2]) if in_room else parse_download_url(attachment.url).numeric_id
     return payloads.AttachmentPointer(
         url=attachment.url,
         key=attachment.key,
@@ -205,5 +207,5 @@ def _pointer(attachment: AttachmentRow) -> payloads.AttachmentPointer:
         width=attachment.width,
         height=attachment.height,
         caption=attachment.caption,
-        server_id=parse_download_url(attachment.url).numeric_id,
+        server_id=number,
     )

@@ -253,7 +253,7 @@ class Communities:
                     break
                 with self._store.transaction():
                     me, now_ms = self._servers.identity(server), self._network().clock.now_ms()
-                    self._intake.take_page(address, me, page, now_ms)
+                    self._intake.take_page(address, me, page, now_ms, is_news=False)
                     self._store.communities.put_room(replace(row, oldest_id=min(ids)))
                 came += sum(isinstance(entry, Post) for entry in page.entries)
         return came

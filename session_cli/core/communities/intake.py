@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
-from ...errors import BadSignature, DecryptionFailed, MalformedMessage, ProtocolError
+from ...errors import BadSignature, DecryptionFailed, InvalidUrl, MalformedMessage, ProtocolError
 from ...protocol.account import AccountId
 from ...protocol.community.auth import ServerIdentity
 from ...protocol.community.inbox import DirectMessages, open_direct_message
 from ...protocol.community.posts import Deletion, Entry, Page, Post, PostReaction, ReactionChange, open_post
-from ...protocol.payload import Content, Expiration, VisibleMessage
+from ...protocol.community.urls import CommunityServer, file_id_of, file_url
+from ...protocol.payload import AttachmentPointer, Content, Expiration, VisibleMessage
 from ...protocol.storage_rpc import MessageHash, StoredMessage
 from ...store.communities import FOR_EVER_MS, ServerRow
 from ...store.marks import Early
@@ -29,6 +31,14 @@ LOG = logging.getLogger(__name__)
 _STAYS = Expiration()
 
 
+@dataclass(frozen=True, slots=True)
+class _Reactions:
+    """Emoji and who put it, as far as that is told; and those emoji that others have put, too."""
+
+    given: set[tuple[str, str]]
+    partly: set[str]
+
+
 class CommunityIntake:
     """Takes what one profile gets from servers. To be called inside a transaction."""
 
@@ -39,28 +49,31 @@ class CommunityIntake:
 
     # Rooms.
 
-    def take_page(self, address: str, me: ServerIdentity, page: Page, now_ms: int) -> PollResult:
-        """Take in a part of a room's messages."""
+    def take_page(
+        self, address: str, me: ServerIdentity, page: Page, now_ms: int, *, is_news: bool = True
+    ) -> PollResult:
+        """Take in a part of a room's messages. What `is_news` readers are given; the rest is just there."""
         result = PollResult(skipped=page.malformed)
         for entry in page.entries:
-            result += self._take(address, me, entry, now_ms)
+            result += self._take(address, me, entry, now_ms, is_news=is_news)
         return result
 
-    def _take(self, address: str, me: ServerIdentity, entry: Entry, now_ms: int) -> PollResult:
+    def _take(self, address: str, me: ServerIdentity, entry: Entry, now_ms: int, *, is_news: bool) -> PollResult:
         match entry:
             case Deletion():
                 return self._delete(address, entry, now_ms)
             case ReactionChange():
-                return self._react(address, me, entry.id, entry.reactions, now_ms)
+                return self._react(address, entry.id, self._reactions(me, entry.reactions), now_ms, is_news=is_news)
             case Post():
-                return self._take_post(address, me, entry, now_ms)
+                return self._take_post(address, me, entry, now_ms, is_news=is_news)
 
-    def _take_post(self, address: str, me: ServerIdentity, post: Post, now_ms: int) -> PollResult:
+    def _take_post(self, address: str, me: ServerIdentity, post: Post, now_ms: int, *, is_news: bool) -> PollResult:
+        reactions = self._reactions(me, post.reactions)
         communities = self._store.communities
         known = communities.is_known(address, post.id)
         message_id = communities.message_of(address, post.id)
         if known and (message_id is None or post.edited_ms is None):
-            return self._react(address, me, post.id, post.reactions, now_ms)
+            return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         try:
             opened = open_post(post)
         except (BadSignature, MalformedMessage) as error:
@@ -74,7 +87,7 @@ class CommunityIntake:
         if message_id is not None:
             # Edited: what it says now takes the place of what it said.
             self._store.messages.set_body(message_id, payload.body)
-            return self._react(address, me, post.id, post.reactions, now_ms)
+            return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         sender = self.person(me, post.author)
         person = self._store.people.get(sender)
         if person is not None and person.blocked:
@@ -83,12 +96,36 @@ class CommunityIntake:
         learn_profile(self._store, sender, payload.profile, post.posted_ms, sender == self._own_id)
         if payload.quote is not None:
             payload = replace(payload, quote=replace(payload.quote, author=self.person(me, payload.quote.author)))
-        result = self._file(address, sender, payload, post.posted_ms, str(post.id), now_ms)
+        payload = replace(payload, attachments=self._files(address, payload))
+        result = self._file(address, sender, payload, post.posted_ms, str(post.id), now_ms, is_news=is_news)
         communities.note_post(address, post.id, self._id_of(address, sender, post.posted_ms))
-        return result + self._react(address, me, post.id, post.reactions, now_ms)
+        return result + self._react(address, post.id, reactions, now_ms, is_news=is_news)
+
+    def _files(self, address: str, payload: VisibleMessage) -> tuple[AttachmentPointer, ...]:
+        """A post's files, each at the address where it is if it is in the room, whatever is said of it."""
+        room = self._store.communities.room(address)
+        server = self._store.communities.server(room.base_url) if room is not None else None
+        if room is None or server is None:
+            return ()
+        place, found = CommunityServer(server.base_url, server.server_key), []
+        for pointer in payload.attachments:
+            if pointer.key:
+                found.append(pointer)
+                continue
+            with suppress(InvalidUrl):
+                found.append(replace(pointer, url=file_url(place, room.token, file_id_of(pointer))))
+        return tuple(found)
 
     def _file(
-        self, conversation: str, sender: AccountId, payload: VisibleMessage, posted_ms: int, name: str, now_ms: int
+        self,
+        conversation: str,
+        sender: AccountId,
+        payload: VisibleMessage,
+        posted_ms: int,
+        name: str,
+        now_ms: int,
+        *,
+        is_news: bool = True,
     ) -> PollResult:
         arrival = Arrival(
             StoredMessage(MessageHash(name), posted_ms, FOR_EVER_MS, b""),
@@ -99,6 +136,7 @@ class CommunityIntake:
             sender == self._own_id,
             now_ms,
             self._store.people.get(sender),
+            is_news=is_news,
         )
         return self._filing.add_message(arrival, payload)
 
@@ -123,32 +161,37 @@ class CommunityIntake:
             return PollResult()
         return PollResult(new=int(self._filing.marking.bury(row, Early("unsend", row.sender, now_ms))))
 
-    def _react(
-        self, address: str, me: ServerIdentity, post_id: int, reactions: Iterable[PostReaction], now_ms: int
-    ) -> PollResult:
-        """Let a message have the reactions that the server tells of; it names but some of those who reacted."""
+    def _reactions(self, me: ServerIdentity, told: Iterable[PostReaction]) -> _Reactions:
+        """Who reacted how, and which emoji are told of as a whole: a server names but some of those who reacted."""
+        by_emoji = {reaction.emoji: reaction for reaction in told}
+        given = {
+            (emoji, str(self.person(me, reactor)))
+            for emoji, reaction in by_emoji.items()
+            for reactor in reaction.reactors
+        }
+        return _Reactions(given, {emoji for emoji, one in by_emoji.items() if one.count > len(one.reactors)})
+
+    def _react(self, address: str, post_id: int, told: _Reactions, now_ms: int, *, is_news: bool) -> PollResult:
+        """Let a message have the reactions that the server tells of."""
         message_id = self._store.communities.message_of(address, post_id)
         row = self._store.messages.get(message_id) if message_id is not None else None
         if row is None or row.deleted:
             return PollResult()
         before = {(reaction.emoji, reaction.sender) for reaction in row.reactions}
-        told = {reaction.emoji: reaction for reaction in reactions}
-        wanted = {
-            (emoji, str(self.person(me, reactor))) for emoji, reaction in told.items() for reactor in reaction.reactors
-        }
-        whole = {emoji for emoji, reaction in told.items() if reaction.count <= len(reaction.reactors)}
-        gone = {(emoji, who) for emoji, who in before - wanted if emoji in whole or emoji not in told}
+        gone = {(emoji, who) for emoji, who in before - told.given if emoji not in told.partly}
         count = 0
-        for pairs, removed in ((wanted - before, False), (gone, True)):
+        for pairs, removed in ((told.given - before, False), (gone, True)):
             for emoji, who in sorted(pairs):
-                if self._store.marks.react(row.id, who, emoji, now_ms, removed=removed) and who != self._own_id:
+                done = self._store.marks.react(row.id, who, emoji, now_ms, removed=removed)
+                if done and is_news and who != self._own_id:
+                    content = {"emoji": emoji, "removed": removed}
                     self._store.events.add_detail(
                         "reaction",
                         message_id=row.id,
                         conversation=address,
                         sender=who,
                         sent_ms=now_ms,
-                        content={"emoji": emoji, "removed": removed},
+                        content=content,
                     )
                     count += 1
         return PollResult(new=count)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from ...errors import ServiceRefused, Unconfirmed
 from ...network.clock import Deadline
 from ...network.community import Question
+from ...protocol import content as contents
 from ...protocol.blinding import parse_blinded_id
 from ...protocol.community import endpoints
 from ...protocol.community.inbox import seal_direct_message
 from ...protocol.community.posts import make_post
 from ...protocol.community.urls import CommunityServer
+from ...protocol.payload import VisibleMessage
 from ...protocol.storage_rpc import MessageHash, StoreResult
 from ...store.records import DeliveryRow
 from ..profile import Profile
@@ -47,12 +49,12 @@ class CommunityPoster:
         if server is None or (is_room and room is None):
             return partial(_refuse, "You are not in this community any more.")
         me, place = self._servers.identity(server), CommunityServer(server.base_url, server.server_key)
-        client = self._network().communities
+        client, files = self._network().communities, _files_of(delivery.data) if is_room else ()
 
         def post() -> StoreResult:
             try:
                 if room is not None:
-                    request = endpoints.post(room.token, make_post(me, delivery.data))
+                    request = endpoints.post(room.token, make_post(me, delivery.data), files=files)
                     sent = client.ask(Question(place, request, me), deadline, lane=lane)
                     return _stored(str(sent.id), sent.posted_ms)
                 recipient = parse_blinded_id(delivery.account)
@@ -64,6 +66,13 @@ class CommunityPoster:
             return _stored(f"{place.base_url} {done.id}", done.posted_ms)
 
         return post
+
+
+def _files_of(serialized: bytes) -> tuple[int, ...]:
+    """The numbers of the files in a message to a room: the server keeps for longer what posts are about."""
+    payload = contents.parse(serialized).payload
+    pointers = payload.attachments if isinstance(payload, VisibleMessage) else ()
+    return tuple(pointer.server_id for pointer in pointers if not pointer.key)
 
 
 def _stored(name: str, posted_ms: int) -> StoreResult:

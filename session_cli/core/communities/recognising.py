@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...protocol.account import AccountId
 from ...protocol.blinding import matches, parse_blinded_id
 from ...store.store import Store
@@ -25,4 +27,6 @@ def merge(store: Store, blinded: str, account: AccountId) -> None:
         return
     store.messages.move_conversation(blinded, account)
     if person.approved:
+        # From now on the name means the account alone.
+        store.people.put(replace(person, approved=False))
         store.people.approve(account, by_us=True)

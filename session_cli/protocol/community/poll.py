@@ -21,7 +21,9 @@ from .rooms import PollInfo
 
 @dataclass(frozen=True, slots=True)
 class RoomCursor:
-    """How far we know a room: its `info_updates`, 0 if nothing, and the seqno of its messages, None or 0 if nothing."""
+    """How far we know a room: its `info_updates`, 0 if nothing; `seqno` is that of its latest message, 0 where there was
+    none, None if nothing is known.
+    """
 
     room: str
     info_updates: int = 0
@@ -98,7 +100,7 @@ def poll(
 
 
 def _messages(cursor: RoomCursor, limit: int) -> CommunityRequest[Page]:
-    if cursor.seqno:
+    if cursor.seqno is not None:
         return endpoints.since(cursor.room, cursor.seqno, limit=limit)
     return endpoints.recent(cursor.room, limit=limit)
 
@@ -116,7 +118,7 @@ def _advanced(cursor: RoomCursor, page: Page | SessionError) -> Page | SessionEr
     known = cursor.seqno or 0
     newest = max(page.newest_seqno or 0, known)
     # Behind the newest messages there are older ones, which nobody asked for.
-    return replace(page, newest_seqno=newest or None, more=page.more and 0 < known < newest)
+    return replace(page, newest_seqno=newest or None, more=page.more and cursor.seqno is not None and known < newest)
 
 
 def _advanced_direct(cursor: DirectCursor, part: DirectMessages | SessionError) -> DirectMessages | SessionError:
