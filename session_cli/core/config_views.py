@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import InvalidInput
-from ..protocol.account import AccountId, IdPrefix, is_group
+from ..protocol.account import AccountId
 from ..protocol.config.contacts import Contact, Contacts
-from ..protocol.config.convo_info_volatile import ConversationKind, ConvoInfoVolatile, ReadState
+from ..protocol.config.convo_info_volatile import ReadState
 from ..protocol.config.fields import KEY_BYTES, MAX_PICTURE_URL_BYTES, NotifyMode, Picture
 from ..protocol.config.tree import Tree
 from ..protocol.config.user_profile import UserProfile
@@ -22,6 +22,7 @@ from ..store.configs import ConversationSettings
 from ..store.conversations import AHEAD_MS
 from ..store.records import PersonRow
 from ..store.store import Store
+from .read_states import ReadStates
 from .sealing import expiration_of
 
 LOG = logging.getLogger(__name__)
@@ -114,19 +115,19 @@ class ConfigViews:
 
     def with_read(self, data: Tree, addresses: Iterable[str], deleted: Collection[str], now_ms: int) -> Tree:
         """The read states with what the store says of some conversations, without `deleted` and what is long past."""
-        reads = ConvoInfoVolatile(data)
+        reads = ReadStates.of(data, self._store.communities)
         for address in deleted:
-            reads = reads.without(_kind(address), address)
+            reads = reads.without(address)
         for address in addresses:
             settings = self._store.configs.conversation(address)
             gone = address in deleted and not (settings.unread or self._is_known(address))
-            if gone or address[:2] not in (IdPrefix.USER, IdPrefix.GROUP):
+            if gone or not reads.has_place_for(address):
                 continue
-            known = reads.get(_kind(address), address) or ReadState()
+            known = reads.get(address) or ReadState()
             state = replace(known, last_read_ms=max(known.last_read_ms, settings.read_ms), unread=settings.unread)
             if state != known:
-                reads = reads.with_read(_kind(address), address, state, now_ms)
-        return reads.without_stale(now_ms).data
+                reads = reads.with_read(address, state, now_ms)
+        return reads.view.without_stale(now_ms).data
 
     def _is_known(self, address: str) -> bool:
         person = self._store.people.get(address)
@@ -306,7 +307,7 @@ class ConfigViews:
         Not up to a time far off that a sender made up: what comes later would be read, too. A state that is there no
         more says nothing, but that no user wants to find the conversation unread.
         """
-        before, after = _reads(old), _reads(new)
+        before, after = (ReadStates.of(data, self._store.communities).all() for data in (old, new))
         for address in before.keys() - after.keys():
             self._store.conversations.clear_unread(address)
         ahead = []
@@ -324,16 +325,6 @@ class ConfigViews:
                 for message_id in self._store.timers.waiting_for_reader(address, until_ms):
                     self._store.timers.start(message_id, min(now_ms, max(read_ms, until_ms)))
         return ahead
-
-
-def _kind(address: str) -> ConversationKind:
-    return ConversationKind.GROUP if is_group(address) else ConversationKind.ONE_TO_ONE
-
-
-def _reads(data: Tree) -> dict[str, ReadState]:
-    """How far conversations with people and groups are read."""
-    reads = ConvoInfoVolatile(data)
-    return {**dict(reads.items(ConversationKind.ONE_TO_ONE)), **dict(reads.items(ConversationKind.GROUP))}
 
 
 def _person_of(contact: Contact, nickname: str | None) -> PersonRow:

@@ -71,7 +71,7 @@ class RoomDeeds:
         return self._event("reaction", row, now_ms, content)
 
     def unsend(self, rows: Sequence[MessageRow], sender: Sender, *, own_devices: bool) -> Iterator[EventRow]:
-        """Delete posts for everybody: ours, or as a moderator anybody's. All are checked before the first is deleted."""
+        """Delete posts for everybody: ours, or as a moderator anybody's. All are checked first."""
         for row in rows:
             self._check_deletion(row, own_devices=own_devices)
         for row in rows:

@@ -14,7 +14,6 @@ from ...protocol.community import endpoints
 from ...protocol.community.inbox import seal_direct_message
 from ...protocol.community.posts import make_post
 from ...protocol.community.urls import CommunityServer
-from ...protocol.padding import pad
 from ...protocol.storage_rpc import MessageHash, StoreResult
 from ...store.records import DeliveryRow
 from ..profile import Profile
@@ -57,7 +56,7 @@ class CommunityPoster:
                     sent = client.ask(Question(place, request, me), deadline, lane=lane)
                     return _stored(str(sent.id), sent.posted_ms)
                 recipient = parse_blinded_id(delivery.account)
-                sealed = seal_direct_message(me, recipient, pad(delivery.data))
+                sealed = seal_direct_message(me, recipient, delivery.data)
                 done = client.ask(Question(place, endpoints.send_direct(recipient, sealed), me), deadline, lane=lane)
             except Unconfirmed as error:
                 # It must not be tried again: nothing would keep it from standing there twice.

@@ -25,6 +25,12 @@ def address_of(base_url: str, room: str) -> str:
     return f"{canonical_base_url(base_url)}/{canonical_room(room)}"
 
 
+def parts_of(address: str) -> tuple[str, str]:
+    """The base URL of the server, and the room, of an address."""
+    base_url, _, room = address.rpartition("/")
+    return base_url, room
+
+
 class CommunityViews:
     """Moves rooms between the store of one account and the data of its config. To be called in a transaction."""
 
@@ -57,8 +63,7 @@ class CommunityViews:
         """The communities without some of them."""
         groups = UserGroups(data)
         for address in addresses:
-            base_url, _, room = address.rpartition("/")
-            groups = groups.without_community(base_url, room)
+            groups = groups.without_community(*parts_of(address))
         return groups.data
 
     def take_rooms(self, old: Tree, new: Tree) -> None:
@@ -72,7 +77,7 @@ class CommunityViews:
 
     def _take(self, address: str, community: Community) -> None:
         store = self._store
-        base_url = address.rpartition("/")[0]
+        base_url, _ = parts_of(address)
         server = store.communities.server(base_url)
         if server is None or server.server_key != community.server_key:
             store.communities.put_server(ServerRow(base_url, community.server_key))
