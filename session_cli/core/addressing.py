@@ -13,7 +13,7 @@ SHOWN_DIGITS = 16
 
 
 def resolve(profile: Profile, text: str) -> AccountId:
-    """The account or group that `text` names: a whole id, the first 8 or more digits of a known one, `me`, or a name.
+    """The account, group or room that `text` names: a whole id, the first 8 or more digits of a known one, `me`, or a name.
 
     A name that we gave comes before all names that people give themselves; these count only of people we have written
     to, and only where they can't be mistaken for an id. Raises InvalidAccountId if nobody is meant, AmbiguousName if
@@ -27,7 +27,9 @@ def resolve(profile: Profile, text: str) -> AccountId:
     if is_community(wanted) or profile.store.communities.by_token(wanted):
         return AccountId(_room(profile, wanted))
     if looks_like_id(wanted):
-        return parse_address(wanted if len(wanted) == ID_DIGITS else _completed(profile, wanted))
+        found = parse_address(wanted if len(wanted) == ID_DIGITS else _completed(profile, wanted))
+        # Whoever is known by now is written to as everybody else.
+        return AccountId(profile.store.communities.account_of(found) or found) if is_blinded(found) else found
     return parse_address(profile.store.people.by_nickname(wanted) or _by_own_name(profile, wanted))
 
 

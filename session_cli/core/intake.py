@@ -37,6 +37,7 @@ from ..protocol.session_v1 import OpenedMessage
 from ..protocol.storage_rpc import MAX_MESSAGE_BYTES, Namespace, StoredMessage
 from ..store.marks import Early
 from ..store.records import PersonRow
+from .communities.recognising import recognise
 from .filing import Arrival, Filing
 from .people import learn_profile
 from .preferences import Preferences
@@ -98,6 +99,8 @@ class Intake:
         opened, content = outcome
         payload = content.payload
         outgoing = opened.sender_id == self._account
+        if not outgoing:
+            recognise(self._store, opened.sender_id)
         person = self._store.people.get(opened.sender_id)
         reason = self._reason_to_ignore(person, payload, outgoing=outgoing)
         if reason is not None:

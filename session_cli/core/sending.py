@@ -148,6 +148,8 @@ class Sender:
             self._check_group(recipient)
         if is_community(recipient) and self._store.communities.room(recipient) is None:
             raise InvalidInput(f"You have not joined the community {recipient}.")
+        if is_blinded(recipient) and self._store.communities.server_of(recipient) is None:
+            raise InvalidInput("Nobody with this id has written in a community of yours, so it is not known where.")
         person = self._store.people.get(recipient)
         who = f"{recipient[:10]}…"
         if person is not None and person.blocked:
@@ -473,6 +475,9 @@ class Sender:
         sent_ms = self._store.next_sent_ms(self._network().clock.now_ms())
         if expiration is None:
             expiration = expiration_of(*self._store.conversations.expiration(recipient))
+        if is_blinded(recipient) and (base_url := self._store.communities.server_of(recipient)) is not None:
+            # We may leave the room where we met, and shall know them again all the same.
+            self._store.communities.note_server(recipient, base_url)
         entry = replace(entry, sent_ms=sent_ms, expire_mode=expiration.mode.name.lower(), expire_s=expiration.seconds)
         sealed = self._sealer.seal_entry(entry, sent_ms, expiration)
         message_id = self._store.messages.add(entry)

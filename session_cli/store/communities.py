@@ -199,12 +199,33 @@ class Communities:
         row = fetch_one(self._connection, "SELECT account FROM blinded_people WHERE blinded = ?", (blinded,))
         return row[0] if row else None
 
+    def note_server(self, blinded: str, base_url: str) -> None:
+        """Note on which server a blinded id is to be written to."""
+        self._connection.execute(
+            "INSERT INTO blinded_people (blinded, account, base_url) VALUES (?, NULL, ?) ON CONFLICT DO NOTHING",
+            (blinded, base_url),
+        )
+
     def note_account(self, blinded: str, account: str, base_url: str) -> None:
         """Note which account a blinded id of a server belongs to."""
         self._connection.execute(
-            "INSERT INTO blinded_people (blinded, account, base_url) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            """
+            INSERT INTO blinded_people (blinded, account, base_url) VALUES (?, ?, ?)
+            ON CONFLICT (blinded) DO UPDATE SET account = excluded.account WHERE account IS NULL
+            """,
             (blinded, account, base_url),
         )
+
+    def strangers(self) -> list[tuple[str, ServerRow]]:
+        """Those whom we have written to under a blinded id, and whose accounts we don't know; with their servers."""
+        rows = fetch_all(
+            self._connection,
+            f"""
+            SELECT b.blinded, {", ".join(f"s.{column}" for column in _SERVER.split(", "))}
+            FROM blinded_people b JOIN community_servers s USING (base_url) WHERE b.account IS NULL
+            """,  # noqa: S608 - a constant
+        )
+        return [(blinded, _server(tuple(server))) for blinded, *server in rows]
 
     def blinded_of(self, accounts: Iterable[str]) -> dict[str, str]:
         """The blinded ids (to the account) of some accounts, as far as they are known."""

@@ -23,6 +23,7 @@ from ..filing import Arrival, Filing
 from ..people import learn_profile
 from ..profile import Profile
 from ..receiving import PollResult
+from .recognising import merge
 
 LOG = logging.getLogger(__name__)
 _STAYS = Expiration()
@@ -175,7 +176,7 @@ class CommunityIntake:
             else:
                 conversation = sender = opened.sender
                 self._store.communities.note_account(message.sender, sender, server.base_url)
-                self.merge(message.sender, sender)
+                merge(self._store, message.sender, sender)
                 person = self._store.people.get(sender)
                 if person is not None and person.blocked:
                     result += PollResult(ignored=1)
@@ -184,12 +185,3 @@ class CommunityIntake:
             name = f"{server.base_url} {message.id}"
             result += self._file(conversation, sender, payload, message.posted_ms, name, now_ms)
         return result
-
-    def merge(self, blinded: str, account: str) -> None:
-        """Let what was said to somebody under a blinded id be said to the account that it belongs to."""
-        person = self._store.people.get(blinded)
-        if person is None:
-            return
-        self._store.messages.move_conversation(blinded, account)
-        if person.approved:
-            self._store.people.approve(account, by_us=True)

@@ -36,10 +36,10 @@ CREATE TABLE community_rooms (
     refused INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1, 2))
 ) STRICT, WITHOUT ROWID;
 
--- Which account a blinded id belongs to, as direct messages have proved.
+-- Blinded ids in direct messages: of which server, and which account it belongs to, as soon as messages have proved it.
 CREATE TABLE blinded_people (
     blinded TEXT PRIMARY KEY,
-    account TEXT NOT NULL,
+    account TEXT,
     base_url TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,28 @@
+"""Knowing again, by their accounts, those whom we met under blinded ids."""
+
+from __future__ import annotations
+
+from ...protocol.account import AccountId
+from ...protocol.blinding import matches, parse_blinded_id
+from ...store.store import Store
+
+
+def recognise(store: Store, account: AccountId) -> None:
+    """Where somebody who writes to us is one whom we wrote to under a blinded id, let the two be one.
+
+    To be called in a transaction.
+    """
+    for blinded, server in store.communities.strangers():
+        if matches(account, parse_blinded_id(blinded), server.server_key):
+            store.communities.note_account(blinded, account, server.base_url)
+            merge(store, blinded, account)
+
+
+def merge(store: Store, blinded: str, account: AccountId) -> None:
+    """Let what was said to somebody under a blinded id be said to the account that it belongs to."""
+    person = store.people.get(blinded)
+    if person is None:
+        return
+    store.messages.move_conversation(blinded, account)
+    if person.approved:
+        store.people.approve(account, by_us=True)
