@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...protocol.account import AccountId
 from ...protocol.blinding import matches, parse_blinded_id
 from ...store.store import Store
@@ -26,3 +28,5 @@ def merge(store: Store, blinded: str, account: AccountId) -> None:
     store.messages.move_conversation(blinded, account)
     if person.approved:
         store.people.approve(account, by_us=True)
+        # Or the name would mean two people.
+        store.people.put(replace(person, approved=False))
