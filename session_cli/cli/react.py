@@ -32,9 +32,9 @@ def react(
 ) -> None:
     """Put an emoji on a message, or take it off.
 
-    The other one, or all members of a group, and your own other devices see it. It can be done with people who have
-    accepted you as you have them, in groups, and in notes to self; at most 20 times in a minute, as in the other apps.
-    An emoji that is there already is not sent again.
+    The other one, or all members of a group, and your own other devices see it; in a room of a community everybody. It
+    can be done with people who have accepted you as you have them, in groups and rooms, and in notes to self; at most
+    20 times in a minute, as in the other apps. An emoji that is there already is not sent again.
     """
     app: App = ctx.obj
     if emoji is None and not remove:

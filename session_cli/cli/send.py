@@ -83,7 +83,8 @@ def send(
     """Send a message, and print its id.
 
     Success means that the recipient's swarm holds the message and has proved it; its owner fetches it from there
-    within 14 days. A copy goes to your own other devices. A group has one swarm, for all of its members. With --queue,
+    within 14 days. A copy goes to your own other devices. A group has one swarm, for all of its members. What goes to a
+    room of a community, its server has said to have; it is public there, and not end-to-end encrypted. With --queue,
     success can also mean that it waits in the outbox, from where the next send or recv sends it.
 
     Files go as they are: what an image tells beside the picture, such as where it was taken, goes along, unless

@@ -37,6 +37,9 @@ def unsend(
     It is a request, which other apps obey as soon as they get it; but nobody can be made to forget what was read, or to
     give back what was copied. This program obeys such a request only from the author of the message, from another
     device of your own, or, in a group, from an admin: nobody else can delete anything here.
+
+    In a room of a community it is no request: the server deletes the message, and all apps show it no more when they
+    next ask. Moderators of the room can do so with anybody's message.
     """
     app: App = ctx.obj
     with app.open_client() as client:
