@@ -187,7 +187,10 @@ def test_a_stale_list(pair: Correspondence) -> None:
 def test_a_guard_that_blames_everybody(says: str, pair: Correspondence) -> None:
     """Whom it names on the path may be avoided for a while; messages go over the other guard."""
     fault = {"not_found": Blame(), "unreachable": Blame(says="unreachable"), "not_ready": Blame(says="not_ready")}[says]
-    struck = pair.net.chaos.inject(fault, nodes=pair.guards[:1], roles={"guard"})
+    # Of guards the one without strikes comes first; on a busy machine, one may have some.
+    strikes = state_of(pair.alice)["strikes"]
+    liar = min(pair.guards, key=lambda guard: guard.ed25519.hex() in strikes)
+    struck = pair.net.chaos.inject(fault, nodes=[liar], roles={"guard"})
     for number in range(3):
         assert pair.send(f"message {number}").stderr == ""
     assert struck.hits

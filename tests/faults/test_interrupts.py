@@ -37,6 +37,7 @@ def interrupted(person: Person, number: signal.Signals, delay: float, *arguments
         process.send_signal(number)
     output, errors = process.communicate(timeout=60)
     if b"Traceback" in errors and b"session_cli" not in errors:
+        assert not output, errors.decode()
         return b""  # Python itself was still starting
     assert b"Traceback" not in errors, errors.decode()
     assert process.returncode in (0, -number), errors
