@@ -139,7 +139,7 @@ class Sender:
         if self._store.history.named(row.conversation, row.sender, posted_ms) is None:
             self._store.messages.set_time(message_id, posted_ms)
         if is_community(delivery.account):
-            self._store.communities.note_post(delivery.account, int(outcome.hash), message_id)
+            self._store.communities.note_own_post(delivery.account, int(outcome.hash), message_id)
 
     def check_recipient(self, recipient: AccountId, quoted: MessageRow | None) -> None:
         """Raise InvalidInput for who is blocked, a group that we are not in, and a quoted message that the recipient

@@ -18,7 +18,7 @@ POSTS = 10_000
 FOR_EVER_MS = 2**53
 """Until when a post is remembered: a server may always tell of it again."""
 _SERVER = "base_url, server_key, capabilities, inbox_id, outbox_id"
-_ROOM = "address, base_url, token, joined_s, info_updates, seqno, oldest_id, info, refused"
+_ROOM = "address, base_url, token, joined_s, info_updates, seqno, oldest_id, info, unseen, refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class RoomRow:
     seqno: int | None = None
     oldest_id: int | None = None
     info: dict[str, Any] = field(default_factory=dict)
+    unseen: tuple[int, ...] = ()
     refused: int = 0
 
 
@@ -105,10 +106,11 @@ class Communities:
         """Know of a room exactly this."""
         self._connection.execute(
             f"""
-            INSERT INTO community_rooms ({_ROOM}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO community_rooms ({_ROOM}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (address) DO UPDATE SET base_url = excluded.base_url, token = excluded.token,
                 joined_s = excluded.joined_s, info_updates = excluded.info_updates, seqno = excluded.seqno,
-                oldest_id = excluded.oldest_id, info = excluded.info, refused = excluded.refused
+                oldest_id = excluded.oldest_id, info = excluded.info,
+                unseen = excluded.unseen, refused = excluded.refused
             """,  # noqa: S608 - a constant
             (
                 room.address,
@@ -119,6 +121,7 @@ class Communities:
                 room.seqno,
                 room.oldest_id,
                 json.dumps(room.info),
+                json.dumps(room.unseen),
                 room.refused,
             ),
         )
@@ -126,6 +129,13 @@ class Communities:
     def note_info(self, address: str, info: dict[str, Any]) -> None:
         """Know of a room that its server says this of it."""
         self._connection.execute("UPDATE community_rooms SET info = ? WHERE address = ?", (json.dumps(info), address))
+
+    def note_own_post(self, address: str, post_id: int, message_id: int) -> None:
+        """Remember a post of ours, which the next poll has to show, or it was deleted at once."""
+        self.note_post(address, post_id, message_id)
+        self._connection.execute(
+            "UPDATE community_rooms SET unseen = json_insert(unseen, '$[#]', ?) WHERE address = ?", (post_id, address)
+        )
 
     def delete_room(self, address: str) -> None:
         """Know a room no more."""
@@ -244,6 +254,8 @@ def _server(row: tuple[Any, ...]) -> ServerRow:
 
 
 def _room(row: tuple[Any, ...]) -> RoomRow:
-    address, base_url, token, joined_s, info_updates, seqno, oldest_id, info, refused = row
+    address, base_url, token, joined_s, info_updates, seqno, oldest_id, info, unseen, refused = row
     known = json.loads(info) if info is not None else {}
-    return RoomRow(address, base_url, token, joined_s, info_updates, seqno, oldest_id, known, refused)
+    return RoomRow(
+        address, base_url, token, joined_s, info_updates, seqno, oldest_id, known, tuple(json.loads(unseen)), refused
+    )

@@ -147,13 +147,12 @@ class Communities:
     def look(self, url: str) -> Community:
         """A room as its server describes it, joined or not."""
         place = self._place(url)
-        server = self._known(place.server)
-        return self._described(place.server, self._ask(server, endpoints.room_info(place.room)))
+        return self._described(place.server, self._look(place.server, endpoints.room_info(place.room)))
 
     def rooms(self, url: str) -> list[Community]:
         """The rooms of a server, by its URL, or that of any of its rooms; '' is the network's default server."""
         place = self._default()[0] if not url.strip() else parse_server_url(url)
-        found = self._ask(self._known(place), endpoints.list_rooms())
+        found = self._look(place, endpoints.list_rooms())
         return [self._described(place, room) for room in found.rooms]
 
     def _described(self, place: CommunityServer, room: RoomInfo) -> Community:
@@ -194,6 +193,12 @@ class Communities:
         if known is not None and known.server_key != server.key:
             raise InvalidUrl("This server is known under another key: somebody may be cheating.")
         return known or ServerRow(server.base_url, server.key)
+
+    def _look(self, place: CommunityServer, request: CommunityRequest[Any]) -> Any:
+        """What a server answers; one where we have joined nothing is not told who asks."""
+        server = self._known(place)
+        nameless = not self._store.communities.rooms(server.base_url)
+        return self._servers.ask(server, request, Deadline(self._timeout), nameless=nameless)
 
     def _ask(self, server: ServerRow, request: CommunityRequest[Any]) -> Any:
         return self._servers.ask(server, request, Deadline(self._timeout))
@@ -254,7 +259,7 @@ class Communities:
                 with self._store.transaction():
                     me, now_ms = self._servers.identity(server), self._network().clock.now_ms()
                     self._intake.take_page(address, me, page, now_ms, is_news=False)
-                    self._store.communities.put_room(replace(row, oldest_id=min(ids)))
+                    self._store.communities.put_room(replace(self._row(address), oldest_id=min(ids)))
                 came += sum(isinstance(entry, Post) for entry in page.entries)
         return came
 

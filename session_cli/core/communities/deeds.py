@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...errors import InvalidInput, NoPermission, NotFound
 from ...network.clock import Deadline
 from ...protocol.community import endpoints
+from ...protocol.community.auth import Capabilities
 from ...store.communities import RoomRow, ServerRow
 from ...store.records import EventDetail, EventRow, MessageRow
 from ..marking import Marking
@@ -62,6 +63,8 @@ class RoomDeeds:
 
     def _react(self, row: MessageRow, emoji: str, *, removed: bool) -> EventRow:
         room, server, post_id = self.place(row)
+        if server.capabilities is not None and not Capabilities(server.capabilities).reactions:
+            raise InvalidInput("The server of this community knows no reactions.")
         request = (endpoints.unreact if removed else endpoints.react)(room.token, post_id, emoji)
         self._servers.ask(server, request, Deadline(self._timeout))
         now_ms = self._network().clock.now_ms()

@@ -61,7 +61,7 @@ class CommunityIntake:
     def _take(self, address: str, me: ServerIdentity, entry: Entry, now_ms: int, *, is_news: bool) -> PollResult:
         match entry:
             case Deletion():
-                return self._delete(address, entry, now_ms)
+                return self.take_deletions(address, [entry.id], now_ms)
             case ReactionChange():
                 return self._react(address, entry.id, self._reactions(me, entry.reactions), now_ms, is_news=is_news)
             case Post():
@@ -150,16 +150,17 @@ class CommunityIntake:
             return self._own_id
         return AccountId(self._store.communities.account_of(author) or author)
 
-    def _delete(self, address: str, deletion: Deletion, now_ms: int) -> PollResult:
-        communities = self._store.communities
-        message_id = communities.message_of(address, deletion.id)
-        if message_id is None:
-            communities.note_post(address, deletion.id, None)
-            return PollResult()
-        row = self._store.messages.get(message_id)
-        if row is None:
-            return PollResult()
-        return PollResult(new=int(self._filing.marking.bury(row, Early("unsend", row.sender, now_ms))))
+    def take_deletions(self, address: str, post_ids: Iterable[int], now_ms: int) -> PollResult:
+        """Delete posts that are no longer in their room."""
+        count, communities = 0, self._store.communities
+        for post_id in post_ids:
+            message_id = communities.message_of(address, post_id)
+            row = self._store.messages.get(message_id) if message_id is not None else None
+            if row is not None:
+                count += self._filing.marking.bury(row, Early("unsend", row.sender, now_ms))
+            elif message_id is None:
+                communities.note_post(address, post_id, None)
+        return PollResult(new=count)
 
     def _reactions(self, me: ServerIdentity, told: Iterable[PostReaction]) -> _Reactions:
         """Who reacted how, and which emoji are told of as a whole: a server names but some of those who reacted."""

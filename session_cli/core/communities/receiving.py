@@ -67,7 +67,7 @@ class CommunityReceiver:
                     LOG.info("community server %s: %s", one.server.base_url, answer.message)
                     continue
                 with self._store.transaction():
-                    result += self._take(one.server.base_url, answer)
+                    result += self._take(one, answer)
                 if answer.more:
                     server = self._store.communities.server(one.server.base_url)
                     servers += [server] if server is not None else []
@@ -84,15 +84,15 @@ class CommunityReceiver:
     def _question(self, asked: _Asked, *, afresh: bool) -> CommunityRequest[ServerPoll]:
         cursors = [RoomCursor(room.token, room.info_updates, room.seqno) for room in asked.rooms]
         server = asked.server
-        if not self._servers.identity(server).blinded:
-            return poll(cursors)
         return poll(
             cursors,
             inbox=DirectCursor(None if afresh else server.inbox_id),
             outbox=DirectCursor(None if afresh else server.outbox_id),
         )
 
-    def _take(self, base_url: str, answer: ServerPoll) -> PollResult:
+    def _take(self, asked: _Asked, answer: ServerPoll) -> PollResult:
+        base_url = asked.server.base_url
+        awaited = {room.token: room.unseen for room in asked.rooms}
         server = self._store.communities.server(base_url)
         if server is None:
             return PollResult()
@@ -102,7 +102,7 @@ class CommunityReceiver:
         for part in answer.rooms:
             room = next((one for one in self._store.communities.rooms(base_url) if one.token == part.room), None)
             if room is not None:
-                result += self._take_room(room, part, me, now_ms)
+                result += self._take_room(room, part, me, now_ms, awaited.get(part.room, ()))
         for direct in (answer.inbox, answer.outbox):
             if isinstance(direct, DirectMessages):
                 result += self._intake.take_direct(server, me, direct, now_ms)
@@ -113,7 +113,9 @@ class CommunityReceiver:
         self._store.communities.put_server(server)
         return result
 
-    def _take_room(self, room: RoomRow, part: RoomPoll, me: ServerIdentity, now_ms: int) -> PollResult:
+    def _take_room(
+        self, room: RoomRow, part: RoomPoll, me: ServerIdentity, now_ms: int, awaited: Collection[int]
+    ) -> PollResult:
         result, changed = PollResult(), room
         if part.restarted:
             # Its numbers mean other posts now.
@@ -132,6 +134,11 @@ class CommunityReceiver:
         if isinstance(part.page, Page) and not part.restarted:
             result += self._intake.take_page(room.address, me, part.page, now_ms)
             changed = replace(changed, seqno=part.page.newest_seqno or changed.seqno or 0)
+            if not part.page.more:
+                # What came to be and was deleted between two polls, a server never speaks of.
+                gone = set(awaited) - {entry.id for entry in part.page.entries}
+                result += self._intake.take_deletions(room.address, sorted(gone), now_ms)
+                changed = replace(changed, unseen=tuple(one for one in changed.unseen if one not in awaited))
             posts = [entry.id for entry in part.page.entries if isinstance(entry, Post)]
             if posts:
                 changed = replace(changed, oldest_id=min(*posts, changed.oldest_id or posts[0]))

@@ -30,5 +30,3 @@ def merge(store: Store, blinded: str, account: AccountId) -> None:
         # From now on the name means the account alone.
         store.people.put(replace(person, approved=False))
         store.people.approve(account, by_us=True)
-        # Or the name would mean two people.
-        store.people.put(replace(person, approved=False))

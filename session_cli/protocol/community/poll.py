@@ -21,8 +21,8 @@ from .rooms import PollInfo
 
 @dataclass(frozen=True, slots=True)
 class RoomCursor:
-    """How far we know a room: its `info_updates`, 0 if nothing; `seqno` is that of its latest message, 0 where there was
-    none, None if nothing is known.
+    """How far we know a room: its `info_updates`, 0 if nothing; `seqno` is that of its latest message, 0 where there
+    was none, None if nothing is known.
     """
 
     room: str

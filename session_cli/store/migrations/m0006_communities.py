@@ -22,7 +22,8 @@ CREATE TABLE community_servers (
 
 -- address: base_url/room, in lower case; token: the room as its people write it. info_updates, seqno: how far it is
 -- known; seqno NULL: not at all. oldest_id: of the posts that were fetched. info: JSON, what the server says of it, see
--- `core.communities.rooms`. refused: 0 no, 1 we may not read it (any more), 2 it is gone.
+-- `core.communities.rooms`. unseen: JSON, the numbers of posts of ours that no poll has shown yet.
+-- refused: 0 no, 1 we may not read it (any more), 2 it is gone.
 -- The room's name is that of its address in `people`.
 CREATE TABLE community_rooms (
     address TEXT PRIMARY KEY,
@@ -33,6 +34,7 @@ CREATE TABLE community_rooms (
     seqno INTEGER,
     oldest_id INTEGER,
     info TEXT,
+    unseen TEXT NOT NULL DEFAULT '[]',
     refused INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1, 2))
 ) STRICT, WITHOUT ROWID;
 
