@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 MAX_ROUNDS = 40
 """Pages of one room in one poll; the next poll goes on."""
+PATIENCE_S = 20.0
+"""How long servers may take for one page."""
 DIRECT_AFRESH_EVERY = 20
 """Of so many polls one asks for all direct messages: after a deletion some servers give out numbers again."""
 _COUNT = "community_polls"
@@ -60,7 +62,8 @@ class CommunityReceiver:
         for number in range(MAX_ROUNDS):
             asked = [_Asked(server, tuple(self._store.communities.rooms(server.base_url))) for server in servers]
             questions = [(one.server, self._question(one, afresh=afresh and not number)) for one in asked]
-            answers = self._servers.ask_all(questions, deadline)
+            # Whatever a server does with our time, what others have for us shall come.
+            answers = self._servers.ask_all(questions, deadline.within(PATIENCE_S))
             servers = []
             for one, answer in zip(asked, answers, strict=True):
                 if isinstance(answer, SessionError):

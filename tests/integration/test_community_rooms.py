@@ -1,0 +1,228 @@
+"""Rooms of communities as several people and devices have them, with servers that do what they should and others."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from session_cli.core.attachments import OutgoingFile
+from session_cli.core.client import Client
+from session_cli.core.communities.servers import CommunityServers
+from session_cli.devnet.community_faults import ForgedPosts, Oversized, Redirect, WrongKey
+from session_cli.devnet.community_options import CommunityOptions, CommunityRoom
+from session_cli.devnet.faults import Fault, Garble, Nonsense, Page
+from session_cli.devnet.network import Devnet, DevnetOptions
+from session_cli.errors import InvalidInput, NoPermission
+from session_cli.network.clock import Deadline
+from session_cli.protocol import content as contents
+from session_cli.protocol.community import endpoints
+from session_cli.protocol.community.posts import make_post
+from session_cli.protocol.payload import Content, VisibleMessage
+from tests.support.group_clients import Maker, clients
+
+ROOMS = (
+    CommunityRoom("lobby", "The Lobby"),
+    CommunityRoom("books", "Books"),
+    CommunityRoom("quiet", "Quiet", upload=False),
+)
+
+
+@pytest.fixture
+def net() -> Iterator[Devnet]:
+    options = CommunityOptions(ROOMS, first_is_admin=True)
+    with Devnet(DevnetOptions(nodes=4, swarms=1, community=options)) as made:
+        yield made
+
+
+@pytest.fixture
+def make(net: Devnet, tmp_path: Path) -> Iterator[Maker]:
+    net.write_definition(tmp_path / "network.toml")
+    with clients(tmp_path / "network.toml", tmp_path) as maker:
+        yield maker
+
+
+@pytest.fixture
+def pair(make: Maker) -> tuple[Client, Client]:
+    """Alice, who runs the server, and Bob, both in the lobby."""
+    alice, bob = make("Alice"), make("Bob")
+    for one in (alice, bob):
+        one.communities.join("lobby")
+    return alice, bob
+
+
+def said(client: Client) -> list[Any]:
+    """What is new in rooms: texts, or types of events."""
+    return [
+        event.message.body if event.type == "message" and event.message else event.type
+        for event in client.receive()
+        if event.conversation and event.conversation.type == "community"
+    ]
+
+
+def latest(client: Client, room: str = "lobby") -> Any:
+    return list(client.history.log(client.resolve(room)))[-1]
+
+
+def a_file(data: bytes, name: str = "list.txt") -> OutgoingFile:
+    return OutgoingFile(io.BytesIO(data), name, name, "text/plain", len(data))
+
+
+# Files.
+
+
+def test_a_file_goes_to_the_room_and_comes_whole(net: Devnet, pair: tuple[Client, Client], tmp_path: Path) -> None:
+    alice, bob = pair
+    data = bytes(range(256)) * 300
+    alice.send("lobby", "the list", attachments=[a_file(data)])
+    assert said(bob) == ["the list"]
+    (attachment,) = latest(bob).attachments
+    assert (attachment.name, attachment.size) == ("list.txt", len(data))
+    assert not [record for record in net.request_log if record.kind == "file"], (
+        "the network's file server has none of it"
+    )
+
+
+def test_no_file_where_there_may_be_none(pair: tuple[Client, Client]) -> None:
+    _, bob = pair
+    bob.communities.join("quiet")
+    with pytest.raises(NoPermission):
+        bob.send("quiet", attachments=[a_file(b"data")])
+    with pytest.raises(InvalidInput, match="alone"):
+        list(bob.send_to_all(["lobby", "me"], "text", attachments=[a_file(b"data")]))
+
+
+# What becomes of posts.
+
+
+def test_what_a_moderator_deletes_at_once_is_gone_for_its_author(pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    bob.send("lobby", "oops")
+    assert said(alice) == ["oops"]
+    list(alice.unsend([latest(alice).id]))
+    assert said(bob) == ["unsend"]
+    assert latest(bob).deleted
+    assert said(bob) == []
+
+
+def test_what_was_not_deleted_stays(pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    for number in range(3):
+        bob.send("lobby", f"message {number}")
+        alice.send("lobby", f"answer {number}")
+        assert "unsend" not in said(bob)
+    assert said(bob) == []
+    texts = [message.body for message in bob.history.log(bob.resolve("lobby"))]
+    assert sorted(texts) == sorted(f"{what} {number}" for what in ("message", "answer") for number in range(3))
+
+
+def test_older_messages_come_when_they_are_asked_for(pair: tuple[Client, Client], make: Maker) -> None:
+    alice, _ = pair
+    for number in range(120):
+        alice.send("lobby", f"message {number}")
+    carol = make("Carol")
+    carol.communities.join("lobby")
+    came = said(carol)
+    assert came == [f"message {number}" for number in range(20, 120)], "the latest page, not all there is"
+    assert carol.communities.fetch_older("lobby", 15) == 15
+    assert said(carol) == []
+    assert next(iter(carol.history.log(carol.resolve("lobby"), limit=500))).body == "message 5"
+    assert carol.communities.fetch_older("lobby", 50) == 5
+    assert carol.communities.fetch_older("lobby", 50) == 0
+
+
+# Devices.
+
+
+def test_rooms_are_the_same_on_all_devices(pair: tuple[Client, Client], make: Maker) -> None:
+    alice, bob = pair
+    alice.communities.join("books")
+    alice.sync()
+    tablet = make("tablet", of=alice)
+    bob.send("lobby", "for all devices")
+    assert "for all devices" in said(tablet)
+    assert [room.name for room in tablet.communities.all()] == ["Books", "The Lobby"]
+    tablet.communities.leave("books")
+    tablet.sync()
+    alice.poll()
+    assert [room.name for room in alice.communities.all()] == ["The Lobby"]
+
+
+# Servers.
+
+HOSTILE: list[Fault] = [
+    Oversized(),
+    Redirect(),
+    WrongKey("request"),
+    WrongKey("answer"),
+    Nonsense(what="sealed"),
+    Page(code=200),
+    Garble(),
+    *(ForgedPosts(how) for how in ("signature", "author", "numbers", "backwards", "twice", "flood")),
+]
+
+
+@pytest.mark.parametrize("fault", HOSTILE, ids=str)
+def test_a_hostile_server_keeps_nothing_else_from_us(fault: Fault, net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    alice.send("lobby", "in the room")
+    alice.send(bob.account_id, "to you alone")
+    struck = net.chaos.inject(fault, community=True)
+    texts = [event.message.body for event in bob.receive() if event.type == "message" and event.message]
+    assert "to you alone" in texts
+    assert struck.hits
+    struck.remove()
+    texts += [event.message.body for event in bob.receive() if event.type == "message" and event.message]
+    assert texts.count("in the room") <= 1
+    assert texts.count("to you alone") == 1
+
+
+def test_a_server_learns_no_account_id_unless_it_computes_it(net: Devnet, pair: tuple[Client, Client]) -> None:
+    """Neither in what it is asked, nor in what is written there."""
+    alice, bob = pair
+    bob.send("lobby", "who am I?")
+    alice.communities.rooms("")
+    (author,) = (
+        {message.sender.id for message in alice.history.log(alice.resolve("lobby"))} or {""} if said(alice) else {""}
+    )
+    assert author.startswith("15")
+    assert bob.account_id[2:] not in author
+
+
+def test_polls_do_not_grow_with_rooms(net: Devnet, pair: tuple[Client, Client]) -> None:
+    _, bob = pair
+    for room in ("books", "quiet"):
+        bob.communities.join(room)
+    bob.poll()
+    before = sum(record.kind == "community" for record in net.request_log)
+    bob.poll()
+    assert sum(record.kind == "community" for record in net.request_log) - before == 1
+
+
+def test_who_is_blocked_says_nothing_in_rooms_either(pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    bob.send("lobby", "first")
+    assert said(alice) == ["first"]
+    alice.contacts.set_blocked(latest(alice).sender.id, blocked=True)
+    alice.sync()
+    bob.send("lobby", "second")
+    assert said(alice) == []
+    alice.contacts.set_blocked(latest(alice).sender.id, blocked=False)
+    bob.send("lobby", "third")
+    assert said(alice) == ["third"]
+
+
+def test_an_edited_post_says_what_it_says_now(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    bob.send("lobby", "helo")
+    assert said(alice) == ["helo"]
+    server = bob._store.communities.servers()[0]
+    servers = CommunityServers(bob._profile, bob._use_network)
+    me = servers.identity(server)
+    content = contents.serialize(Content(VisibleMessage("hello"), bob.network.clock.now_ms()))
+    servers.ask(server, endpoints.edit("lobby", int(latest(bob).hash), make_post(me, content)), Deadline(30))
+    assert said(alice) == []
+    assert latest(alice).body == "hello"
