@@ -18,7 +18,7 @@ from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
 from ..network.swarm_steps import OwnStore
 from ..protocol import bencode
-from ..protocol.account import AccountId, is_community, is_group
+from ..protocol.account import AccountId, IdPrefix, is_community, is_group
 from ..protocol.config import dump as dumps
 from ..protocol.config.contacts import Contacts
 from ..protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
@@ -194,7 +194,7 @@ class ConfigSync:
         deleted, contacts, reads = (configs.changes(kind) for kind in ("deleted", "contact", "read"))
         groups, gone_groups = (list(filter(is_group, addresses)) for addresses in (contacts, deleted))
         rooms, gone_rooms = (list(filter(is_community, addresses)) for addresses in (contacts, deleted))
-        gone_people = set(deleted).difference(gone_groups, gone_rooms)
+        gone_people = {address for address in deleted if address.startswith(IdPrefix.USER)}
         if len(contacts) > len(groups) + len(rooms) or gone_people:
             known = self._load(ConfigKind.CONTACTS)
             data = self._views.without_contacts(known.state.data, gone_people)
