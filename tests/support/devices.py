@@ -53,6 +53,7 @@ class Swarm:
     pushes: int = 0
     problem: SessionError | None = None
     loses_reply: bool = False
+    takes_nothing: bool = False
     refuses: dict[int, SessionError] = field(default_factory=dict)
     page_size: int = 100
 
@@ -90,6 +91,8 @@ class Swarm:
         self, identity: Identity, stores: Sequence[OwnStore], obsolete: Sequence[str], deadline: Deadline
     ) -> None:
         self.prepare(deadline)
+        if self.takes_nothing:
+            raise NodeFailed("nothing is taken")
         self.pushes += 1
         names = [self.put(one.namespace, one.data) for one in stores]
         assert not set(names) & set(obsolete), "what was just stored must not be deleted"

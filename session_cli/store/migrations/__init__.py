@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 if TYPE_CHECKING:
     import apsw
 
-NAMES: tuple[str, ...] = ("m0001_initial", "m0002_history", "m0003_conversations", "m0004_configs", "m0005_groups")
+NAMES: tuple[str, ...] = (
+    "m0001_initial",
+    "m0002_history",
+    "m0003_conversations",
+    "m0004_configs",
+    "m0005_groups",
+    "m0006_config_bases",
+)
 """The modules of this package in order. A list, not a search: opening an up-to-date store must not import them."""
 
 

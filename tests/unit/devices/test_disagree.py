@@ -75,6 +75,30 @@ def test_what_came_back_from_the_swarm_is_done_with(swarm: Swarm, phone: Phone, 
     assert not known.is_contact
 
 
+def test_pushes_that_never_arrived_do_not_outrun_what_others_say(
+    swarm: Swarm, laptop: Device, server: Device, phone: Phone
+) -> None:
+    """A message is forgotten by whoever is five ahead; nobody may be that with messages that only he knows."""
+    know(phone, BOB)
+    for device in (laptop, server):
+        device.sync()
+    swarm.takes_nothing = True
+    for number in range(8):
+        name(laptop, BOB, f"b{number}")
+        with pytest.raises(NodeFailed):
+            laptop.push()
+    swarm.takes_nothing = False
+    approve(server, CAROL)
+    server.sync()
+    for device in (laptop, server, laptop):
+        device.sync()
+    for device in (laptop, server):
+        assert nickname(device, BOB) == "b7"
+        known = device.store.people.get(CAROL)
+        assert known
+        assert known.approved
+
+
 # Members that lie, or are behind.
 
 
