@@ -17,17 +17,15 @@ from typing import TYPE_CHECKING
 from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
 from ..network.swarm_steps import OwnStore
-from ..protocol import bencode
 from ..protocol.account import AccountId, IdPrefix, is_community, is_group
 from ..protocol.config import dump as dumps
 from ..protocol.config.contacts import Contacts
 from ..protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
 from ..protocol.config.state import ConfigKeys, ConfigState, Push
-from ..protocol.config.tree import EMPTY, Tree, read_tree
+from ..protocol.config.tree import EMPTY, Tree
 from ..protocol.config.user_groups import UserGroups
 from ..protocol.storage_rpc import MessageHash, StoredMessage, message_hash
 from ..protocol.storage_upkeep import MOST_HASHES
-from ..store.configs import ConfigRow
 from .communities.views import CommunityViews
 from .config_views import ConfigViews
 from .group_views import GroupViews
@@ -221,15 +219,10 @@ class ConfigSync:
             self._save(kind, changed)
 
     def _load(self, kind: ConfigKind) -> SharedConfig:
-        row = self._store.configs.get(kind.namespace)
-        if row is None:
-            return SharedConfig(ConfigState(kind))
-        base = bencode.complete(read_tree, row.base) if row.base is not None else None
-        return SharedConfig(dumps.load(kind, row.dump), base)
+        return SharedConfig.of_row(kind, self._store.configs.get(kind.namespace))
 
     def _save(self, kind: ConfigKind, config: SharedConfig, merged_ms: int = 0) -> None:
-        row = ConfigRow(dumps.dump(config.state), config.base.encode() if config.base is not None else None)
-        self._store.configs.put(kind.namespace, row, dirty=config.state.needs_push, merged_ms=merged_ms)
+        self._store.configs.put(kind.namespace, config.row(), dirty=config.state.needs_push, merged_ms=merged_ms)
 
     # Pushing.
 
@@ -271,7 +264,7 @@ class ConfigSync:
     def _begin(self, kind: ConfigKind, now_ms: int) -> Push | None:
         """What is to be pushed of a config, noted as under way: should no answer come, it may be in the swarm all the
         same, and what is changed from now on comes after it."""
-        known = self._load(kind)
+        known = self._load(kind).outspoken()
         if not known.state.needs_push:
             return None
         try:

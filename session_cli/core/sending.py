@@ -19,6 +19,7 @@ from ..errors import (
     InvalidInput,
     NetworkError,
     NodeFailed,
+    NotAdmin,
     ServiceRefused,
     SessionError,
 )
@@ -316,6 +317,13 @@ class Sender:
         """Bring what is left of a message to the swarms. What keeps it in the outbox is returned; else as `send`."""
         message_id, deliveries = prepared.message_id, prepared.deliveries
         row = self._stored(message_id)
+        if not all(map(self._sealer.is_current, deliveries)):
+            try:
+                deliveries = self._seal_anew(row, deliveries)
+            except (InvalidInput, NotAdmin) as error:
+                # It can't be said any more, and what waits behind it must not wait for that.
+                refused: list[StoreResult | SessionError] = [ServiceRefused(error.message) for _ in deliveries]
+                return self._conclude(message_id, deliveries, refused, deadline)
         misdated = self._send_before(prepared.besides, row, deadline)
         if not misdated:
             outcomes = self._deliver(deliveries, deadline, dated_ms=row.sent_ms)
@@ -378,8 +386,6 @@ class Sender:
                 if row.status != "queued":
                     continue  # the process that queued it has just sent it
                 try:
-                    if not all(map(self._sealer.is_current, deliveries)):
-                        deliveries = self._seal_anew(row, deliveries)
                     besides = self._store.deliveries.acceptances(row.conversation)
                     problem = self._send_out(_Prepared(message_id, deliveries, besides), deadline)
                 except ServiceRefused as error:
@@ -489,7 +495,7 @@ class Sender:
         return _Prepared(message_id, deliveries, besides)
 
     def _seal_anew(self, row: MessageRow, deliveries: list[DeliveryRow]) -> list[DeliveryRow]:
-        """Encrypt what waits for a group with its newest key. Raises InvalidInput, NotAdmin, ServiceRefused."""
+        """Encrypt what waits for a group with its newest key. Raises InvalidInput, NotAdmin."""
         expiration = expiration_of(row.expire_mode, row.expire_s)
         with self._store.transaction():
             (new,) = self._sealer.seal_entry(row, row.sent_ms, expiration)

@@ -94,34 +94,42 @@ class Unsending:
 
     def _unsend(self, row: MessageRow, *, own_devices: bool) -> EventRow:
         deadline = Deadline(self._timeout)
-        others = [] if own_devices or row.conversation == self._own_id else [AccountId(row.conversation)]
-        accounts, request = [*others, self._own_id], Unsend(row.sender, row.sent_ms)
-        in_group = is_group(row.conversation)
         if row.status == "queued":
             self._sender.drop(row.id, deadline)
-            with self._store.transaction():
-                when_ms = self._store.now_ms()
-                self._marking.delete(row, when_ms)
-        elif in_group and row.status == "failed":
-            with self._store.transaction():
-                when_ms = self._store.now_ms()
-                self._marking.delete(row, when_ms)
-        elif in_group:
-            ask = partial(self._request_in_group, row)
-            when_ms = self._sender.transmit(ask, [AccountId(row.conversation)], deadline, effect=deletion(row.id))
-            if self._admin(row) is not None:
-                with self._store.transaction():
-                    self._store.groups.add_errand(row.conversation, "delete", row.hash or "")
-        elif row.status == "failed":
-            # Nobody is known to have it: it must not stay here until those are reached who hardly do.
-            with self._store.transaction():
-                when_ms = self._store.now_ms()
-                self._marking.delete(row, when_ms)
-                for account in accounts:
-                    self._sender.leave(request, account)
-            self._sender.resend_left(deadline)
+            when_ms = self._delete_here(row)
+        elif is_group(row.conversation):
+            when_ms = self._unsend_in_group(row, deadline)
         else:
-            when_ms = self._sender.transmit(request, accounts, deadline, effect=deletion(row.id))
+            when_ms = self._unsend_between_people(row, deadline, own_devices=own_devices)
         self._chores.run(deadline)
         detail = EventDetail(row.conversation, row.conversation_name, self._own_id, None, when_ms, {})
         return EventRow(0, "unsend", row, detail)
+
+    def _unsend_in_group(self, row: MessageRow, deadline: Deadline) -> int:
+        if row.status == "failed":
+            return self._delete_here(row)
+        ask = partial(self._request_in_group, row)
+        when_ms = self._sender.transmit(ask, [AccountId(row.conversation)], deadline, effect=deletion(row.id))
+        if self._admin(row) is not None:
+            with self._store.transaction():
+                self._store.groups.add_errand(row.conversation, "delete", row.hash or "")
+        return when_ms
+
+    def _unsend_between_people(self, row: MessageRow, deadline: Deadline, *, own_devices: bool) -> int:
+        others = [] if own_devices or row.conversation == self._own_id else [AccountId(row.conversation)]
+        accounts, request = [*others, self._own_id], Unsend(row.sender, row.sent_ms)
+        if row.status != "failed":
+            return self._sender.transmit(request, accounts, deadline, effect=deletion(row.id))
+        # Nobody is known to have it: it must not stay here until those are reached who hardly do.
+        when_ms = self._delete_here(row, *((request, account) for account in accounts))
+        self._sender.resend_left(deadline)
+        return when_ms
+
+    def _delete_here(self, row: MessageRow, *requests: tuple[Unsend, AccountId]) -> int:
+        """Delete a message here, and leave requests to do the same to a later run. Returns when (ms)."""
+        with self._store.transaction():
+            when_ms = self._store.now_ms()
+            self._marking.delete(row, when_ms)
+            for request, account in requests:
+                self._sender.leave(request, account)
+        return when_ms

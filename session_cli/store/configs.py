@@ -24,7 +24,7 @@ _SETTINGS = """
 
 @dataclass(frozen=True, slots=True)
 class ConfigRow:
-    """A config as it was last, in bytes: its state, and if anything is still to be pushed, its data without that."""
+    """A config as it was last, in bytes: its state, and if anything is still to be pushed, what it was without that."""
 
     dump: bytes = field(repr=False)
     base: bytes | None = field(repr=False)

@@ -16,13 +16,16 @@ from session_cli.network.clock import Deadline
 from session_cli.network.network import Network
 from session_cli.network.swarm import Page, Poll
 from session_cli.network.swarm_steps import OwnStore
+from session_cli.protocol import content as contents
+from session_cli.protocol import session_v1
 from session_cli.protocol.account import AccountId, Identity
 from session_cli.protocol.config import dump as dumps
-from session_cli.protocol.config.contacts import Contacts
+from session_cli.protocol.config.contacts import Contact, Contacts
 from session_cli.protocol.config.convo_info_volatile import ConversationKind, ConvoInfoVolatile
 from session_cli.protocol.config.kinds import ACCOUNT_KINDS, TTL_MS, ConfigKind
 from session_cli.protocol.config.state import ConfigKeys, ConfigState, Merged
 from session_cli.protocol.config.tree import Tree
+from session_cli.protocol.payload import Content, Expiration, Payload
 from session_cli.protocol.storage_rpc import (
     MessageHash,
     Namespace,
@@ -31,6 +34,7 @@ from session_cli.protocol.storage_rpc import (
     message_hash,
 )
 from session_cli.protocol.storage_upkeep import ExpireResult
+from session_cli.store.records import NewMessage
 from session_cli.store.store import Store
 from tests.support.stores import profile_in_memory
 
@@ -49,6 +53,7 @@ class Swarm:
     pushes: int = 0
     problem: SessionError | None = None
     loses_reply: bool = False
+    takes_nothing: bool = False
     refuses: dict[int, SessionError] = field(default_factory=dict)
     page_size: int = 100
 
@@ -86,6 +91,8 @@ class Swarm:
         self, identity: Identity, stores: Sequence[OwnStore], obsolete: Sequence[str], deadline: Deadline
     ) -> None:
         self.prepare(deadline)
+        if self.takes_nothing:
+            raise NodeFailed("nothing is taken")
         self.pushes += 1
         names = [self.put(one.namespace, one.data) for one in stores]
         assert not set(names) & set(obsolete), "what was just stored must not be deleted"
@@ -217,3 +224,40 @@ def settle(devices: Sequence[Device], rounds: int = 20) -> None:
         if swarm.pushes == before:
             return
     raise AssertionError("they push without end")
+
+
+def approve(device: Device, *people: str) -> None:
+    with device.store.transaction():
+        for person in people:
+            device.store.people.approve(person, by_us=True)
+
+
+def name(device: Device, person: str, nickname: str | None) -> None:
+    with device.store.transaction():
+        device.store.people.set_nickname(person, nickname)
+
+
+def nickname(device: Device, person: str) -> str | None:
+    row = device.store.people.get(person)
+    return row.nickname if row else None
+
+
+def write_to(device: Device, person: str, body: str = "hello") -> None:
+    """A message of ours in the store."""
+    with device.store.transaction():
+        now_ms = device.swarm.now_ms
+        sent = NewMessage(person, "outgoing", device.swarm.identity.account_id, now_ms, body, "sent")
+        assert device.store.messages.add(sent)
+
+
+def say(swarm: Swarm, sender: Identity, payload: Payload, sent_ms: int, **more: Any) -> None:
+    """Have the swarm keep a message to us."""
+    content = contents.serialize(Content(payload, sent_ms, more.pop("expiration", Expiration())))
+    data = session_v1.encode_message(sender, swarm.identity.account_id, content, sent_ms)
+    swarm.put(0, data, **more)
+
+
+def rename_contact(phone: Phone, person: AccountId, nickname: str) -> None:
+    contacts = Contacts(phone.data(ConfigKind.CONTACTS))
+    known = contacts.get(person) or Contact(person)
+    phone.write(ConfigKind.CONTACTS, contacts.with_contact(replace(known, nickname=nickname)).data)

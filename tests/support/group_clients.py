@@ -9,9 +9,12 @@ from typing import Any
 
 from session_cli.core.client import Client
 from session_cli.core.groups.state import GroupState, GroupStore
+from session_cli.devnet.faults import Fault
+from session_cli.devnet.network import Devnet
 from session_cli.protocol.account import Identity
 
 Maker = Callable[..., Client]
+Three = tuple[Client, Client, Client]
 
 
 @contextmanager
@@ -33,6 +36,18 @@ def clients(definition: Path, folder: Path) -> Iterator[Maker]:
     finally:
         for client in made:
             client.close()
+
+
+@contextmanager
+def stuck(net: Devnet, group_id: str, client: Client, fault: Fault) -> Iterator[None]:
+    """The swarm of a group takes nothing that is done step by step, and the client has little patience."""
+    client._timeout = 6.0
+    try:
+        with net.chaos.inject(fault, swarm=group_id, methods={"sequence"}) as struck:
+            yield
+        assert struck.hits
+    finally:
+        client._timeout = 60.0
 
 
 def happened(client: Client) -> list[Any]:

@@ -169,7 +169,7 @@ class GroupKeeper:
         pushes: list[Push] = []
         with self._store.transaction():
             for kind in KINDS:
-                config = state.config(kind)
+                config = state.config(kind).outspoken()
                 if not config.state.needs_push:
                     continue
                 push = config.state.push(state.config_keys, now_ms)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ...protocol import bencode
 from ...protocol.account import AccountId, Identity
-from ...protocol.config import dump as config_dumps
 from ...protocol.config.group_info import GroupInfo
 from ...protocol.config.group_members import GroupMembers, Member, Offer
 from ...protocol.config.kinds import ConfigKind
-from ...protocol.config.state import ConfigKeys, ConfigState
-from ...protocol.config.tree import read_tree
+from ...protocol.config.state import ConfigKeys
 from ...protocol.group import dump as key_dumps
 from ...protocol.group.identity import GroupIdentity
 from ...protocol.group.keys import GroupKeys
 from ...protocol.group.subaccount import GroupMember
 from ...protocol.storage_rpc import SwarmAccount
-from ...store.configs import ConfigRow
 from ...store.groups import GroupRow
 from ...store.store import Store
 from ..shared_config import SharedConfig
@@ -149,11 +145,7 @@ class GroupStore:
         return GroupState(row, keys, *(self._config(row.address, kind) for kind in KINDS))
 
     def _config(self, address: str, kind: ConfigKind) -> SharedConfig:
-        row = self._store.groups.config(address, kind.namespace)
-        if row is None:
-            return SharedConfig(ConfigState(kind))
-        base = bencode.complete(read_tree, row.base) if row.base is not None else None
-        return SharedConfig(config_dumps.load(kind, row.dump), base)
+        return SharedConfig.of_row(kind, self._store.groups.config(address, kind.namespace))
 
     def save(self, state: GroupState) -> GroupState:
         """Keep a group as it is now. To be called inside a transaction."""
@@ -161,7 +153,5 @@ class GroupStore:
         self._store.groups.put(row)
         for kind in KINDS:
             config = state.config(kind)
-            base = config.base.encode() if config.base is not None else None
-            kept = ConfigRow(config_dumps.dump(config.state), base)
-            self._store.groups.put_config(row.address, kind.namespace, kept, dirty=config.state.needs_push)
+            self._store.groups.put_config(row.address, kind.namespace, config.row(), dirty=config.state.needs_push)
         return replace(state, row=row)

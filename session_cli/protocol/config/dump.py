@@ -6,7 +6,7 @@ A bencoded dict, with the letters that the official library uses for the same th
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from ...errors import MalformedMessage, UnsupportedVersion
 from .. import bencode
@@ -15,7 +15,7 @@ from .kinds import ConfigKind
 from .message import Draft
 from .multipart import PartSet, PartStore
 from .state import ConfigState, Phase
-from .tree import read_tree
+from .tree import Tree, read_tree
 
 _FORM = 1
 _PHASE, _FORM_KEY, _MESSAGE, _HASH, _CURRENT, _OBSOLETE, _PARTS, _ORIGIN = (bytes([key]) for key in b"!#$%()*@")
@@ -38,6 +38,28 @@ def dump(state: ConfigState) -> bytes:
     fields[_MESSAGE] = messages.serialize(message)
     fields[_HASH] = message.hash
     return bencode.encode(fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What the swarm had of a config, as far as we know: up to which sequence number, and its data."""
+
+    seqno: int
+    data: Tree = field(repr=False)
+
+
+def dump_base(base: Base) -> bytes:
+    """What the swarm had as bytes, the number before the data."""
+    return b"i%de" % base.seqno + base.data.encode()
+
+
+def load_base(data: bytes) -> Base:
+    """What was dumped so. Raises MalformedMessage."""
+    seqno, at = bencode.read_int(data, 0)
+    tree, end = read_tree(data, at)
+    if end != len(data):
+        raise MalformedMessage("Something follows the kept base of a config.")
+    return Base(seqno, tree)
 
 
 def load(kind: ConfigKind, data: bytes) -> ConfigState:

@@ -204,6 +204,11 @@ def draft_after(message: ConfigMessage, data: Tree, *, lag: int = LAG) -> Draft:
     return Draft(seqno, data, _within_lag([*message.lagged, own], seqno, lag), message.data, message.unknown)
 
 
+def redraft(draft: Draft, origin: Tree, seqno: int, *, lag: int = LAG) -> Draft:
+    """The same data as a draft with another sequence number, whose diff is that from `origin`."""
+    return replace(draft, seqno=seqno, lagged=_within_lag(draft.lagged, seqno, lag), origin=origin)
+
+
 def _within_lag(rows: Sequence[LaggedDiff], seqno: int, lag: int) -> tuple[LaggedDiff, ...]:
     return tuple(row for row in rows if seqno - lag < row.seqno < seqno)
 

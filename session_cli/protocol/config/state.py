@@ -67,13 +67,14 @@ class Merged:
     """What a merge gave: the new state, and the swarm's hashes of the messages that were understood, in order.
 
     `obsolete` are those that nobody needs any more once the state is pushed. `refused` says what was wrong with the
-    others; they are left alone, as a later version may understand them.
+    others; they are left alone, as a later version may understand them. `newest` is the highest of those that came.
     """
 
     state: ConfigState
     accepted: tuple[str, ...]
     obsolete: frozenset[str]
     refused: tuple[tuple[str, ProtocolError], ...]
+    newest: ConfigMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,15 @@ class ConfigState:
             obsolete_hashes=self.obsolete_hashes | self.current_hashes,
         )
 
+    def redrafted(self, origin: Tree, seqno: int) -> ConfigState:
+        """With the same draft, but as one that makes all of `origin` into its data under a lower sequence number.
+
+        For drafts that came after messages which the swarm has never had.
+        """
+        if not isinstance(self.message, Draft):
+            raise ValueError("only a draft can still be another message")
+        return replace(self, message=messages.redraft(self.message, origin, seqno))
+
     def merge(self, stored: Iterable[tuple[str, bytes]], keys: ConfigKeys, now_ms: int) -> Merged:
         """Take in messages from the swarm: pairs of the swarm's hash and the bytes, in any order.
 
@@ -171,7 +181,8 @@ class ConfigState:
             state = state._take_in(incoming, keys)
         obsolete = state.obsolete_hashes - self.obsolete_hashes if keys.may_merge else frozenset()
         state = replace(state, obsolete_hashes=_limited(obsolete, self.obsolete_hashes - state.current_hashes))
-        return Merged(state, tuple(accepted), obsolete, tuple(refused))
+        newest = max((item.message for item in incoming), key=lambda message: message.order, default=None)
+        return Merged(state, tuple(accepted), obsolete, tuple(refused), newest)
 
     def _open(
         self, message_hash: str, stored: bytes, keys: ConfigKeys, now_ms: int

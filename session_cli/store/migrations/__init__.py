@@ -19,7 +19,8 @@ NAMES: tuple[str, ...] = (
     "m0003_conversations",
     "m0004_configs",
     "m0005_groups",
-    "m0006_communities",
+    "m0006_config_bases",
+    "m0007_communities",
 )
 """The modules of this package in order. A list, not a search: opening an up-to-date store must not import them."""
 

@@ -7,9 +7,15 @@ from collections.abc import Mapping
 import apsw
 import pytest
 
+from session_cli.protocol.config import dump as dumps
+from session_cli.protocol.config.dump import Base
+from session_cli.protocol.config.kinds import ConfigKind
+from session_cli.protocol.config.state import ConfigState
+from session_cli.protocol.config.tree import EMPTY
+from session_cli.store.configs import ConfigRow
 from session_cli.store.database import migrate
 from session_cli.store.history import Range
-from session_cli.store.migrations import m0001_initial
+from session_cli.store.migrations import m0001_initial, m0006_config_bases
 from session_cli.store.records import MessageRow, NewMessage
 from session_cli.store.store import Store
 
@@ -100,3 +106,17 @@ def test_order_of_equal_times_is_kept() -> None:
     sent = {"direction": "outgoing", "sender": ME, "status": "sent"}
     store = migrated({"conversation_id": 2, "sender": BOB}, {"sender": ALICE}, sent)
     assert [row.sender for row in store.history.stream(Range())] == [BOB, ALICE, ME]
+
+
+def test_what_the_swarm_has_of_a_config_gets_the_number_before_that_of_what_is_to_be_pushed() -> None:
+    store = migrated()
+    before, after = (EMPTY.with_value([b"k"], value) for value in (1, 2))
+    pushed = ConfigState(ConfigKind.USER_PROFILE).with_data(before)
+    pending = ConfigState(ConfigKind.CONTACTS).with_data(after)
+    store.configs.put(pushed.kind.namespace, ConfigRow(dumps.dump(pushed), None), dirty=False)
+    store.configs.put(pending.kind.namespace, ConfigRow(dumps.dump(pending), before.encode()), dirty=True)
+    m0006_config_bases.apply(store._connection)
+    pushed_row, pending_row = (store.configs.get(state.kind.namespace) for state in (pushed, pending))
+    assert pushed_row == ConfigRow(dumps.dump(pushed), None)
+    assert pending_row
+    assert dumps.load_base(pending_row.base or b"") == Base(pending.seqno - 1, before)

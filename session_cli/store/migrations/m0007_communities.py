@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import apsw
 
-VERSION = 6
+VERSION = 7
 
 _TABLES = """
 -- server_key: X25519, 32 bytes. capabilities: JSON list, NULL as long as the server was not asked. inbox_id, outbox_id:

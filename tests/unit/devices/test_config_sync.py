@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +9,6 @@ import pytest
 
 from session_cli.errors import NodeFailed, RpcError
 from session_cli.network.clock import Deadline
-from session_cli.protocol import content as contents
-from session_cli.protocol import session_v1
 from session_cli.protocol.account import AccountId, Identity
 from session_cli.protocol.config import sealing
 from session_cli.protocol.config.contacts import Contact, Contacts
@@ -22,10 +19,21 @@ from session_cli.protocol.config.state import Phase
 from session_cli.protocol.config.tree import EMPTY, Value
 from session_cli.protocol.config.user_groups import Community, Group, UserGroups
 from session_cli.protocol.config.user_profile import UserProfile
-from session_cli.protocol.payload import Content, Expiration, ExpirationMode, Payload, TimerUpdate, VisibleMessage
+from session_cli.protocol.payload import Expiration, ExpirationMode, TimerUpdate, VisibleMessage
 from session_cli.store import configs as configs_module
-from session_cli.store.records import NewMessage
-from tests.support.devices import BEGUN_MS, Device, Phone, Swarm, settle
+from tests.support.devices import (
+    BEGUN_MS,
+    Device,
+    Phone,
+    Swarm,
+    approve,
+    name,
+    nickname,
+    rename_contact,
+    say,
+    settle,
+    write_to,
+)
 from tests.support.histories import account_id
 
 BOB, CAROL, DAVE = (AccountId(account_id(number)) for number in (1, 2, 3))
@@ -36,68 +44,6 @@ CONTACTS, PROFILE, READS, GROUPS = (
     ConfigKind.USER_GROUPS,
 )
 DAY_MS = 86_400_000
-
-
-@pytest.fixture
-def swarm() -> Swarm:
-    return Swarm(Identity.from_seed(b"\x09" * 16))
-
-
-@pytest.fixture
-def laptop(swarm: Swarm) -> Iterator[Device]:
-    device = Device(swarm, is_new=True)
-    yield device
-    device.close()
-
-
-@pytest.fixture
-def server(swarm: Swarm) -> Iterator[Device]:
-    """A device that nobody has used yet."""
-    device = Device(swarm)
-    yield device
-    device.close()
-
-
-@pytest.fixture
-def phone(swarm: Swarm) -> Phone:
-    return Phone(swarm)
-
-
-def approve(device: Device, *people: str) -> None:
-    with device.store.transaction():
-        for person in people:
-            device.store.people.approve(person, by_us=True)
-
-
-def name(device: Device, person: str, nickname: str | None) -> None:
-    with device.store.transaction():
-        device.store.people.set_nickname(person, nickname)
-
-
-def nickname(device: Device, person: str) -> str | None:
-    row = device.store.people.get(person)
-    return row.nickname if row else None
-
-
-def write_to(device: Device, person: str, body: str = "hello") -> None:
-    """A message of ours in the store."""
-    with device.store.transaction():
-        now_ms = device.swarm.now_ms
-        sent = NewMessage(person, "outgoing", device.swarm.identity.account_id, now_ms, body, "sent")
-        assert device.store.messages.add(sent)
-
-
-def say(swarm: Swarm, sender: Identity, payload: Payload, sent_ms: int, **more: Any) -> None:
-    """Have the swarm keep a message to us."""
-    content = contents.serialize(Content(payload, sent_ms, more.pop("expiration", Expiration())))
-    data = session_v1.encode_message(sender, swarm.identity.account_id, content, sent_ms)
-    swarm.put(0, data, **more)
-
-
-def rename_contact(phone: Phone, person: AccountId, nickname: str) -> None:
-    contacts = Contacts(phone.data(CONTACTS))
-    known = contacts.get(person) or Contact(person)
-    phone.write(CONTACTS, contacts.with_contact(replace(known, nickname=nickname)).data)
 
 
 # Who is new to the account.

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,34 +29,17 @@ from session_cli.protocol.storage_rpc import Namespace
 from session_cli.store.migrations import m0005_groups
 from tests.support.group_clients import (
     Maker,
+    Three,
     befriend,
-    clients,
     happened,
     in_step,
     make_group,
     state_of,
     statuses,
+    stuck,
 )
 
 DAY_MS = 86_400_000
-Three = tuple[Client, Client, Client]
-
-
-@pytest.fixture
-def make(shared_definition: Path, tmp_path: Path) -> Iterator[Maker]:
-    with clients(shared_definition, tmp_path) as make:
-        yield make
-
-
-@pytest.fixture
-def friends(make: Maker) -> Three:
-    """Alice, who has talked with Bob and with Carol."""
-    alice, bob, carol = make("Alice"), make("Bob"), make("Carol")
-    befriend(alice, bob)
-    befriend(alice, carol)
-    for client in (alice, bob, carol):
-        happened(client)
-    return alice, bob, carol
 
 
 @pytest.fixture
@@ -335,14 +317,8 @@ def test_nobody_changes_a_group_that_is_not_known(friends: Three, make: Maker, n
 def test_an_end_that_fails_half_way_comes(friends: Three, shared_net: Devnet) -> None:
     alice, bob, carol = friends
     group_id = make_group(alice, bob, carol)
-    alice._timeout = 6.0
-    struck = shared_net.chaos.inject(InnerStatus(500), swarm=group_id, methods={"sequence"})
-    try:
-        with pytest.raises(SessionError):
-            alice.groups.delete(group_id)
-    finally:
-        struck.remove()
-    alice._timeout = 60.0
+    with stuck(shared_net, group_id, alice, InnerStatus(500)), pytest.raises(SessionError):
+        alice.groups.delete(group_id)
     bob.send(group_id, "what is up?")
     alice.poll()
     assert alice.groups.all() == []
@@ -353,18 +329,11 @@ def test_an_end_that_fails_half_way_comes(friends: Three, shared_net: Devnet) ->
 def test_a_notice_is_sent_with_what_it_tells(friends: Three, shared_net: Devnet) -> None:
     alice, bob, carol = friends
     group_id = make_group(alice, bob, carol)
-    alice._timeout = 6.0
-    struck = shared_net.chaos.inject(InnerStatus(500), swarm=group_id, methods={"sequence"})
-    try:
+    with stuck(shared_net, group_id, alice, InnerStatus(500)):
         with pytest.raises(SessionError):
             alice.groups.remove(group_id, [carol.account_id])
         with pytest.raises(SessionError):
-            alice.send(group_id, "not under a key that nobody has") if state_of(
-                alice, group_id
-            ).keys.pending else alice.groups.rename(group_id, "Two")
-    finally:
-        struck.remove()
-    alice._timeout = 60.0
+            alice.groups.rename(group_id, "Two")
     for _ in range(2):
         alice.poll()
     assert "removed" in happened(bob)
@@ -503,3 +472,20 @@ def test_keys_are_changed_without_reading_all_again(friends: Three, make: Maker)
     alice.groups.invite(group_id, [dave.account_id])
     bob.poll()
     assert sum(counts) <= 6, "keys, configs and the notice"
+
+
+def test_what_can_not_be_said_any_more_keeps_nothing_else_waiting(friends: Three, shared_net: Devnet) -> None:
+    alice, bob, _ = friends
+    group_id = make_group(alice, bob)
+    bob._timeout = 6.0
+    with shared_net.chaos.inject(InnerStatus(503), methods={"store"}):
+        to_group = bob.send(group_id, "nobody will read this", queue=True)
+        to_alice = bob.send(alice.account_id, "but this", queue=True)
+    assert (to_group.status, to_alice.status) == ("queued", "queued")
+    bob._timeout = 60.0
+    with bob._store.transaction():
+        row = bob._store.groups.get(group_id)
+        assert row
+        bob._store.groups.put(replace(row, keys=None))
+    flushed = {message.id: message.status for message in bob.outbox.flush()}
+    assert flushed == {to_group.id: "failed", to_alice.id: "sent"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,38 +25,21 @@ from session_cli.protocol.payload import GroupInvite, VisibleMessage
 from session_cli.protocol.storage_rpc import Namespace
 from tests.support.group_clients import (
     Maker,
+    Three,
     befriend,
-    clients,
     happened,
     in_step,
     make_group,
     state_of,
     statuses,
+    stuck,
 )
 from tests.support.histories import account_id
-
-
-@pytest.fixture
-def make(shared_definition: Path, tmp_path: Path) -> Iterator[Maker]:
-    with clients(shared_definition, tmp_path) as make:
-        yield make
-
-
-@pytest.fixture
-def friends(make: Maker) -> tuple[Client, Client, Client]:
-    """Alice, who has talked with Bob and with Carol."""
-    alice, bob, carol = make("Alice"), make("Bob"), make("Carol")
-    befriend(alice, bob)
-    befriend(alice, carol)
-    for client in (alice, bob, carol):
-        happened(client)
-    return alice, bob, carol
-
 
 # The life of a group.
 
 
-def test_from_its_making_to_its_end(friends: tuple[Client, Client, Client]) -> None:
+def test_from_its_making_to_its_end(friends: Three) -> None:
     alice, bob, carol = friends
     group = alice.groups.create("Friends", [bob.account_id, carol.account_id], description="of old")
     assert (group.state, group.members, group.waiting) == ("admin", 3, False)
@@ -113,7 +96,7 @@ def test_from_its_making_to_its_end(friends: tuple[Client, Client, Client]) -> N
     assert bob.groups.all() == []
 
 
-def test_an_end_for_everyone(friends: tuple[Client, Client, Client]) -> None:
+def test_an_end_for_everyone(friends: Three) -> None:
     alice, bob, carol = friends
     group_id = make_group(alice, bob, carol)
     bob.send(group_id, "still here")
@@ -147,7 +130,7 @@ def test_an_invitation_of_a_stranger_waits(make: Maker) -> None:
     assert statuses(alice, group.id) == {"Alice": "admin", "Bob": "member", None: "invite_sent"}
 
 
-def test_who_is_removed_reads_nothing_more_and_stores_nothing(friends: tuple[Client, Client, Client]) -> None:
+def test_who_is_removed_reads_nothing_more_and_stores_nothing(friends: Three) -> None:
     """What the removed member holds, used by a client that does not play by the rules."""
     alice, bob, carol = friends
     group_id = make_group(alice, bob, carol)
@@ -166,7 +149,7 @@ def test_who_is_removed_reads_nothing_more_and_stores_nothing(friends: tuple[Cli
     assert happened(bob) == ["removed", "now among us"]
 
 
-def test_history_is_for_those_who_are_given_it(friends: tuple[Client, Client, Client], make: Maker) -> None:
+def test_history_is_for_those_who_are_given_it(friends: Three, make: Maker) -> None:
     alice, bob, carol = friends
     dave = make("Dave")
     befriend(alice, dave)
@@ -182,7 +165,7 @@ def test_history_is_for_those_who_are_given_it(friends: tuple[Client, Client, Cl
     assert "for all" in [message.body for message in carol.history.log(group_id)]
 
 
-def test_who_was_removed_can_come_back(friends: tuple[Client, Client, Client]) -> None:
+def test_who_was_removed_can_come_back(friends: Three) -> None:
     """The notice of then does not count any more."""
     alice, bob, carol = friends
     group_id = make_group(alice, bob, carol)
@@ -199,7 +182,7 @@ def test_who_was_removed_can_come_back(friends: tuple[Client, Client, Client]) -
 # What is said in it.
 
 
-def test_reactions_answers_and_deletions(friends: tuple[Client, Client, Client]) -> None:
+def test_reactions_answers_and_deletions(friends: Three) -> None:
     alice, bob, carol = friends
     group_id = make_group(alice, bob, carol)
     alice.send(group_id, "dinner?")
@@ -241,7 +224,7 @@ def test_reactions_answers_and_deletions(friends: tuple[Client, Client, Client])
     assert own.hash not in hashes
 
 
-def test_a_member_can_not_pretend_to_be_an_admin(friends: tuple[Client, Client, Client]) -> None:
+def test_a_member_can_not_pretend_to_be_an_admin(friends: Three) -> None:
     alice, bob, carol = friends
     group_id = make_group(alice, bob, carol)
     for deed in (
@@ -259,7 +242,7 @@ def test_a_member_can_not_pretend_to_be_an_admin(friends: tuple[Client, Client, 
 # Several devices.
 
 
-def test_another_device_follows(friends: tuple[Client, Client, Client], make: Maker) -> None:
+def test_another_device_follows(friends: Three, make: Maker) -> None:
     alice, bob, carol = friends
     group_id = make_group(alice, bob, carol)
     alice.send(group_id, "one")
@@ -290,7 +273,7 @@ def test_another_device_follows(friends: tuple[Client, Client, Client], make: Ma
 # Admins who act at once, and swarms that fail.
 
 
-def test_two_admins_at_once(friends: tuple[Client, Client, Client], make: Maker) -> None:
+def test_two_admins_at_once(friends: Three, make: Maker) -> None:
     """Each changes the members and the key without knowing of the other."""
     alice, bob, carol = friends
     dave, erin = make("Dave"), make("Erin")
@@ -320,7 +303,7 @@ def test_two_admins_at_once(friends: tuple[Client, Client, Client], make: Maker)
 @pytest.mark.parametrize("deed", ["invite", "remove", "rename", "promote"])
 @pytest.mark.parametrize("fault", [InnerStatus(500), Drop(after=True)], ids=["refused", "unanswered"])
 def test_what_fails_half_way_is_made_up_for(
-    friends: tuple[Client, Client, Client], shared_net: Devnet, deed: str, fault: Any, make: Maker
+    friends: Three, shared_net: Devnet, deed: str, fault: Any, make: Maker
 ) -> None:
     """The group's swarm does not take it, or takes it and does not say so: a later poll sees to it."""
     alice, bob, carol = friends
@@ -332,16 +315,9 @@ def test_what_fails_half_way_is_made_up_for(
         "rename": lambda: alice.groups.rename(group_id, "Other"),
         "promote": lambda: alice.groups.promote(group_id, [bob.account_id]),
     }
-    alice._timeout = 6.0
-    struck = shared_net.chaos.inject(fault, swarm=group_id, methods={"sequence"})
-    try:
-        with pytest.raises(SessionError):
-            deeds[deed]()
-    finally:
-        struck.remove()
-    assert struck.hits
+    with stuck(shared_net, group_id, alice, fault), pytest.raises(SessionError):
+        deeds[deed]()
     assert alice.groups.get(group_id).waiting
-    alice._timeout = 60.0
     for client in (alice, bob, alice):
         client.poll()
     assert not alice.groups.get(group_id).waiting
@@ -362,9 +338,7 @@ def test_what_fails_half_way_is_made_up_for(
     assert happened(bob)[-1] == "all is well"
 
 
-def test_where_a_group_can_not_be_made_there_is_none(
-    friends: tuple[Client, Client, Client], private_net: Devnet, tmp_path: Path
-) -> None:
+def test_where_a_group_can_not_be_made_there_is_none(friends: Three, private_net: Devnet, tmp_path: Path) -> None:
     path = tmp_path / "private.toml"
     private_net.write_definition(path)
     with Client.create(
@@ -431,7 +405,7 @@ def test_a_hundred_members_read_what_is_written(make: Maker, shared_net: Devnet)
         assert read_as(other, alice) == ["good morning"]
 
 
-def test_mistakes_are_told(friends: tuple[Client, Client, Client]) -> None:
+def test_mistakes_are_told(friends: Three) -> None:
     alice, bob, carol = friends
     group_id = make_group(alice, bob)
     for deed, words in (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -15,41 +14,17 @@ from session_cli.network.clock import Deadline
 from session_cli.network.swarm import Page, Poll
 from session_cli.protocol.account import AccountId, Identity
 from session_cli.protocol.config.contacts import Contact, Contacts
+from session_cli.protocol.config.kinds import ConfigKind
 from session_cli.protocol.config.user_profile import UserProfile
 from session_cli.protocol.payload import Expiration, ExpirationMode, ReadReceipt, VisibleMessage
 from session_cli.store.records import NewMessage
-from tests.support.devices import NODE, Device, Phone, Swarm
+from tests.support.devices import NODE, Device, Phone, Swarm, approve, name, nickname, rename_contact, say, write_to
 from tests.support.histories import account_id
-from tests.unit.test_config_sync import CONTACTS, PROFILE, approve, name, nickname, rename_contact, say, write_to
 
 BOB, CAROL = (AccountId(account_id(number)) for number in (1, 2))
+CONTACTS, PROFILE = ConfigKind.CONTACTS, ConfigKind.USER_PROFILE
 HOUR_MS = 3_600_000
 OTHER_NODE = "cd" * 32
-
-
-@pytest.fixture
-def swarm() -> Swarm:
-    return Swarm(Identity.from_seed(b"\x09" * 16))
-
-
-@pytest.fixture
-def laptop(swarm: Swarm) -> Iterator[Device]:
-    device = Device(swarm, is_new=True)
-    yield device
-    device.close()
-
-
-@pytest.fixture
-def server(swarm: Swarm) -> Iterator[Device]:
-    """A device that has asked the swarm for nothing yet."""
-    device = Device(swarm)
-    yield device
-    device.close()
-
-
-@pytest.fixture
-def phone(swarm: Swarm) -> Phone:
-    return Phone(swarm)
 
 
 def know(phone: Phone, *people: AccountId) -> None:
@@ -98,6 +73,30 @@ def test_what_came_back_from_the_swarm_is_done_with(swarm: Swarm, phone: Phone, 
     known = laptop.store.people.get(CAROL)
     assert known
     assert not known.is_contact
+
+
+def test_pushes_that_never_arrived_do_not_outrun_what_others_say(
+    swarm: Swarm, laptop: Device, server: Device, phone: Phone
+) -> None:
+    """A message is forgotten by whoever is five ahead; nobody may be that with messages that only he knows."""
+    know(phone, BOB)
+    for device in (laptop, server):
+        device.sync()
+    swarm.takes_nothing = True
+    for number in range(8):
+        name(laptop, BOB, f"b{number}")
+        with pytest.raises(NodeFailed):
+            laptop.push()
+    swarm.takes_nothing = False
+    approve(server, CAROL)
+    server.sync()
+    for device in (laptop, server, laptop):
+        device.sync()
+    for device in (laptop, server):
+        assert nickname(device, BOB) == "b7"
+        known = device.store.people.get(CAROL)
+        assert known
+        assert known.approved
 
 
 # Members that lie, or are behind.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -138,3 +139,43 @@ def test_what_was_changed_is_not_forgotten(seed: int) -> None:
     for device in devices:
         assert {row.address: row.nickname for row in device.store.people.known()} == names
         device.close()
+
+
+def push_as_it_comes(device: Device, random: Random) -> None:
+    """A run of a command that was killed somewhere, or was not."""
+    came_to = random.choice(["nothing", "polled", "begun to push", "pushed", "done"])
+    if came_to == "nothing":
+        return
+    device.poll()
+    if came_to == "polled":
+        return
+    device.swarm.takes_nothing, device.swarm.loses_reply = came_to == "begun to push", came_to == "pushed"
+    with suppress(NodeFailed):
+        device.push()
+    device.swarm.takes_nothing = device.swarm.loses_reply = False
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32), count=st.integers(2, 3))
+def test_runs_that_end_anywhere_lose_nothing(seed: int, count: int) -> None:
+    """Every device has something new to say all the time, and few of its runs come to their end."""
+    random = Random(seed)
+    swarm = Swarm(Identity.from_seed(b"\x09" * 16))
+    devices = [Device(swarm, is_new=number == 0) for number in range(count)]
+    try:
+        settle(devices)
+        names = {}
+        for turn in range(30):
+            for number, device in enumerate(devices):
+                person, nickname = account_id(100 * number + turn), f"{number}/{turn}"
+                with device.store.transaction():
+                    device.store.people.set_nickname(person, nickname)
+                names[person] = nickname
+            swarm.now_ms += 1_000
+            push_as_it_comes(random.choice(devices), random)
+        settle(devices)
+        for device in devices:
+            assert {row.address: row.nickname for row in device.store.people.known()} == names
+    finally:
+        for device in devices:
+            device.close()
