@@ -140,7 +140,10 @@ class Sender:
         if self._store.history.named(row.conversation, row.sender, posted_ms) is None:
             self._store.messages.set_time(message_id, posted_ms)
         if is_community(delivery.account):
-            self._store.communities.note_own_post(delivery.account, int(outcome.hash), message_id)
+            communities, post_id = self._store.communities, int(outcome.hash)
+            if communities.message_of(delivery.account, post_id) != message_id:
+                # Else another process has met it in a poll before we came to note it.
+                communities.note_own_post(delivery.account, post_id, message_id)
 
     def check_recipient(self, recipient: AccountId, quoted: MessageRow | None) -> None:
         """Raise InvalidInput for who is blocked, a group that we are not in, and a quoted message that the recipient

@@ -256,6 +256,10 @@ class OnionRelay:
         except TimeoutError:
             waited = int(self._timeouts.server * 1000)
             reply = OnionReply(504, f"Operation timed out after {waited} milliseconds with 0 bytes received".encode())
+        except aiohttp.ServerDisconnectedError:
+            reply = OnionReply(502, b"Empty reply from server")
+        except aiohttp.ClientPayloadError:
+            reply = OnionReply(502, b"transfer closed with outstanding read data remaining")
         except (aiohttp.ClientError, ValueError, OverflowError, OSError):
             reply = OnionReply(
                 502, f"Failed to connect to {host} port {port} after 0 ms: Couldn't connect to server".encode()

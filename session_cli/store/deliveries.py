@@ -108,6 +108,10 @@ class Deliveries:
             [(until_ms, delivery.id, delivery.hash) for delivery in deliveries],
         )
 
+    def note_tried(self, delivery: DeliveryRow) -> None:
+        """Note that a community server may get it from now on, whatever becomes of the answer."""
+        self._connection.execute("UPDATE deliveries SET tried = 1 WHERE id = ?", (delivery.id,))
+
     def give_up(self, delivery: DeliveryRow) -> list[str]:
         """Forget what never reached its swarm, and what follows it; returns the hashes of that, which may have."""
         followers = "SELECT hash FROM deliveries WHERE follows = (SELECT id FROM deliveries WHERE id = ? AND hash = ?)"
@@ -145,12 +149,12 @@ class Deliveries:
         return self._rows("WHERE d.message_id = ? ORDER BY d.role DESC", (message_id,))
 
     def _rows(self, condition: str, parameters: tuple[Any, ...]) -> list[DeliveryRow]:
-        query = "SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash, d.effect FROM deliveries d "
+        query = "SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash, d.effect, d.tried "
+        query += "FROM deliveries d "
         return [_row(row) for row in fetch_all(self._connection, query + condition, parameters)]
 
 
 def _row(row: tuple[Any, ...]) -> DeliveryRow:
-    id, message_id, role, account, ttl_ms, data, hash, effect = row
-    return DeliveryRow(
-        id, message_id, role, account, ttl_ms, data, hash, json.loads(effect) if effect is not None else None
-    )
+    id, message_id, role, account, ttl_ms, data, hash, effect, tried = row
+    done = json.loads(effect) if effect is not None else None
+    return DeliveryRow(id, message_id, role, account, ttl_ms, data, hash, done, bool(tried))

@@ -143,7 +143,7 @@ class NewDelivery:
 class DeliveryRow:
     """A delivery that has not reached its swarm yet. `message_id` is None where it is of no message.
 
-    `effect` is what is done here when it has: see `core.effects`.
+    `effect` is what is done here when it has: see `core.effects`. `tried`: a community server may have got it.
     """
 
     id: int
@@ -154,6 +154,7 @@ class DeliveryRow:
     data: bytes = field(repr=False)
     hash: str
     effect: Mapping[str, Any] | None = None
+    tried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

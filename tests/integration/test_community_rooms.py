@@ -14,9 +14,9 @@ from session_cli.core.client import Client
 from session_cli.core.communities.servers import CommunityServers
 from session_cli.devnet.community_faults import ForgedPosts, Oversized, Redirect, WrongKey
 from session_cli.devnet.community_options import CommunityOptions, CommunityRoom
-from session_cli.devnet.faults import Fault, Garble, Nonsense, Page
+from session_cli.devnet.faults import Drop, Fault, Garble, Nonsense, Page
 from session_cli.devnet.network import Devnet, DevnetOptions
-from session_cli.errors import InvalidInput, NoPermission
+from session_cli.errors import InvalidInput, NoPermission, Unconfirmed
 from session_cli.network.clock import Deadline
 from session_cli.protocol import content as contents
 from session_cli.protocol.community import endpoints
@@ -226,3 +226,68 @@ def test_an_edited_post_says_what_it_says_now(net: Devnet, pair: tuple[Client, C
     servers.ask(server, endpoints.edit("lobby", int(latest(bob).hash), make_post(me, content)), Deadline(30))
     assert said(alice) == []
     assert latest(alice).body == "hello"
+
+
+# Answers that never come.
+
+POST = "POST /room/<room>/message"
+
+
+def posts(client: Client) -> list[tuple[str, str]]:
+    """What stands in the lobby for a client: texts and states."""
+    return [(message.body, message.status) for message in client.history.log(client.resolve("lobby"))]
+
+
+def test_what_arrived_without_an_answer_is_found(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    alice.poll()
+    lost = net.chaos.inject(Drop(after=True), community=True, methods={POST})
+    assert bob.send("lobby", "only the answer is lost").status == "sent"
+    assert lost.hits
+    lost.remove()
+    assert said(alice) == ["only the answer is lost"]
+    assert said(bob) == []
+    assert posts(bob) == [("only the answer is lost", "sent")]
+
+
+def test_what_seems_lost_is_known_again_when_it_is_met(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    lost = net.chaos.inject(Drop(after=True), community=True)
+    with pytest.raises(Unconfirmed):
+        bob.send("lobby", "did it?")
+    assert posts(bob) == [("did it?", "failed")]
+    lost.remove()
+    assert said(bob) == []
+    assert posts(bob) == [("did it?", "sent")]
+    assert list(bob.unsend([latest(bob).id]))
+    assert said(alice) == []
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_what_waits_is_given_to_the_server_once(net: Devnet, pair: tuple[Client, Client], arrives: bool) -> None:
+    alice, bob = pair
+    lost = net.chaos.inject(Drop(after=arrives), community=True)
+    assert bob.send("lobby", "later", queue=True).status == "queued"
+    lost.remove()
+    assert bob.send("lobby", "behind it", queue=True).status == "sent"
+    bob.poll()
+    assert posts(bob) == [("later", "sent"), ("behind it", "sent")]
+    assert said(alice) == ["later", "behind it"]
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_direct_messages_are_given_to_the_server_once(net: Devnet, pair: tuple[Client, Client], arrives: bool) -> None:
+    alice, bob = pair
+    alice.send("lobby", "here I am")
+    bob.poll()
+    somebody = latest(bob).sender.id
+    lost = net.chaos.inject(Drop(after=arrives), community=True)
+    assert bob.send(somebody, "psst", queue=True).status == "queued"
+    lost.remove()
+    assert bob.send(somebody, "hello?", queue=True).status == "sent"
+    bob.poll()
+    assert [(message.body, message.status) for message in bob.history.log(somebody)] == [
+        ("psst", "sent"),
+        ("hello?", "sent"),
+    ]
+    assert [event.message.body for event in alice.receive() if event.message] == ["psst", "hello?"]

@@ -93,6 +93,9 @@ class CommunityIntake:
         if person is not None and person.blocked:
             communities.note_post(address, post.id, None)
             return PollResult(ignored=1)
+        if sender == self._own_id and (ours := self._arrived(address, opened.content, post.posted_ms)) is not None:
+            communities.note_post(address, post.id, ours)
+            return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         learn_profile(self._store, sender, payload.profile, post.posted_ms, sender == self._own_id)
         if payload.quote is not None:
             payload = replace(payload, quote=replace(payload.quote, author=self.person(me, payload.quote.author)))
@@ -100,6 +103,21 @@ class CommunityIntake:
         result = self._file(address, sender, payload, post.posted_ms, str(post.id), now_ms, is_news=is_news)
         communities.note_post(address, post.id, self._id_of(address, sender, post.posted_ms))
         return result + self._react(address, post.id, reactions, now_ms, is_news=is_news)
+
+    def _arrived(self, conversation: str, content: Content, posted_ms: int) -> int | None:
+        """The message of this device that our own words are, if no answer said so far that they arrived."""
+        payload, said_ms = content.payload, content.timestamp_ms
+        row = self._store.history.named(conversation, self._own_id, said_ms) if said_ms is not None else None
+        if row is None or not isinstance(payload, VisibleMessage) or payload.body != row.body:
+            return None
+        if row.status not in ("queued", "pending", "failed"):
+            return None
+        for delivery in self._store.deliveries.of_message(row.id):
+            self._store.deliveries.finish(delivery)
+        self._store.messages.set_status(row.id, "sent")
+        if self._store.history.named(conversation, self._own_id, posted_ms) is None:
+            self._store.messages.set_time(row.id, posted_ms)
+        return row.id
 
     def _files(self, address: str, payload: VisibleMessage) -> tuple[AttachmentPointer, ...]:
         """A post's files, each at the address where it is if it is in the room, whatever is said of it."""
@@ -217,6 +235,8 @@ class CommunityIntake:
                 conversation = self.person(me, message.recipient)
                 self._store.people.approve(conversation, by_us=True)
                 sender = self._own_id
+                if self._arrived(conversation, opened.content, message.posted_ms) is not None:
+                    continue
             else:
                 conversation = sender = opened.sender
                 self._store.communities.note_account(message.sender, sender, server.base_url)

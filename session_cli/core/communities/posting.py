@@ -1,28 +1,42 @@
-"""What we write to a room, or to somebody known by a blinded id alone: it goes straight to the server."""
+"""What we write to a room, or to somebody known by a blinded id alone: it goes straight to the server.
+
+Nothing would keep a server from showing twice what it is given twice. So what it may have got already is looked for
+there before it is given once more.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...errors import ServiceRefused, Unconfirmed
+from ...errors import ProtocolError, ServiceRefused, SessionError, Unconfirmed
 from ...network.clock import Deadline
 from ...network.community import Question
 from ...protocol import content as contents
-from ...protocol.blinding import parse_blinded_id
+from ...protocol.blinding import BlindedId, parse_blinded_id
 from ...protocol.community import endpoints
-from ...protocol.community.inbox import seal_direct_message
-from ...protocol.community.posts import make_post
+from ...protocol.community.auth import ServerIdentity
+from ...protocol.community.inbox import MOST_MESSAGES, DirectMessages, open_direct_message, seal_direct_message
+from ...protocol.community.posts import MOST_POSTS, Page, Post, SignedPost, make_post
+from ...protocol.community.requests import CommunityRequest
 from ...protocol.community.urls import CommunityServer
 from ...protocol.payload import VisibleMessage
 from ...protocol.storage_rpc import MessageHash, StoreResult
+from ...store.communities import RoomRow, ServerRow
 from ...store.records import DeliveryRow
 from ..profile import Profile
 from .servers import CommunityServers
 
 if TYPE_CHECKING:
     from ...network.network import Network
+
+T = TypeVar("T")
+Ask = Callable[[CommunityRequest[Any]], Any]
+PAGES = 20
+"""How far is looked for what a server may have got: as far as a poll comes, more or less."""
 
 
 class CommunityPoster:
@@ -37,7 +51,7 @@ class CommunityPoster:
         """What brings a serialised content to its server when it is called, in any thread.
 
         Its result names the message as the server does, and has the server's time in place of an expiry. It raises
-        ServiceRefused, also where it can't be known whether the server has got it, and NetworkError.
+        ServiceRefused and NetworkError; Unconfirmed where the server may have got it all the same.
         """
         is_room = delivery.account.startswith("http")
         if is_room:
@@ -48,24 +62,90 @@ class CommunityPoster:
         server = self._store.communities.server(base_url) if base_url is not None else None
         if server is None or (is_room and room is None):
             return partial(_refuse, "You are not in this community any more.")
-        me, place = self._servers.identity(server), CommunityServer(server.base_url, server.server_key)
-        client, files = self._network().communities, _files_of(delivery.data) if is_room else ()
+        me, client = self._servers.identity(server), self._network().communities
+        place = CommunityServer(server.base_url, server.server_key)
 
-        def post() -> StoreResult:
-            try:
-                if room is not None:
-                    request = endpoints.post(room.token, make_post(me, delivery.data), files=files)
-                    sent = client.ask(Question(place, request, me), deadline, lane=lane)
-                    return _stored(str(sent.id), sent.posted_ms)
-                recipient = parse_blinded_id(delivery.account)
-                sealed = seal_direct_message(me, recipient, delivery.data)
-                done = client.ask(Question(place, endpoints.send_direct(recipient, sealed), me), deadline, lane=lane)
-            except Unconfirmed as error:
-                # It must not be tried again: nothing would keep it from standing there twice.
-                raise ServiceRefused(error.message) from None
-            return _stored(f"{place.base_url} {done.id}", done.posted_ms)
+        def ask(request: CommunityRequest[T]) -> T:
+            return client.ask(Question(place, request, me), deadline, lane=lane)
 
-        return post
+        post: _RoomPost | _DirectPost
+        if room is not None:
+            post = _RoomPost(room, me, make_post(me, delivery.data), _files_of(delivery.data))
+        else:
+            post = _DirectPost(server, me, parse_blinded_id(delivery.account), delivery.data)
+        with self._store.quick_transaction():
+            self._store.deliveries.note_tried(delivery)
+        return partial(_give, post, ask, again=delivery.tried)
+
+
+def _give(post: _RoomPost | _DirectPost, ask: Ask, *, again: bool) -> StoreResult:
+    found = post.find(ask) if again else None
+    if found is not None:
+        return found
+    try:
+        return post.send(ask)
+    except Unconfirmed:
+        # Mostly only the answer was lost.
+        with suppress(SessionError):
+            found = post.find(ask)
+        if found is None:
+            raise
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _RoomPost:
+    room: RoomRow
+    me: ServerIdentity
+    signed: SignedPost
+    files: tuple[int, ...]
+
+    def send(self, ask: Ask) -> StoreResult:
+        sent = ask(endpoints.post(self.room.token, self.signed, files=self.files))
+        return _stored(str(sent.id), sent.posted_ms)
+
+    def find(self, ask: Ask) -> StoreResult | None:
+        seqno = self.room.seqno
+        for _ in range(PAGES):
+            newest = endpoints.recent(self.room.token, limit=MOST_POSTS)
+            request = newest if seqno is None else endpoints.since(self.room.token, seqno, limit=MOST_POSTS)
+            page: Page = ask(request)
+            for one in page.entries:
+                if isinstance(one, Post) and one.author in self.me.own_ids and one.data == self.signed.data:
+                    return _stored(str(one.id), one.posted_ms)
+            if seqno is None or not page.more or page.newest_seqno is None:
+                break
+            seqno = page.newest_seqno
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _DirectPost:
+    server: ServerRow
+    me: ServerIdentity
+    recipient: BlindedId
+    serialized: bytes
+
+    def send(self, ask: Ask) -> StoreResult:
+        sealed = seal_direct_message(self.me, self.recipient, self.serialized)
+        sent = ask(endpoints.send_direct(self.recipient, sealed))
+        return self._stored(sent.id, sent.posted_ms)
+
+    def find(self, ask: Ask) -> StoreResult | None:
+        last = self.server.outbox_id
+        for _ in range(PAGES):
+            page: DirectMessages = ask(endpoints.outbox(last, limit=MOST_MESSAGES))
+            for one in page.messages:
+                with suppress(ProtocolError):
+                    if open_direct_message(self.me, one).serialized == self.serialized:
+                        return self._stored(one.id, one.posted_ms)
+            if not page.more or page.newest_id is None:
+                break
+            last = page.newest_id
+        return None
+
+    def _stored(self, number: int, posted_ms: int) -> StoreResult:
+        return _stored(f"{self.server.base_url} {number}", posted_ms)
 
 
 def _files_of(serialized: bytes) -> tuple[int, ...]:

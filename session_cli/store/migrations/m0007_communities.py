@@ -45,6 +45,9 @@ CREATE TABLE blinded_people (
     base_url TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- tried: 1 if a community server may have got it, of whom it can't be asked twice without being there twice.
+ALTER TABLE deliveries ADD COLUMN tried INTEGER NOT NULL DEFAULT 0 CHECK (tried IN (0, 1));
+
 CREATE TRIGGER community_rooms_added AFTER INSERT ON community_rooms BEGIN
     INSERT INTO config_changes VALUES ('contact', new.address) ON CONFLICT DO NOTHING;
 END;
@@ -54,6 +57,6 @@ _NOTE = "INSERT INTO settings SELECT 'communities_untaken', 1 WHERE EXISTS (SELE
 
 
 def apply(connection: apsw.Connection) -> None:
-    """Add the tables and the trigger."""
+    """Add the tables, the column and the trigger."""
     connection.execute(_TABLES)
     connection.execute(_NOTE)
