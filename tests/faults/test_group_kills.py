@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.devnet import Person
-from tests.support.forks import kill_fork, run_fork
+from tests.support.forks import kill_fork, moments, run_fork
 from tests.support.friends import befriend
 from tests.support.groups import group as found_group
 from tests.support.groups import statuses
@@ -23,13 +22,6 @@ People = Callable[[str], Person]
 KILLS = 24
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no kill -9")
-
-
-def moments(seconds: float, count: int) -> list[float]:
-    """Moments spread over a run, and a little beyond, in an order by chance."""
-    spread = [1.1 * seconds * (number + 0.5) / count for number in range(count)]
-    random.shuffle(spread)
-    return spread
 
 
 def test_an_admin_who_is_killed_at_any_moment(person: People, tmp_path: Path) -> None:

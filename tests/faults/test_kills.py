@@ -19,7 +19,7 @@ import pytest
 
 from session_cli.devnet.network import Devnet
 from tests.support.devnet import Person
-from tests.support.forks import kill_fork, run_fork
+from tests.support.forks import kill_fork, moments, run_fork
 from tests.support.outcomes import bodies, left_for_good
 from tests.support.stores import check_store, open_store
 from tests.support.strangers import Stranger
@@ -33,15 +33,6 @@ KILLS = 60
 """Of each command, shared by the profiles."""
 MESSAGES = 5
 """New ones for each run."""
-
-
-def moments(duration: float, count: int) -> list[float]:
-    """Moments spread evenly over a run, and a little beyond, in an order by chance."""
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    spread = [1.1 * duration * (number + 0.5) / count for number in range(count)]
-    random.Random(seed).shuffle(spread)
-    return spread
 
 
 def text(number: int) -> str:

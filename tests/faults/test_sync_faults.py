@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from session_cli.devnet.network import Devnet
 from session_cli.protocol.config.contacts import Contacts
 from session_cli.protocol.config.kinds import ConfigKind
 from tests.support.devnet import Person
-from tests.support.forks import kill_fork, run_fork
+from tests.support.forks import kill_fork, moments, run_fork
 from tests.support.histories import account_id, open_store
 from tests.support.other_app import phone_of
 from tests.support.rough import Correspondence, label
@@ -53,11 +52,9 @@ def test_kills_while_configs_come_and_go(person: People, shared_net: Devnet, tmp
     for number in range(3):
         rename(alice, number + 1, f"A{number}")
         durations.append(run_fork(alice.environment, "recv", out=out).seconds)
-    spread = [1.1 * sorted(durations)[1] * (number + 0.5) / KILLS for number in range(KILLS)]
-    random.shuffle(spread)
     wanted = {account_id(number + 1): f"A{number}" for number in range(3)}
     killed = 0
-    for number, delay in enumerate(spread):
+    for number, delay in enumerate(moments(sorted(durations)[1], KILLS)):
         rename(alice, 100 + number, f"a{number}")
         rename(laptop, 200 + number, f"l{number}")
         wanted |= {account_id(100 + number): f"a{number}", account_id(200 + number): f"l{number}"}

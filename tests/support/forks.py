@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import random
 import selectors
 import signal
 import socket
@@ -183,3 +184,12 @@ def kill_fork(
     time.sleep(delay)
     fork.signal(number)
     return fork.wait()
+
+
+def moments(seconds: float, count: int) -> list[float]:
+    """Moments spread evenly over a run that takes so long, and a little beyond, in an order by chance."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    spread = [1.1 * seconds * (number + 0.5) / count for number in range(count)]
+    random.Random(seed).shuffle(spread)
+    return spread
