@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -192,14 +193,30 @@ def test_a_server_learns_no_account_id_unless_it_computes_it(net: Devnet, pair: 
     assert bob.account_id[2:] not in author
 
 
-def test_polls_do_not_grow_with_rooms(net: Devnet, pair: tuple[Client, Client]) -> None:
-    _, bob = pair
-    for room in ("books", "quiet"):
-        bob.communities.join(room)
-    bob.poll()
-    before = sum(record.kind == "community" for record in net.request_log)
-    bob.poll()
-    assert sum(record.kind == "community" for record in net.request_log) - before == 1
+def test_each_server_is_asked_once_for_all_rooms(net: Devnet, make: Maker) -> None:
+    """Twenty rooms on four servers: four requests, and what was said in each comes."""
+    rooms = tuple(CommunityRoom(f"room{number}", f"Room {number}") for number in range(5))
+    with ExitStack() as stack:
+        options = DevnetOptions(nodes=1, swarms=1, community=CommunityOptions(rooms))
+        servers = [stack.enter_context(Devnet(options)) for _ in range(4)]
+        alice, bob = make("Alice"), make("Bob")
+        urls = [server.room_url(room.token) for server in servers for room in rooms]
+        for url in urls:
+            alice.communities.join(url)
+            bob.communities.join(url)
+        assert len(bob.communities.all()) == 20
+
+        def asked() -> int:
+            return sum(record.kind == "community" for server in servers for record in server.request_log)
+
+        before = asked()
+        bob.poll()
+        assert asked() - before == 4
+        for url in urls:
+            alice.send(url, f"in {url}")
+        before = asked()
+        assert sorted(said(bob)) == sorted(f"in {url}" for url in urls)
+        assert asked() - before == 4
 
 
 def test_who_is_blocked_says_nothing_in_rooms_either(pair: tuple[Client, Client]) -> None:
