@@ -1,8 +1,4 @@
-"""History and search in a store of a million messages, against one of a thousand; and what a message takes on the disk.
-
-The texts are made up: words drawn as in a natural language (the n-th most frequent one n times as rare as the first, of
-50,000), in messages whose lengths vary from a word to many times the mean; the same in each run.
-"""
+"""History and search in a store of a million messages, against one of a thousand; and what one takes on the disk."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import accumulate
 from pathlib import Path
 
 from session_cli.core.profile import key_sources, open_profile
@@ -20,6 +15,7 @@ from session_cli.store.records import NewMessage
 from session_cli.store.store import Store
 from tests.support.histories import account_id
 
+from .made_up import COMMON, MIDDLE, RARE, texts, words
 from .measuring import SESSION, Cost, best, ratio
 
 MANY, FEW = 1_000_000, 1_000
@@ -28,11 +24,8 @@ MEANS = (60, 200, 500)
 SIZED = 200_000
 """Messages in the stores of which only the size is measured."""
 _CORRESPONDENTS = 50
-_VOCABULARY = 50_000
 _BATCH = 50_000
 _START_MS = 1_600_000_000_000
-_COMMON, _MIDDLE, _RARE = 20, 500, 20_000
-"""Ranks of words that are searched for."""
 
 
 def measure() -> Iterator[str]:
@@ -42,18 +35,18 @@ def measure() -> Iterator[str]:
         for count, home in homes.items():
             size, text = _make(home, count, 200)
             yield f"{count:,} messages of {text / count:.0f} bytes: {size / count:.0f} bytes each on the disk"
-        words = _words()
+        vocabulary = words()
         for arguments in (
             ["log"],
             ["log", _address(7)],
             ["list"],
-            ["search", words[_COMMON]],
-            ["search", words[_MIDDLE]],
-            ["search", words[_COMMON], words[_MIDDLE]],
-            ["search", f'"{words[0]} {words[_COMMON]}"'],
-            ["search", words[_RARE]],
+            ["search", vocabulary[COMMON]],
+            ["search", vocabulary[MIDDLE]],
+            ["search", vocabulary[COMMON], vocabulary[MIDDLE]],
+            ["search", f'"{vocabulary[0]} {vocabulary[COMMON]}"'],
+            ["search", vocabulary[RARE]],
         ):
-            few, many = (_cost(homes[count], arguments) for count in (FEW, MANY))
+            few, many = (cost_of(homes[count], arguments) for count in (FEW, MANY))
             times = f"{few.wall * 1000:.0f} → {many.wall * 1000:.0f} ms"
             yield ratio(f"{' '.join(arguments)[:22]}, CPU ({times})", many.cpu, few.cpu, "2")
     for mean in MEANS:
@@ -62,19 +55,19 @@ def measure() -> Iterator[str]:
         yield ratio(f"store to text, {SIZED:,} of {text / SIZED:.0f} bytes", size, text, "1.6 at 200")
 
 
-def _cost(home: Path, arguments: Sequence[str]) -> Cost:
+def cost_of(home: Path, arguments: Sequence[str]) -> Cost:
     """What a command costs, which may find nothing."""
     command = ["/bin/sh", "-c", '"$0" "$@" || test $? = 1', SESSION, *arguments, "--json"]
-    return best(command, _environment(home), 7)
+    return best(command, environment_of(home), 7)
 
 
-def _environment(home: Path) -> dict[str, str]:
+def environment_of(home: Path) -> dict[str, str]:
     return dict(os.environ, SESSION_HOME=str(home), SESSION_NETWORK="mainnet")
 
 
 def _make(home: Path, count: int, mean: int) -> tuple[int, int]:
     """Make a profile with so many messages; returns the bytes of its store and those of their texts."""
-    environment = _environment(home)
+    environment = environment_of(home)
     subprocess.run([SESSION, "init", "--quiet", "--key", "keyfile"], env=environment, check=True, capture_output=True)
     profile = open_profile(key_sources(environment, "default", None))
     try:
@@ -86,14 +79,14 @@ def _make(home: Path, count: int, mean: int) -> tuple[int, int]:
 
 def _fill(store: Store, own_id: str, count: int, mean: int) -> int:
     chance = random.Random(count + mean)
-    texts = _texts(chance, mean)
+    bodies = texts(chance, mean)
     total, sent_ms = 0, _START_MS
     for start in range(0, count, _BATCH):
         with store.quick_transaction():
             for _ in range(start, min(start + _BATCH, count)):
                 sent_ms += chance.randrange(1, 200_000)
                 person = _address(min(int(chance.expovariate(0.1)), _CORRESPONDENTS - 1))
-                body = next(texts)
+                body = next(bodies)
                 total += len(body.encode())
                 outgoing = chance.random() < 0.45
                 message_id = store.messages.add(
@@ -116,29 +109,3 @@ def _fill(store: Store, own_id: str, count: int, mean: int) -> int:
 @cache
 def _address(number: int) -> str:
     return account_id(number)
-
-
-def _words() -> list[str]:
-    """Words, the most frequent first; frequent ones are shorter."""
-    chance = random.Random(1)
-    letters = "eeeeetttaaaooiinnsshhrrdlcumwfgypbvkéüñ"
-    found: dict[str, None] = {}
-    while len(found) < _VOCABULARY:
-        length = 2 + min(len(found), 400) // 100 + chance.randrange(4)
-        found.setdefault("".join(chance.choices(letters, k=length)))
-    return list(found)
-
-
-def _texts(chance: random.Random, mean: int) -> Iterator[str]:
-    """Texts of so many bytes in the mean, most of them shorter, a few much longer."""
-    words = _words()
-    weights = list(accumulate(1 / rank for rank in range(1, _VOCABULARY + 1)))
-    average = sum(len(word.encode()) / rank for rank, word in enumerate(words, 1)) / weights[-1] + 1
-    while True:
-        drawn = chance.choices(words, cum_weights=weights, k=100_000)
-        at = 0
-        while at < len(drawn) - 1:
-            length = 1 + int(chance.expovariate(1 / max(mean / average - 0.5, 0.1)))
-            if chunk := drawn[at : at + length]:
-                yield " ".join(chunk) + chance.choice(("", "", ".", "!", "?"))
-            at += length
