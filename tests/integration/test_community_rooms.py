@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from session_cli.core.attachments import OutgoingFile
 from session_cli.core.client import Client
 from session_cli.core.communities.servers import CommunityServers
-from session_cli.devnet.community_faults import ForgedPosts, Oversized, Redirect, WrongKey
+from session_cli.devnet.community_faults import ForgedPosts, Oversized, Redirect, Rewrite, WrongKey
 from session_cli.devnet.community_options import CommunityOptions, CommunityRoom
 from session_cli.devnet.faults import Drop, Fault, Garble, Nonsense, Page
 from session_cli.devnet.network import Devnet, DevnetOptions
@@ -21,6 +23,7 @@ from session_cli.errors import InvalidInput, NoPermission, Unconfirmed
 from session_cli.network.clock import Deadline
 from session_cli.protocol import content as contents
 from session_cli.protocol.community import endpoints
+from session_cli.protocol.community.auth import ServerIdentity
 from session_cli.protocol.community.posts import make_post
 from session_cli.protocol.payload import Content, VisibleMessage
 from tests.support.group_clients import Maker, clients
@@ -243,6 +246,44 @@ def test_an_edited_post_says_what_it_says_now(net: Devnet, pair: tuple[Client, C
     servers.ask(server, endpoints.edit("lobby", int(latest(bob).hash), make_post(me, content)), Deadline(30))
     assert said(alice) == []
     assert latest(alice).body == "hello"
+
+
+def edit_of(post_id: int, by: Client, words: str) -> Rewrite:
+    """A server that says of a post that it says something else now, which is indeed signed."""
+    me = ServerIdentity.of(by._profile.identity, by._store.communities.servers()[0].server_key)
+    now_ms = by.network.clock.now_ms()
+    made = make_post(me, contents.serialize(Content(VisibleMessage(words), now_ms)))
+    times = {"posted": now_ms / 1000, "edited": now_ms / 1000 + 1}
+    row = {"id": post_id, "seqno": 1000, "session_id": me.member_id, **times, **made.json()}
+    return Rewrite(lambda reply: replace(reply, body=json.dumps([row]).encode()))
+
+
+def test_only_the_author_edits(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    bob.send("lobby", "I am Bob")
+    assert said(alice) == ["I am Bob"]
+    post_id = int(latest(alice).hash)
+    for author, becomes in ((alice, "I am Bob"), (bob, "I am Mallory")):
+        change = edit_of(post_id, author, "I am Mallory")
+        with net.chaos.inject(change, community=True, methods={"GET /room/<room>/messages/since/<n>"}) as forged:
+            assert said(alice) == []
+            assert forged.hits
+        assert latest(alice).body == becomes
+        alice._store.communities.put_room(replace(alice._store.communities.rooms()[0], seqno=1))
+
+
+def test_no_edit_brings_back_what_was_deleted(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    bob.send("lobby", "for a moment")
+    alice.poll()
+    post_id = int(latest(alice).hash)
+    assert list(bob.unsend([latest(bob).id]))
+    assert said(alice) == ["for a moment", "unsend"]
+    change = edit_of(post_id, bob, "for ever")
+    with net.chaos.inject(change, community=True, methods={"GET /room/<room>/messages/since/<n>"}) as forged:
+        assert said(alice) == []
+        assert forged.hits
+    assert latest(alice).body == ""
 
 
 # Answers that never come.

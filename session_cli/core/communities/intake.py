@@ -7,7 +7,7 @@ says alone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,7 @@ from ...protocol.payload import AttachmentPointer, Content, Expiration, VisibleM
 from ...protocol.storage_rpc import MessageHash, StoredMessage
 from ...store.communities import FOR_EVER_MS, ServerRow
 from ...store.marks import Early
+from ...store.records import PersonRow
 from ..filing import Arrival, Filing
 from ..people import learn_profile
 from ..profile import Profile
@@ -71,7 +72,7 @@ class CommunityIntake:
         reactions = self._reactions(me, post.reactions)
         communities = self._store.communities
         known = communities.is_known(address, post.id)
-        message_id = communities.message_of(address, post.id)
+        message_id = communities.message_of(address, post.id) if known else None
         if known and (message_id is None or post.edited_ms is None):
             return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         try:
@@ -84,11 +85,10 @@ class CommunityIntake:
         if not isinstance(payload, VisibleMessage):
             communities.note_post(address, post.id, None)
             return PollResult(ignored=1)
-        if message_id is not None:
-            # Edited: what it says now takes the place of what it said.
-            self._store.messages.set_body(message_id, payload.body)
-            return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         sender = self.person(me, post.author)
+        if message_id is not None:
+            self._edit(message_id, {post.author, sender}, payload.body)
+            return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         person = self._store.people.get(sender)
         if person is not None and person.blocked:
             communities.note_post(address, post.id, None)
@@ -99,10 +99,24 @@ class CommunityIntake:
         learn_profile(self._store, sender, payload.profile, post.posted_ms, sender == self._own_id)
         if payload.quote is not None:
             payload = replace(payload, quote=replace(payload.quote, author=self.person(me, payload.quote.author)))
-        payload = replace(payload, attachments=self._files(address, payload))
-        result = self._file(address, sender, payload, post.posted_ms, str(post.id), now_ms, is_news=is_news)
-        communities.note_post(address, post.id, self._id_of(address, sender, post.posted_ms))
-        return result + self._react(address, post.id, reactions, now_ms, is_news=is_news)
+        if payload.attachments:
+            payload = replace(payload, attachments=self._files(address, payload))
+        communities.note_post(address, post.id, None)
+        stored = _stored(str(post.id), post.posted_ms)
+        result = self._file(address, sender, payload, stored, person, now_ms, is_news=is_news)
+        if not result.new and communities.message_of(address, post.id) is None:
+            communities.note_post(address, post.id, self._id_of(address, sender, post.posted_ms))
+        if post.reactions:
+            result += self._react(address, post.id, reactions, now_ms, is_news=is_news)
+        return result
+
+    def _edit(self, message_id: int, authors: Collection[str], body: str) -> None:
+        """Let a message say something else, if its author says so: a server may call anything by its number."""
+        row = self._store.messages.get(message_id)
+        if row is None or row.deleted or row.sender not in authors:
+            LOG.info("skipped an edit that is none")
+            return
+        self._store.messages.set_body(message_id, body)
 
     def _arrived(self, conversation: str, content: Content, posted_ms: int) -> int | None:
         """The message of this device that our own words are, if no answer said so far that they arrived."""
@@ -139,21 +153,21 @@ class CommunityIntake:
         conversation: str,
         sender: AccountId,
         payload: VisibleMessage,
-        posted_ms: int,
-        name: str,
+        stored: StoredMessage,
+        person: PersonRow | None,
         now_ms: int,
         *,
         is_news: bool = True,
     ) -> PollResult:
         arrival = Arrival(
-            StoredMessage(MessageHash(name), posted_ms, FOR_EVER_MS, b""),
+            stored,
             sender,
-            posted_ms,
-            Content(payload, posted_ms, _STAYS),
+            stored.timestamp_ms,
+            Content(payload, stored.timestamp_ms, _STAYS),
             AccountId(conversation),
             sender == self._own_id,
             now_ms,
-            self._store.people.get(sender),
+            person,
             is_news=is_news,
         )
         return self._filing.add_message(arrival, payload)
@@ -231,21 +245,28 @@ class CommunityIntake:
             if not isinstance(payload, VisibleMessage):
                 result += PollResult(ignored=1)
                 continue
+            person = None
             if opened.sent_by_us:
-                conversation = self.person(me, message.recipient)
+                conversation, sender = self.person(me, message.recipient), self._own_id
+                self._store.communities.note_server(message.recipient, server.base_url)
                 self._store.people.approve(conversation, by_us=True)
-                sender = self._own_id
                 if self._arrived(conversation, opened.content, message.posted_ms) is not None:
                     continue
             else:
                 conversation = sender = opened.sender
+                person, nameless = self._store.people.get(sender), self._store.people.get(message.sender)
+                if any(each is not None and each.blocked for each in (person, nameless)):
+                    result += PollResult(ignored=1)
+                    continue
                 self._store.communities.note_account(message.sender, sender, server.base_url)
                 merge(self._store, message.sender, sender)
                 person = self._store.people.get(sender)
-                if person is not None and person.blocked:
-                    result += PollResult(ignored=1)
-                    continue
                 learn_profile(self._store, sender, payload.profile, message.posted_ms, outgoing=False)
-            name = f"{server.base_url} {message.id}"
-            result += self._file(conversation, sender, payload, message.posted_ms, name, now_ms)
+            stored = _stored(f"{server.base_url} {message.id}", message.posted_ms)
+            result += self._file(conversation, sender, payload, stored, person, now_ms)
         return result
+
+
+def _stored(name: str, posted_ms: int) -> StoredMessage:
+    """What a server keeps, in the form of what swarms keep."""
+    return StoredMessage(MessageHash(name), posted_ms, FOR_EVER_MS, b"")

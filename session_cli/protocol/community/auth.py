@@ -57,28 +57,27 @@ def wants_blinding(capabilities: Capabilities | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """An account as one community server knows it. Made by `of`."""
+    """An account as one community server knows it. Made by `of`.
+
+    `own_ids` are all that mean us on this server, whichever way of blinding it has, or had.
+    """
 
     server_key: bytes
     identity: Identity = field(repr=False)
     blinded: BlindedKeys | None
+    own_ids: frozenset[MemberId]
 
     @classmethod
     def of(cls, identity: Identity, server_key: bytes, *, blinded: bool = True) -> ServerIdentity:
         """Raises InvalidInput for a server's key that has not 32 bytes."""
-        return cls(server_key, identity, blind15(identity, server_key) if blinded else None)
+        fifteen, account_id = blind15(identity, server_key), identity.account_id
+        own_ids = (account_id, fifteen.blinded_id, blinded25_id(account_id, server_key))
+        return cls(server_key, identity, fifteen if blinded else None, frozenset(map(MemberId, own_ids)))
 
     @property
     def member_id(self) -> MemberId:
         """The id under which others see what we write."""
         return MemberId(self.blinded.blinded_id if self.blinded else self.identity.account_id)
-
-    @property
-    def own_ids(self) -> frozenset[MemberId]:
-        """All ids that mean us on this server, whichever way of blinding it has, or had."""
-        account_id = self.identity.account_id
-        fifteen = self.blinded.blinded_id if self.blinded else blind15(self.identity, self.server_key).blinded_id
-        return frozenset(map(MemberId, (account_id, fifteen, blinded25_id(account_id, self.server_key))))
 
     @property
     def header_key(self) -> str:
