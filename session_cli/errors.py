@@ -232,6 +232,12 @@ class ServerFailed(NetworkError):
     slug = "server_failed"
 
 
+class AnswerTooLarge(PathFailed):
+    """More came than was to be expected, from a server or from a guard in its place. Less may be asked for."""
+
+    slug = "answer_too_large"
+
+
 class Unconfirmed(NetworkError):
     """A request that must not be made twice got no answer: it may have been carried out, or not."""
 

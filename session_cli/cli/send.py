@@ -179,7 +179,7 @@ class Sending:
         self._app = app
         self._client = client
         self._queue = queue
-        self._all: list[str] = list(dict.fromkeys(client.resolve(name) for name in recipients))
+        self._all: list[str] = list(dict.fromkeys(client.recipient(name) for name in recipients))
         self._left = self._all
         self._problem: SessionError | None = None
         self._waits = False

@@ -12,37 +12,52 @@ ID_DIGITS = 66
 SHOWN_DIGITS = 16
 
 
-def resolve(profile: Profile, text: str) -> AccountId:
+def resolve(profile: Profile, text: str, *, to_write: bool = False) -> AccountId:
     """The account, group or room that `text` names: an id, the first 8 or more digits of a known one, `me`, or a name.
 
     A name that we gave comes before all names that people give themselves; these count only of people we have written
-    to, and only where they can't be mistaken for an id. Raises InvalidAccountId if nobody is meant, AmbiguousName if
-    several could be.
+    to, and only where they can't be mistaken for an id. Rooms have short names, which never take what is meant for a
+    person; the names that servers give them, and may change, are good for all but writing there (`to_write`). Raises
+    InvalidAccountId if nobody is meant, AmbiguousName if several could be.
     """
     wanted = text.strip()
     if wanted == "me":
         return profile.identity.account_id
     if not wanted:
         raise InvalidAccountId("Nobody is named; give an account id (66 hex digits beginning with 05).")
-    if is_community(wanted) or profile.store.communities.by_token(wanted):
-        return AccountId(_room(profile, wanted))
+    if is_community(wanted):
+        return _only_room(wanted, rooms_called(profile, wanted))
     if looks_like_id(wanted):
         found = parse_address(wanted if len(wanted) == ID_DIGITS else _completed(profile, wanted))
         # Whoever is known by now is written to as everybody else.
         return AccountId(profile.store.communities.account_of(found) or found) if is_blinded(found) else found
-    return parse_address(profile.store.people.by_nickname(wanted) or _by_own_name(profile, wanted))
+    named = profile.store.people.by_nickname(wanted)
+    if named is None and (rooms := rooms_called(profile, wanted)):
+        people = [person for person in _called(profile, wanted) if person.approved]
+        if people:
+            raise AmbiguousName(
+                f"{wanted!r} could be the room {rooms[0]}, where everybody reads it, or {_listed(people)}: use the "
+                "address, or the id."
+            )
+        return _only_room(wanted, rooms)
+    return parse_address(named or _by_own_name(profile, wanted, to_write=to_write))
 
 
-def _room(profile: Profile, text: str) -> str:
-    """The address of a room that we have joined, by its URL, its address or its short name."""
-    rooms = profile.store.communities.rooms()
+def rooms_called(profile: Profile, text: str) -> list[str]:
+    """The addresses of the rooms that we are in whose URL, address (also without http://) or short name this is."""
     wanted = text.partition("?")[0].rstrip("/").lower()
-    found = [room.address for room in rooms if wanted in (room.address, room.token.lower())]
+    rooms = profile.store.communities.rooms()
+    return [
+        room.address for room in rooms if wanted in (room.address, room.address.partition("://")[2], room.token.lower())
+    ]
+
+
+def _only_room(text: str, found: list[str]) -> AccountId:
     if len(found) > 1:
         raise AmbiguousName(f"{text!r} could be any of these: {', '.join(found)}. Use the address.")
     if not found:
         raise InvalidAccountId("You have not joined this community; first: session community join URL")
-    return found[0]
+    return AccountId(found[0])
 
 
 def parse_address(text: str) -> AccountId:
@@ -68,9 +83,9 @@ def _completed(profile: Profile, digits: str) -> str:
     return found[0].address if found else digits
 
 
-def _by_own_name(profile: Profile, name: str) -> str:
-    """The id of the only one of those we wrote to who calls himself so."""
-    called = profile.store.people.called(name)
+def _by_own_name(profile: Profile, name: str, *, to_write: bool) -> str:
+    """The id of the only one of those we wrote to who calls himself so, or of the only room that is called so."""
+    called = _called(profile, name)
     # Somebody who was blocked was decided upon, too: nothing reaches him by mistake, but he can be let in again.
     found = [person for person in called if person.approved] or [person for person in called if person.blocked]
     if len(found) == 1:
@@ -90,10 +105,24 @@ def _by_own_name(profile: Profile, name: str) -> str:
             f"You never wrote to anybody by the name of {name!r}, nor approved one. Anybody can take a name; if it is "
             f"who you think, give the id: {ids}"
         )
+    rooms = [room for room in profile.store.communities.rooms() if room.info.get("name") == name]
+    if rooms and to_write and len(rooms) == 1:
+        raise InvalidAccountId(
+            f"A community is called {name!r} by its server, who may call any so. To write there, give its short name: "
+            f"{rooms[0].token}"
+        )
+    if rooms:
+        return _only_room(name, [room.address for room in rooms])
+    in_rooms = ", and you are in no community of that name (see session community list)"
     raise InvalidAccountId(
-        f"Nobody you have named or written to is known as {name!r}; give an account id (66 hex digits beginning with "
-        "05)."
+        f"Nobody you have named or written to is known as {name!r}"
+        f"{in_rooms if profile.store.communities.any() else ''}; give an account id (66 hex digits beginning with 05)."
     )
+
+
+def _called(profile: Profile, name: str) -> list[PersonRow]:
+    """The people and groups that call themselves so."""
+    return [person for person in profile.store.people.called(name) if not is_community(person.address)]
 
 
 def _listed(people: list[PersonRow]) -> str:

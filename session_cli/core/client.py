@@ -379,6 +379,12 @@ class Client:
 
         return addressing.resolve(self._profile, to)
 
+    def recipient(self, to: str) -> AccountId:
+        """The same where something is to be written there: no name that a server gives to a room is good for that."""
+        from . import addressing
+
+        return addressing.resolve(self._profile, to, to_write=True)
+
     def send(
         self,
         to: str,
@@ -432,7 +438,7 @@ class Client:
         yielded, for the others may fare better; everything else is raised, as `send` does. Each has `timeout`
         seconds.
         """
-        recipients = list(dict.fromkeys(self.resolve(name) for name in to))
+        recipients = list(dict.fromkeys(self.recipient(name) for name in to))
         quoted = self._row(quote) if quote is not None else None
         for sent in self._outgoing.send(
             recipients,
@@ -521,10 +527,6 @@ class Client:
             self._receiver.configs.take_over_groups(self._store.now_ms())
         if self._store.settings.get("communities_untaken"):
             self._receiver.configs.take_over_communities()
-        if self._store.communities.any():
-            from .communities.receiving import CommunityReceiver
-
-            result += CommunityReceiver(self._profile, self._use_network).poll(deadline)
         if self._store.groups.any():
             result += self._poll_groups(deadline)
         # Afterwards: a message that nobody takes must not keep us from receiving.
@@ -534,6 +536,11 @@ class Client:
         if self._store.chores.any() or self._store.timers.any_waiting():
             self._chores.learn(deadline)
             self._chores.run(deadline)
+        if self._store.communities.any():
+            # Last of all: their servers are anybody's, and may take their time.
+            from .communities.receiving import CommunityReceiver
+
+            result += CommunityReceiver(self._profile, self._use_network).poll(deadline)
         return result
 
     def _poll_groups(self, deadline: Deadline) -> PollResult:

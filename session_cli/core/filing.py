@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..protocol.account import AccountId, is_community, is_group
@@ -109,14 +110,16 @@ class Filing:
         self.marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
         return PollResult(new=1)
 
-    def add_message(self, arrival: Arrival, payload: VisibleMessage) -> PollResult:
-        """Store what somebody wrote."""
+    def add_message(
+        self, arrival: Arrival, payload: VisibleMessage, marks: Mapping[str, Any] = MappingProxyType({})
+    ) -> PollResult:
+        """Store what somebody wrote; `marks` is what is to be known of it besides."""
         entry = self.entry(
             arrival,
             body=payload.body,
             quote_author=payload.quote.author if payload.quote else None,
             quote_ms=payload.quote.timestamp_ms if payload.quote else None,
-            content=_content(payload),
+            content={**_content(payload), **marks},
             attachments=tuple(_attachment(pointer) for pointer in payload.attachments),
         )
         return self.add(arrival, entry)

@@ -45,6 +45,7 @@ class Sealer:
         self._identity = profile.identity
         self._settings = profile.store.settings
         self._groups = _Groups(profile.store, profile.identity.account_id)
+        self._rooms = _Rooms(profile)
 
     @property
     def _own_profile(self) -> Profile | None:
@@ -90,7 +91,10 @@ class Sealer:
             return updates.timer_change(admin, entry.content["seconds"], sent_ms)
         if entry.kind == "expiration_update":
             return TimerUpdate()
-        quote = Quote(entry.quote_author, entry.quote_ms) if entry.quote_author and entry.quote_ms else None
+        author: str | None = entry.quote_author
+        if author and is_community(entry.conversation):
+            author = self._rooms.author(entry.conversation, author)
+        quote = Quote(author, entry.quote_ms) if author and entry.quote_ms else None
         return VisibleMessage(entry.body, tuple(map(_pointer, entry.attachments)), quote)
 
     def is_current(self, delivery: DeliveryRow) -> bool:
@@ -137,8 +141,13 @@ class Sealer:
                 payload = replace(payload, profile=self._own_profile)
             case GroupInvite() | GroupPromotion() | GroupInviteResponse():
                 payload = replace(payload, profile=self._own_profile)
+        is_open = is_community(account) or is_blinded(account)
+        if is_open:
+            if not isinstance(payload, VisibleMessage):
+                raise InvalidInput("Through a community server nothing can be sent but messages.")
+            payload = replace(payload, blocks_requests=self._settings.get("community_requests") == 0)
         serialized = contents.serialize(Content(payload, sent_ms, expiration))
-        if is_community(account) or is_blinded(account):
+        if is_open:
             # Sealed when it goes out, as whoever we are to the server by then; until then it needs a name of its own.
             name = hashlib.blake2b(f"{account} {sent_ms} ".encode() + serialized, digest_size=32).hexdigest()
             return NewDelivery("recipient", account, ttl_ms, serialized, name)
@@ -161,6 +170,28 @@ class Sealer:
         data = messages.encode_message(self._identity, group_id, keys[0], serialized, sent_ms)
         hash = storage_rpc.message_hash(group_id, Namespace.GROUP_MESSAGES, data)
         return NewDelivery("recipient", group_id, ttl_ms, data, hash)
+
+
+class _Rooms:
+    """Who people are in rooms, where nobody shows the account that he has."""
+
+    def __init__(self, profile: LocalProfile) -> None:
+        self._identity = profile.identity
+        self._communities = profile.store.communities
+
+    def author(self, address: str, person: str) -> str | None:
+        """The id by which somebody is known in a room, or None."""
+        if is_blinded(person):
+            return person
+        room = self._communities.room(address)
+        server = self._communities.server(room.base_url) if room is not None else None
+        if server is None:
+            return None
+        if person != self._identity.account_id:
+            return self._communities.blinded_of(person, server.base_url)
+        from ..protocol.community.auth import ServerIdentity
+
+        return ServerIdentity.of(self._identity, server.server_key).member_id
 
 
 class _Groups:

@@ -136,13 +136,15 @@ class Sender:
         message_id, posted_ms = delivery.message_id, outcome.expiration_ms
         if message_id is None or posted_ms is None:
             return
-        row = self._stored(message_id)
-        if self._store.history.named(row.conversation, row.sender, posted_ms) is None:
-            self._store.messages.set_time(message_id, posted_ms)
+        from .communities.intake import note_time
+
+        note_time(self._store, self._stored(message_id), posted_ms)
         if is_community(delivery.account):
             communities, post_id = self._store.communities, int(outcome.hash)
-            if communities.message_of(delivery.account, post_id) != message_id:
-                # Else another process has met it in a poll before we came to note it.
+            if communities.is_known(delivery.account, post_id):
+                # Another process has met it in a poll before we came to note it.
+                communities.note_post(delivery.account, post_id, message_id)
+            else:
                 communities.note_own_post(delivery.account, post_id, message_id)
 
     def check_recipient(self, recipient: AccountId, quoted: MessageRow | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, NotAdmin, StoreLocked
 from ..network.clock import Deadline
-from ..protocol.account import AccountId, is_group
+from ..protocol.account import AccountId, is_blinded, is_group
 from ..protocol.payload import Payload, Unsend
 from ..store.records import EventDetail, EventRow, MessageRow
 from .chores import SwarmChores
@@ -60,6 +60,11 @@ class Unsending:
             raise InvalidInput(f"{row.id} is a notice, and no message that could be deleted.")
         if is_group(row.conversation):
             self._check_in_group(row, own_devices=own_devices)
+        elif is_blinded(row.conversation) and row.status not in ("failed", "queued") and not own_devices:
+            raise InvalidInput(
+                f"Message {row.id} went through a community server, and can't be deleted for the other any more. To "
+                f"delete it on your own devices: session unsend --own-devices {row.id}"
+            )
         elif row.direction == "incoming" and not own_devices:
             raise InvalidInput(
                 f"Message {row.id} is not yours: only its author can delete it for everyone. To delete it on all your "

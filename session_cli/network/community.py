@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Generic, TypeVar, cast
 from urllib.parse import urlsplit
 
 from ..errors import (
+    AnswerTooLarge,
     AttachmentTooLarge,
     FileGone,
     FileTooLargeForServer,
@@ -48,6 +49,8 @@ ATTEMPTS = 3
 MOST_SERVERS_AT_ONCE = 8
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 """Of an answer that is no file: a poll of very many rooms."""
+LARGEST_ANSWER_BYTES = 32 * 1024 * 1024
+"""The same where nothing less can be asked for. No path carries as much to a server, so no post is as large."""
 MAX_FILE_BYTES = 16 * 1024 * 1024
 """Of a download: more than any server is known to take."""
 _WHAT = "community"
@@ -59,11 +62,13 @@ _NO_FILE = "The file is no longer on the community server; most of them keep fil
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[T]):
-    """A request, the server that is to answer, and who asks; None: nobody whom the server would know."""
+    """A request, the server that is to answer, who asks (None: nobody whom the server would know), and how many bytes
+    the answer may have."""
 
     server: CommunityServer
     request: CommunityRequest[T]
     asker: ServerIdentity | None
+    most_bytes: int = MAX_ANSWER_BYTES
 
 
 class _NeverThere(PathFailed):
@@ -81,8 +86,8 @@ class CommunityClient:
     def ask(self, question: Question[T], deadline: Deadline, *, lane: int = 0) -> T:
         """What the answer of a server holds.
 
-        Raises what `requests.raise_for_status` raises (BlindingRequired is worth a second question with a blinded id),
-        ServerFailed for an answer that makes no sense, NetworkError if there was none. Where the request is not to be
+        Raises what `requests.raise_for_status` raises, ServerFailed for an answer that makes no sense, AnswerTooLarge
+        where it pays to ask for less, NetworkError if there was none. Where the request is not to be
         made twice, and may have been carried out all the same, that is Unconfirmed.
         """
         return question.request.result_of(self._exchange(question, deadline, lane))
@@ -187,6 +192,8 @@ class CommunityClient:
                 yield attempt
 
         def failed(attempt: OnionAttempt, error: SessionError) -> None:
+            if isinstance(error, AnswerTooLarge) and question.most_bytes < LARGEST_ANSWER_BYTES:
+                raise error
             trial.failed(attempt, error)
             if not request.repeatable and _may_have_arrived(attempt, error):
                 raise _unconfirmed(question.server)
@@ -215,7 +222,9 @@ class CommunityClient:
             with self._transport.exchange(
                 entrance(path, destination), onion.body, timeout=limit, cancellation=cancellation
             ) as (reply, parts):
-                answer = bounded(parts, MAX_ANSWER_BYTES)
+                answer = bounded(
+                    parts, question.most_bytes, AnswerTooLarge("A community server's answer is too large.")
+                )
             if reply.status == 502 and answer.startswith(_NOT_REACHED):
                 raise _NeverThere(f"{SOME_SERVER} can't be reached.")
             check_guard(reply.status, answer)

@@ -154,11 +154,11 @@ def _counted(chunks: Iterable[bytes], progress: Progress) -> Iterator[bytes]:
         progress(done)
 
 
-def bounded(parts: Iterable[bytes], limit: int) -> bytes:
-    """An answer as a whole. Raises PathFailed for one that doesn't end: a guard could fill our memory."""
+def bounded(parts: Iterable[bytes], limit: int, error: SessionError | None = None) -> bytes:
+    """An answer as a whole. Raises PathFailed, or `error`, for one that doesn't end: a guard could fill our memory."""
     answer = bytearray()
     for part in parts:
         answer += part
         if len(answer) > limit:
-            raise PathFailed("A guard sent more than anybody asked for.")
+            raise error or PathFailed("A guard sent more than anybody asked for.")
     return bytes(answer)

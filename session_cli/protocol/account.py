@@ -48,7 +48,7 @@ def is_blinded(address: str) -> bool:
 
 def is_community(address: str) -> bool:
     """Whether an address is that of a room on a community server: its URL."""
-    return address.startswith("http")
+    return address.startswith(("http://", "https://"))
 
 
 def parse_account_id(text: str) -> AccountId:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +12,11 @@ from .queries import fetch_all, fetch_one
 
 CLOSED, GONE = 1, 2
 """What `RoomRow.refused` can be, but for 0."""
-POSTS = 10_000
-"""Under which number, beside those of the namespaces of swarms, posts are remembered."""
+POSTS, DIRECT = 10_000, 10_001
+"""Under which numbers, beside those of the namespaces of swarms, posts and direct messages are remembered."""
 FOR_EVER_MS = 2**53
 """Until when a post is remembered: a server may always tell of it again."""
-_SERVER = "base_url, server_key, capabilities, inbox_id, outbox_id"
+_SERVER = "base_url, server_key, capabilities, inbox_id, outbox_id, failures, retry_ms, problem"
 _ROOM = "address, base_url, token, joined_s, info_updates, seqno, oldest_id, info, unseen, refused"
 
 
@@ -30,6 +29,9 @@ class ServerRow:
     capabilities: frozenset[str] | None = None
     inbox_id: int | None = None
     outbox_id: int | None = None
+    failures: int = 0
+    retry_ms: int = 0
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,21 @@ class Communities:
         capabilities = None if server.capabilities is None else json.dumps(sorted(server.capabilities))
         self._connection.execute(
             f"""
-            INSERT INTO community_servers ({_SERVER}) VALUES (?, ?, ?, ?, ?)
+            INSERT INTO community_servers ({_SERVER}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (base_url) DO UPDATE SET server_key = excluded.server_key, capabilities = excluded.capabilities,
-                inbox_id = excluded.inbox_id, outbox_id = excluded.outbox_id
+                inbox_id = excluded.inbox_id, outbox_id = excluded.outbox_id, failures = excluded.failures,
+                retry_ms = excluded.retry_ms, problem = excluded.problem
             """,  # noqa: S608 - a constant
-            (server.base_url, server.server_key, capabilities, server.inbox_id, server.outbox_id),
+            (
+                server.base_url,
+                server.server_key,
+                capabilities,
+                server.inbox_id,
+                server.outbox_id,
+                server.failures,
+                server.retry_ms,
+                server.problem,
+            ),
         )
 
     # Rooms.
@@ -138,13 +150,12 @@ class Communities:
         )
 
     def delete_room(self, address: str) -> None:
-        """Know a room no more."""
+        """Know a room no more, nor its server if there is nobody else whom we know from there."""
         self._connection.execute("DELETE FROM community_rooms WHERE address = ?", (address,))
-
-    def by_token(self, token: str) -> bool:
-        """Whether there is a room of this short name."""
-        row = fetch_one(self._connection, "SELECT 1 FROM community_rooms WHERE lower(token) = lower(?)", (token,))
-        return row is not None
+        self._connection.execute(
+            "DELETE FROM community_servers WHERE base_url NOT IN (SELECT base_url FROM community_rooms) "
+            "AND base_url NOT IN (SELECT base_url FROM blinded_people)"
+        )
 
     # Posts.
 
@@ -176,17 +187,38 @@ class Communities:
             (address, POSTS, str(post_id), FOR_EVER_MS, message_id),
         )
 
+    # Direct messages.
+
+    def is_taken(self, base_url: str, name: str) -> bool:
+        """Whether a direct message was taken before, whatever became of it."""
+        row = fetch_one(
+            self._connection,
+            "SELECT 1 FROM seen_hashes WHERE account = ? AND namespace = ? AND hash = ?",
+            (base_url, DIRECT, name),
+        )
+        return row is not None
+
+    def note_taken(self, base_url: str, name: str, expires_ms: int) -> None:
+        """Remember a direct message for as long as its server keeps it."""
+        self._connection.execute(
+            "INSERT INTO seen_hashes (account, namespace, hash, expires_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (base_url, DIRECT, name, expires_ms),
+        )
+
     # People.
 
     def server_of(self, blinded: str) -> str | None:
-        """The server on which a blinded id was met: where it has written, or been written to."""
-        row = fetch_one(
+        """The server on which a blinded id was met: where it was written to, or else where it has written first.
+
+        Another server may say later that the same id has written there as well: it has only to repeat what it read.
+        """
+        row = fetch_one(self._connection, "SELECT base_url FROM blinded_people WHERE blinded = ?", (blinded,))
+        row = row or fetch_one(
             self._connection,
             """
             SELECT r.base_url FROM messages m JOIN people p ON p.id = m.sender_id
             JOIN conversations c ON c.id = m.conversation_id JOIN community_rooms r ON r.address = c.address
-            WHERE p.address = ?1
-            UNION ALL SELECT base_url FROM blinded_people WHERE blinded = ?1 LIMIT 1
+            WHERE p.address = ? ORDER BY m.id LIMIT 1
             """,
             (blinded,),
         )
@@ -237,20 +269,32 @@ class Communities:
         )
         return [(blinded, _server(tuple(server))) for blinded, *server in rows]
 
-    def blinded_of(self, accounts: Iterable[str]) -> dict[str, str]:
-        """The blinded ids (to the account) of some accounts, as far as they are known."""
-        rows = fetch_all(
+    def blinded_of(self, account: str, base_url: str) -> str | None:
+        """The blinded id by which a server knows an account, if that is known."""
+        row = fetch_one(
             self._connection,
-            "SELECT blinded, account FROM blinded_people WHERE account IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(accounts)),),
+            "SELECT blinded FROM blinded_people WHERE account = ? AND base_url = ?",
+            (account, base_url),
         )
-        return dict(rows)
+        return row[0] if row else None
+
+    def is_hermit(self, blinded: str) -> bool:
+        """Whether somebody wants no direct messages from people who know him from communities alone."""
+        row = fetch_one(self._connection, "SELECT 1 FROM community_hermits WHERE blinded = ?", (blinded,))
+        return row is not None
+
+    def note_hermit(self, blinded: str, *, is_one: bool) -> None:
+        """Note that."""
+        statement = "INSERT INTO community_hermits VALUES (?) ON CONFLICT DO NOTHING"
+        if not is_one:
+            statement = "DELETE FROM community_hermits WHERE blinded = ?"
+        self._connection.execute(statement, (blinded,))
 
 
 def _server(row: tuple[Any, ...]) -> ServerRow:
-    base_url, key, capabilities, inbox_id, outbox_id = row
+    base_url, key, capabilities, *more = row
     known = None if capabilities is None else frozenset(json.loads(capabilities))
-    return ServerRow(base_url, key, known, inbox_id, outbox_id)
+    return ServerRow(base_url, key, known, *more)
 
 
 def _room(row: tuple[Any, ...]) -> RoomRow:

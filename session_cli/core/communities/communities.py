@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...errors import AmbiguousName, InvalidAccountId, InvalidInput, InvalidUrl
+from ...errors import AmbiguousName, AnswerTooLarge, InvalidAccountId, InvalidInput, InvalidUrl, NotFound
 from ...network.clock import Deadline
-from ...protocol.account import AccountId, is_community
+from ...protocol.account import AccountId, is_blinded, is_community, is_group
+from ...protocol.blinding import blinded15_ids
 from ...protocol.community import endpoints, moderation
 from ...protocol.community.auth import ServerIdentity
-from ...protocol.community.posts import Page, Post
+from ...protocol.community.posts import Page
 from ...protocol.community.requests import CommunityRequest
 from ...protocol.community.rooms import RoomInfo
 from ...protocol.community.urls import (
@@ -27,9 +28,11 @@ from ...protocol.community.values import MemberId
 from ...store.communities import CLOSED, GONE, RoomRow, ServerRow
 from ...store.marks import Early
 from ...store.records import MessageRow
+from ..addressing import ID_DIGITS, parse_address, rooms_called
 from ..conversation_state import state_of
 from ..marking import Marking
 from ..model import Community, CommunityMember, Message
+from ..names import looks_like_id
 from ..profile import Profile
 from .deeds import RoomDeeds
 from .intake import CommunityIntake
@@ -89,23 +92,16 @@ class Communities:
     def resolve(self, who: str) -> str:
         """The address of the room meant (its URL without the key). Offline."""
         wanted = who.strip()
-        rows = self._store.communities.rooms()
-        found = [row for row in rows if self._is_called(row, wanted)]
-        if len(found) == 1:
-            return found[0].address
-        if found:
-            listed = ", ".join(row.address for row in found)
-            raise AmbiguousName(f"{wanted!r} could be any of these: {listed}. Use the address.")
-        raise InvalidAccountId(f"You have joined no community {wanted!r}; see session community list.")
-
-    def _is_called(self, row: RoomRow, wanted: str) -> bool:
-        if wanted == row.info.get("name") or wanted.lower() in (row.token.lower(), row.address):
-            return True
-        try:
+        found = rooms_called(self._profile, wanted)
+        found = found or [row.address for row in self._store.communities.rooms() if row.info.get("name") == wanted]
+        with suppress(InvalidUrl):
             url = parse_url(wanted)
-        except InvalidUrl:
-            return False
-        return address_of(url.server.base_url, url.room) == row.address
+            found = found or rooms_called(self._profile, address_of(url.server.base_url, url.room))
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise AmbiguousName(f"{wanted!r} could be any of these: {', '.join(found)}. Use the address.")
+        raise InvalidAccountId(f"You have joined no community {wanted!r}; see session community list.")
 
     def get(self, who: str) -> Community:
         """A room that we have joined. Offline."""
@@ -190,9 +186,18 @@ class Communities:
         """A server as we know it, or as one that we don't. Raises InvalidUrl where it is known under another key."""
         server = canonical_server(place)
         known = self._store.communities.server(server.base_url)
-        if known is not None and known.server_key != server.key:
+        if known is None or known.server_key == server.key:
+            return known or ServerRow(server.base_url, server.key)
+        if self._store.communities.rooms(server.base_url):
             raise InvalidUrl("This server is known under another key: somebody may be cheating.")
-        return known or ServerRow(server.base_url, server.key)
+        return ServerRow(server.base_url, server.key)
+
+    def _check_new(self, address: str) -> None:
+        """Raise InvalidInput for a room that we are in already under another form of its address."""
+        same = address.partition("://")[2]
+        for row in self._store.communities.rooms():
+            if row.address != address and row.address.partition("://")[2] == same:
+                raise InvalidInput(f"You are in this room already, by the address {row.address}.")
 
     def _look(self, place: CommunityServer, request: CommunityRequest[Any]) -> Any:
         """What a server answers; one where we have joined nothing is not told who asks."""
@@ -211,7 +216,8 @@ class Communities:
         server = self._known(place.server)
         address = address_of(server.base_url, place.room)
         deadline = Deadline(self._timeout)
-        with self._exclusively(deadline):
+        with self._inbox().exclusively(deadline):
+            self._check_new(address)
             if self._store.communities.room(address) is None:
                 capabilities = self._servers.ask(server, endpoints.capabilities(), deadline)
                 server = replace(server, capabilities=capabilities.names)
@@ -236,32 +242,40 @@ class Communities:
             self._store.configs.note_deleted(address)
         return before
 
-    @contextmanager
-    def _exclusively(self, deadline: Deadline) -> Iterator[None]:
-        with self._inbox().exclusively(deadline):
-            yield
-
     def fetch_older(self, who: str, count: int) -> int:
         """Fetch up to so many messages that are older than those that are here; returns how many came."""
         address = self.resolve(who)
-        deadline, came = Deadline(self._timeout), 0
-        with self._exclusively(deadline):
-            while came < count:
+        deadline, left, came = Deadline(self._timeout), count, 0
+        with self._inbox().exclusively(deadline):
+            while left > 0:
                 row = self._row(address)
-                server, limit = self._server(row.base_url), min(PAGE, count - came)
-                if row.oldest_id is None or row.oldest_id <= 1:
+                server, oldest = self._server(row.base_url), row.oldest_id or 0
+                if oldest <= 1:
                     break
-                request = endpoints.before(row.token, row.oldest_id, limit=limit)
-                page: Page = self._servers.ask(server, request, deadline)
-                ids = [entry.id for entry in page.entries]
+                page = self._page_before(server, row.token, oldest, min(PAGE, left), deadline)
+                ids = [entry.id for entry in page.entries if entry.id < oldest]
                 if not ids:
                     break
                 with self._store.transaction():
                     me, now_ms = self._servers.identity(server), self._network().clock.now_ms()
+                    communities = self._store.communities
+                    before = [post_id for post_id in ids if communities.message_of(address, post_id) is None]
                     self._intake.take_page(address, me, page, now_ms, is_news=False)
+                    came += sum(communities.message_of(address, post_id) is not None for post_id in before)
                     self._store.communities.put_room(replace(self._row(address), oldest_id=min(ids)))
-                came += sum(isinstance(entry, Post) for entry in page.entries)
+                left -= len(ids)
         return came
+
+    def _page_before(self, server: ServerRow, token: str, post_id: int, limit: int, deadline: Deadline) -> Page:
+        while True:
+            try:
+                page: Page = self._servers.ask(server, endpoints.before(token, post_id, limit=limit), deadline)
+            except AnswerTooLarge:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 8)
+            else:
+                return page
 
     # What is done to messages.
 
@@ -301,36 +315,52 @@ class Communities:
         ]
 
     def _member(self, me: ServerIdentity, member: str) -> CommunityMember:
-        account = self._intake.person(me, member)
-        person = self._store.people.get(account)
-        name = person.shown_name if person else None
-        if account == self._profile.identity.account_id:
-            name = self._store.settings.get("display_name")
-        return CommunityMember(member, name, account if account != member else None, None)
+        shown = self._intake.member(me, member)
+        if shown == self._profile.identity.account_id:
+            return CommunityMember(member, self._store.settings.get("display_name"), shown, None)
+        account = self._store.communities.account_of(member)
+        people = (self._store.people.get(one) for one in (account, member) if one is not None)
+        name = next((person.shown_name for person in people if person is not None and person.shown_name), None)
+        return CommunityMember(member, name, account, None)
 
-    def _named(self, row: RoomRow, me: ServerIdentity, who: str) -> MemberId:
-        """Who is meant: by an id, the beginning of a known one, or a name that one person alone has in the room."""
+    def _named(self, row: RoomRow, server: ServerRow, me: ServerIdentity, who: str) -> MemberId:
+        """Who is meant: by an id, the beginning of one that has written there, or a name that we gave.
+
+        Not by the names that people give themselves: whoever is to have power in a room, or none, must be no other.
+        """
         wanted = who.strip()
-        if len(wanted) == 66:
-            return MemberId(wanted.lower())
         senders = self._store.communities.senders(row.address)
-        if len(wanted) >= 8 and all(char in "0123456789abcdefABCDEF" for char in wanted):
-            found = {sender for sender in senders if sender.startswith(wanted.lower())}
-        else:
-            found = {
-                sender
-                for sender in senders
-                if (person := self._store.people.get(sender)) and person.shown_name == wanted
-            }
+        named = self._store.people.by_nickname(wanted)
+        if named is None and len(wanted) == ID_DIGITS:
+            named = parse_address(wanted)
+        if named is not None:
+            return self._shown_id(server, me, named, senders)
+        found = {sender for sender in senders if looks_like_id(wanted) and sender.startswith(wanted.lower())}
         if len(found) > 1:
             raise AmbiguousName(f"{wanted!r} could be any of these: {', '.join(sorted(found))}.")
-        if not found:
-            raise InvalidAccountId(f"Nobody who has written there is known as {wanted!r}.")
-        (account,) = found
-        if account == self._profile.identity.account_id:
+        if found:
+            return self._shown_id(server, me, found.pop(), senders)
+        called = {person.address for person in self._store.people.called(wanted)} & senders
+        if called:
+            ids = " or ".join(sorted(called))
+            raise InvalidAccountId(f"Anybody can call himself {wanted!r}; if it is who you think, give the id: {ids}")
+        raise InvalidAccountId(f"Nobody who has written there is known as {wanted!r}.")
+
+    def _shown_id(self, server: ServerRow, me: ServerIdentity, who: str, senders: Collection[str]) -> MemberId:
+        """The id by which the server knows somebody. No account id is ever told to it."""
+        if who == self._profile.identity.account_id:
             return me.member_id
-        known = self._store.communities.blinded_of([account])
-        return MemberId(next(iter(known), account))
+        if is_blinded(who):
+            return MemberId(who)
+        if is_group(who) or is_community(who):
+            raise InvalidAccountId(f"{who[:10]}… is nobody who could be in a community.")
+        known = self._store.communities.blinded_of(who, server.base_url)
+        found = (
+            [known] if known else [one for one in blinded15_ids(AccountId(who), server.server_key) if one in senders]
+        )
+        if not found:
+            raise InvalidAccountId("Nobody with this account has written there; give the id that is seen there.")
+        return MemberId(found[0])
 
     def ban(self, who: str, member: str, *, seconds: int | None = None, delete: bool = False) -> CommunityMember:
         """Keep somebody (an id as it is seen there, or a prefix of one) out of a room, for a time or (None) for good.
@@ -342,8 +372,10 @@ class Communities:
         row, server, me, target = self._target(who, member)
         self._ask(server, moderation.ban(target, [row.token], seconds=seconds))
         if delete:
-            self._ask(server, endpoints.delete_all(row.token, target))
-            self._bury(row, self._intake.person(me, target))
+            # Not found: there is nothing that could be deleted.
+            with suppress(NotFound):
+                self._ask(server, endpoints.delete_all(row.token, target))
+            self._bury(row, self._intake.member(me, target))
         until_ms = self._store.now_ms() + 1000 * seconds if seconds is not None else None
         return replace(self._member(me, target), banned=True, banned_until_ms=until_ms)
 
@@ -380,7 +412,7 @@ class Communities:
         row = self._row(self.resolve(who))
         server = self._server(row.base_url)
         me = self._servers.identity(server)
-        return row, server, me, self._named(row, me, member)
+        return row, server, me, self._named(row, server, me, member)
 
 
 def _role(info: dict[str, Any]) -> str | None:

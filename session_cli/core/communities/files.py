@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from ..attachments import OutgoingFile, ProgressReport
 
 _CHUNK = 1 << 16
+_FILE = re.compile(r"(https?://[^/]+)/room/([^/]+)/file/([0-9]{1,15})")
+"""As `urls.file_url` writes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +102,19 @@ class RoomFiles:
 
     def fetch(self, attachment: AttachmentRow, deadline: Deadline, report: ProgressReport) -> tuple[io.BytesIO, Plain]:
         """Download a file of a room. Raises AttachmentCorrupt, FileGone, NetworkError, ServiceRefused."""
-        address, _, rest = attachment.url.partition("/room/")
-        token, _, number = rest.partition("/file/")
-        room = self._store.communities.room(f"{address}/{token.lower()}")
+        where = _FILE.fullmatch(attachment.url)
+        if where is None:
+            raise AttachmentCorrupt("The attachment has no key, and lies in no community.")
+        room = self._store.communities.room(f"{where[1]}/{where[2].lower()}")
         server = self._store.communities.server(room.base_url) if room is not None else None
-        if room is None or server is None or not number.isdecimal():
+        if room is None or server is None:
             raise FileGone("The file is of a community that you are not in any more.")
         sink = io.BytesIO()
         self._network().communities.download(
             CommunityServer(server.base_url, server.server_key),
             room.token,
             self._servers.identity(server),
-            int(number),
+            int(where[3]),
             sink,
             attachment.size,
             deadline,

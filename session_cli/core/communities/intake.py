@@ -1,27 +1,40 @@
 """What came from a community server: posts become messages of their room, direct messages those of people.
 
 A server says what it likes; what counts of a post is what its author signed. What a room's moderators do, the server
-says alone.
+says alone. In a room everybody stays who is seen there, also where we know the account behind an id.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 from ...errors import BadSignature, DecryptionFailed, InvalidUrl, MalformedMessage, ProtocolError
-from ...protocol.account import AccountId
+from ...protocol.account import AccountId, is_blinded
 from ...protocol.community.auth import ServerIdentity
-from ...protocol.community.inbox import DirectMessages, open_direct_message
-from ...protocol.community.posts import Deletion, Entry, Page, Post, PostReaction, ReactionChange, open_post
+from ...protocol.community.inbox import DirectMessage, DirectMessages, open_direct_message
+from ...protocol.community.posts import (
+    CLOCK_TOLERANCE_MS,
+    Deletion,
+    Entry,
+    Page,
+    Post,
+    PostReaction,
+    ReactionChange,
+    open_post,
+)
 from ...protocol.community.urls import CommunityServer, file_id_of, file_url
 from ...protocol.payload import AttachmentPointer, Content, Expiration, VisibleMessage
 from ...protocol.storage_rpc import MessageHash, StoredMessage
 from ...store.communities import FOR_EVER_MS, ServerRow
 from ...store.marks import Early
-from ...store.records import PersonRow
+from ...store.records import MessageRow, PersonRow
+from ...store.store import Store
 from ..filing import Arrival, Filing
 from ..people import learn_profile
 from ..profile import Profile
@@ -30,6 +43,8 @@ from .recognising import merge
 
 LOG = logging.getLogger(__name__)
 _STAYS = Expiration()
+MOST_KEPT_MS = 30 * 86_400_000
+"""No server keeps direct messages for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,7 @@ class CommunityIntake:
             return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         try:
             opened = open_post(post)
+            _check_time(post.posted_ms, now_ms)
         except (BadSignature, MalformedMessage) as error:
             LOG.info("skipped a post: %s", error.message)
             communities.note_post(address, post.id, None)
@@ -85,35 +101,46 @@ class CommunityIntake:
         if not isinstance(payload, VisibleMessage):
             communities.note_post(address, post.id, None)
             return PollResult(ignored=1)
-        sender = self.person(me, post.author)
+        sender = self.member(me, post.author)
         if message_id is not None:
-            self._edit(message_id, {post.author, sender}, payload.body)
+            self._edit(message_id, sender, payload.body)
             return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         person = self._store.people.get(sender)
-        if person is not None and person.blocked:
+        if self._is_blocked(sender, person):
             communities.note_post(address, post.id, None)
             return PollResult(ignored=1)
+        if payload.blocks_requests is not None and payload.blocks_requests != communities.is_hermit(sender):
+            communities.note_hermit(sender, is_one=payload.blocks_requests)
         if sender == self._own_id and (ours := self._arrived(address, opened.content, post.posted_ms)) is not None:
             communities.note_post(address, post.id, ours)
             return self._react(address, post.id, reactions, now_ms, is_news=is_news)
         learn_profile(self._store, sender, payload.profile, post.posted_ms, sender == self._own_id)
         if payload.quote is not None:
-            payload = replace(payload, quote=replace(payload.quote, author=self.person(me, payload.quote.author)))
+            payload = replace(payload, quote=replace(payload.quote, author=self.member(me, payload.quote.author)))
         if payload.attachments:
             payload = replace(payload, attachments=self._files(address, payload))
         communities.note_post(address, post.id, None)
         stored = _stored(str(post.id), post.posted_ms)
-        result = self._file(address, sender, payload, stored, person, now_ms, is_news=is_news)
+        whisper = {"whisper": True} if post.whisper or post.whisper_mods else {}
+        result = self._file(address, sender, payload, stored, person, now_ms, is_news=is_news, marks=whisper)
         if not result.new and communities.message_of(address, post.id) is None:
             communities.note_post(address, post.id, self._id_of(address, sender, post.posted_ms))
         if post.reactions:
             result += self._react(address, post.id, reactions, now_ms, is_news=is_news)
         return result
 
-    def _edit(self, message_id: int, authors: Collection[str], body: str) -> None:
+    def _is_blocked(self, sender: str, person: PersonRow | None) -> bool:
+        """Whether we want to read nothing of somebody, by the id that is seen, or by the account behind it."""
+        if person is not None and person.blocked:
+            return True
+        account_id = self._store.communities.account_of(sender) if is_blinded(sender) else None
+        account = self._store.people.get(account_id) if account_id is not None else None
+        return account is not None and account.blocked
+
+    def _edit(self, message_id: int, author: str, body: str) -> None:
         """Let a message say something else, if its author says so: a server may call anything by its number."""
         row = self._store.messages.get(message_id)
-        if row is None or row.deleted or row.sender not in authors:
+        if row is None or row.deleted or row.sender != author:
             LOG.info("skipped an edit that is none")
             return
         self._store.messages.set_body(message_id, body)
@@ -129,8 +156,7 @@ class CommunityIntake:
         for delivery in self._store.deliveries.of_message(row.id):
             self._store.deliveries.finish(delivery)
         self._store.messages.set_status(row.id, "sent")
-        if self._store.history.named(conversation, self._own_id, posted_ms) is None:
-            self._store.messages.set_time(row.id, posted_ms)
+        note_time(self._store, row, posted_ms)
         return row.id
 
     def _files(self, address: str, payload: VisibleMessage) -> tuple[AttachmentPointer, ...]:
@@ -158,6 +184,7 @@ class CommunityIntake:
         now_ms: int,
         *,
         is_news: bool = True,
+        marks: Mapping[str, Any] = MappingProxyType({}),
     ) -> PollResult:
         arrival = Arrival(
             stored,
@@ -170,17 +197,15 @@ class CommunityIntake:
             person,
             is_news=is_news,
         )
-        return self._filing.add_message(arrival, payload)
+        return self._filing.add_message(arrival, payload, marks)
 
     def _id_of(self, conversation: str, sender: str, sent_ms: int) -> int | None:
         row = self._store.history.named(conversation, sender, sent_ms)
         return row.id if row is not None else None
 
-    def person(self, me: ServerIdentity, author: str) -> AccountId:
-        """Who somebody is whom a server names: ourselves, an account that we know, or whom nobody knows."""
-        if author in me.own_ids:
-            return self._own_id
-        return AccountId(self._store.communities.account_of(author) or author)
+    def member(self, me: ServerIdentity, author: str) -> AccountId:
+        """Who somebody is whom a server names: ourselves, or the one with that id."""
+        return self._own_id if author in me.own_ids else AccountId(author)
 
     def take_deletions(self, address: str, post_ids: Iterable[int], now_ms: int) -> PollResult:
         """Delete posts that are no longer in their room."""
@@ -198,11 +223,13 @@ class CommunityIntake:
         """Who reacted how, and which emoji are told of as a whole: a server names but some of those who reacted."""
         by_emoji = {reaction.emoji: reaction for reaction in told}
         given = {
-            (emoji, str(self.person(me, reactor)))
+            (emoji, str(self.member(me, reactor)))
             for emoji, reaction in by_emoji.items()
             for reactor in reaction.reactors
         }
-        return _Reactions(given, {emoji for emoji, one in by_emoji.items() if one.count > len(one.reactors)})
+        # Of ourselves it says more: whether we are among all of them.
+        ours = {(emoji, str(self._own_id)) for emoji, reaction in by_emoji.items() if reaction.you}
+        return _Reactions(given | ours, {emoji for emoji, one in by_emoji.items() if one.count > len(one.reactors)})
 
     def _react(self, address: str, post_id: int, told: _Reactions, now_ms: int, *, is_news: bool) -> PollResult:
         """Let a message have the reactions that the server tells of."""
@@ -211,7 +238,7 @@ class CommunityIntake:
         if row is None or row.deleted:
             return PollResult()
         before = {(reaction.emoji, reaction.sender) for reaction in row.reactions}
-        gone = {(emoji, who) for emoji, who in before - told.given if emoji not in told.partly}
+        gone = {(emoji, who) for emoji, who in before - told.given if emoji not in told.partly or who == self._own_id}
         count = 0
         for pairs, removed in ((told.given - before, False), (gone, True)):
             for emoji, who in sorted(pairs):
@@ -235,36 +262,70 @@ class CommunityIntake:
         """Take in messages of our inbox or outbox on a server."""
         result = PollResult(skipped=found.malformed)
         for message in found.messages:
-            try:
-                opened = open_direct_message(me, message)
-            except (BadSignature, DecryptionFailed, MalformedMessage, ProtocolError) as error:
-                LOG.info("skipped a direct message: %s", error.message)
-                result += PollResult(skipped=1)
+            name = f"{message.id} {hashlib.sha256(message.data).hexdigest()}"
+            if self._store.communities.is_taken(server.base_url, name):
                 continue
-            payload = opened.content.payload
-            if not isinstance(payload, VisibleMessage):
-                result += PollResult(ignored=1)
-                continue
-            person = None
-            if opened.sent_by_us:
-                conversation, sender = self.person(me, message.recipient), self._own_id
-                self._store.communities.note_server(message.recipient, server.base_url)
-                self._store.people.approve(conversation, by_us=True)
-                if self._arrived(conversation, opened.content, message.posted_ms) is not None:
-                    continue
-            else:
-                conversation = sender = opened.sender
-                person, nameless = self._store.people.get(sender), self._store.people.get(message.sender)
-                if any(each is not None and each.blocked for each in (person, nameless)):
-                    result += PollResult(ignored=1)
-                    continue
-                self._store.communities.note_account(message.sender, sender, server.base_url)
-                merge(self._store, message.sender, sender)
-                person = self._store.people.get(sender)
-                learn_profile(self._store, sender, payload.profile, message.posted_ms, outgoing=False)
-            stored = _stored(f"{server.base_url} {message.id}", message.posted_ms)
-            result += self._file(conversation, sender, payload, stored, person, now_ms)
+            taken = self._take_direct(server, me, message, now_ms)
+            if taken is not None:
+                result += taken
+                expires_ms = min(message.expires_ms, now_ms + MOST_KEPT_MS)
+                self._store.communities.note_taken(server.base_url, name, expires_ms)
         return result
+
+    def _take_direct(
+        self, server: ServerRow, me: ServerIdentity, message: DirectMessage, now_ms: int
+    ) -> PollResult | None:
+        """What became of a direct message; None: nothing for now."""
+        communities = self._store.communities
+        try:
+            opened = open_direct_message(me, message)
+            _check_time(message.posted_ms, now_ms)
+        except (BadSignature, DecryptionFailed, MalformedMessage, ProtocolError) as error:
+            LOG.info("skipped a direct message: %s", error.message)
+            return PollResult(skipped=1)
+        payload = opened.content.payload
+        if not isinstance(payload, VisibleMessage):
+            return PollResult(ignored=1)
+        stored = _stored(f"{server.base_url} {message.id}", message.posted_ms)
+        if opened.sent_by_us:
+            conversation = AccountId(communities.account_of(message.recipient) or message.recipient)
+            if self._arrived(conversation, opened.content, message.posted_ms) is not None:
+                return PollResult()
+            if not is_blinded(conversation) and not self._has_approved(conversation):
+                # Both sides of a conversation have the same key: that somebody could have made himself, to be let in.
+                return None
+            communities.note_server(message.recipient, server.base_url)
+            return self._file(conversation, self._own_id, payload, stored, None, now_ms)
+        sender = opened.sender
+        if self._is_blocked(message.sender, self._store.people.get(message.sender)) or self._is_blocked(
+            sender, self._store.people.get(sender)
+        ):
+            return PollResult(ignored=1)
+        communities.note_account(message.sender, sender, server.base_url)
+        merge(self._store, message.sender, sender)
+        person = self._store.people.get(sender)
+        learn_profile(self._store, sender, payload.profile, message.posted_ms, outgoing=False)
+        return self._file(sender, sender, payload, stored, person, now_ms)
+
+    def _has_approved(self, account: str) -> bool:
+        person = self._store.people.get(account)
+        return person is not None and person.approved
+
+
+def note_time(store: Store, row: MessageRow, posted_ms: int) -> None:
+    """Let a message of ours have the time that its server gives it, by which others name it, if that makes any sense.
+
+    To be called inside a transaction.
+    """
+    if abs(posted_ms - row.sent_ms) > CLOCK_TOLERANCE_MS:
+        return
+    if store.history.named(row.conversation, row.sender, posted_ms) is None:
+        store.messages.set_time(row.id, posted_ms)
+
+
+def _check_time(posted_ms: int, now_ms: int) -> None:
+    if posted_ms > now_ms + CLOCK_TOLERANCE_MS:
+        raise MalformedMessage("A community server says that something was written in the future.")
 
 
 def _stored(name: str, posted_ms: int) -> StoredMessage:

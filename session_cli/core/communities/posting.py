@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...errors import ProtocolError, ServiceRefused, SessionError, Unconfirmed
+from ...errors import AnswerTooLarge, ProtocolError, ServiceRefused, SessionError, Unconfirmed
 from ...network.clock import Deadline
 from ...network.community import Question
 from ...protocol import content as contents
@@ -20,7 +20,7 @@ from ...protocol.blinding import BlindedId, parse_blinded_id
 from ...protocol.community import endpoints
 from ...protocol.community.auth import ServerIdentity
 from ...protocol.community.inbox import MOST_MESSAGES, DirectMessages, open_direct_message, seal_direct_message
-from ...protocol.community.posts import MOST_POSTS, Page, Post, SignedPost, make_post
+from ...protocol.community.posts import Page, Post, SignedPost, make_post
 from ...protocol.community.requests import CommunityRequest
 from ...protocol.community.urls import CommunityServer
 from ...protocol.payload import VisibleMessage
@@ -102,14 +102,21 @@ class _RoomPost:
 
     def send(self, ask: Ask) -> StoreResult:
         sent = ask(endpoints.post(self.room.token, self.signed, files=self.files))
+        if sent.filtered:
+            raise ServiceRefused("The community server's filter has swallowed the message: nobody sees it.")
         return _stored(str(sent.id), sent.posted_ms)
 
     def find(self, ask: Ask) -> StoreResult | None:
-        seqno = self.room.seqno
+        seqno, limit = self.room.seqno, endpoints.DEFAULT_LIMIT
         for _ in range(PAGES):
-            newest = endpoints.recent(self.room.token, limit=MOST_POSTS)
-            request = newest if seqno is None else endpoints.since(self.room.token, seqno, limit=MOST_POSTS)
-            page: Page = ask(request)
+            newest = endpoints.recent(self.room.token, limit=limit)
+            try:
+                page: Page = ask(newest if seqno is None else endpoints.since(self.room.token, seqno, limit=limit))
+            except AnswerTooLarge:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 8)
+                continue
             for one in page.entries:
                 if isinstance(one, Post) and one.author in self.me.own_ids and one.data == self.signed.data:
                     return _stored(str(one.id), one.posted_ms)

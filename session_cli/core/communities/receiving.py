@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...errors import NoPermission, NotFound, SessionError
+from ...errors import AnswerTooLarge, Banned, NoPermission, NotFound, SessionError
 from ...network.clock import Deadline
+from ...network.community import LARGEST_ANSWER_BYTES, MAX_ANSWER_BYTES
 from ...protocol.community.auth import Capabilities, ServerIdentity
+from ...protocol.community.endpoints import DEFAULT_LIMIT
 from ...protocol.community.inbox import DirectMessages
 from ...protocol.community.poll import DirectCursor, RoomCursor, RoomPoll, ServerPoll, poll
 from ...protocol.community.posts import Page, Post
@@ -30,16 +32,42 @@ LOG = logging.getLogger(__name__)
 MAX_ROUNDS = 40
 """Pages of one room in one poll; the next poll goes on."""
 PATIENCE_S = 20.0
-"""How long servers may take for one page."""
-DIRECT_AFRESH_EVERY = 20
-"""Of so many polls one asks for all direct messages: after a deletion some servers give out numbers again."""
+"""How long servers may take in one poll, all of them together."""
+AFRESH_EVERY = 20
+"""Of so many polls one asks for all direct messages, and for all that there is to know of rooms: servers that lost what
+they had count from the beginning again."""
+FAILURES_UNTIL_SAID = 3
+_RETRY_MS, _LONGEST_RETRY_MS = 60_000, 3_600_000
+"""A server that failed is left alone for a while, twice as long each time."""
+_SMALLER = 8
+"""By how much less is asked for where an answer is too large."""
 _COUNT = "community_polls"
+REQUESTS_SETTING = "community_requests"
+"""0 where the account wants no direct messages from people who know it from communities alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
+    """What one request is about: rooms of a server, and direct messages there; up to `limit` entries of each."""
+
     server: ServerRow
     rooms: tuple[RoomRow, ...]
+    direct: bool = True
+    limit: int = DEFAULT_LIMIT
+
+    @property
+    def most_bytes(self) -> int:
+        """How large the answer may be. No single post is as large as what is taken where nothing less can be asked."""
+        return MAX_ANSWER_BYTES if self.limit > 1 else LARGEST_ANSWER_BYTES
+
+    def smaller(self) -> list[_Asked]:
+        """The same in requests whose answers are smaller; none if there are no smaller ones."""
+        if self.limit > 1:
+            return [replace(self, limit=max(1, self.limit // _SMALLER))]
+        apart = [replace(self, rooms=(room,), direct=False) for room in self.rooms]
+        if self.direct:
+            apart.append(replace(self, rooms=()))
+        return apart if len(apart) > 1 else []
 
 
 class CommunityReceiver:
@@ -53,28 +81,38 @@ class CommunityReceiver:
         self._intake = CommunityIntake(profile)
 
     def poll(self, deadline: Deadline, base_urls: Collection[str] | None = None) -> PollResult:
-        """Fetch what is new on all servers, or some; what keeps one from being polled is logged. Raises StoreError."""
-        servers = [
-            server for server in self._store.communities.servers() if base_urls is None or server.base_url in base_urls
-        ]
-        result = PollResult()
-        afresh = self._is_turn()
+        """Fetch what is new on all servers, but for those that failed a short while ago; or on some, these included.
+
+        What keeps one from being polled is noted with it, and said once. Raises StoreError.
+        """
+        servers = self._store.communities.servers()
+        if base_urls is not None:
+            servers = [server for server in servers if server.base_url in base_urls]
+        else:
+            now_ms = self._store.now_ms()
+            servers = [server for server in servers if not now_ms < server.retry_ms <= now_ms + _LONGEST_RETRY_MS]
+        result, afresh = PollResult(), self._is_turn()
+        # Whatever servers do with our time, the next poll shall come.
+        deadline = deadline.within(PATIENCE_S)
+        direct = self._store.settings.get(REQUESTS_SETTING) != 0
+        waiting = [_Asked(server, self._rooms(server.base_url), direct) for server in servers]
         for number in range(MAX_ROUNDS):
-            asked = [_Asked(server, tuple(self._store.communities.rooms(server.base_url))) for server in servers]
-            questions = [(one.server, self._question(one, afresh=afresh and not number)) for one in asked]
-            # Whatever a server does with our time, what others have for us shall come.
-            answers = self._servers.ask_all(questions, deadline.within(PATIENCE_S))
-            servers = []
-            for one, answer in zip(asked, answers, strict=True):
-                if isinstance(answer, SessionError):
-                    LOG.info("community server %s: %s", one.server.base_url, answer.message)
-                    continue
-                with self._store.transaction():
-                    result += self._take(one, answer)
-                if answer.more:
-                    server = self._store.communities.server(one.server.base_url)
-                    servers += [server] if server is not None else []
-            if not servers:
+            questions = [
+                (one.server, self._question(one, afresh=afresh and not number), one.most_bytes) for one in waiting
+            ]
+            answers = self._servers.ask_all(questions, deadline)
+            again: list[_Asked] = []
+            for one, answer in zip(waiting, answers, strict=True):
+                if isinstance(answer, AnswerTooLarge) and (parts := one.smaller()):
+                    again += parts
+                elif isinstance(answer, SessionError):
+                    result += self._note_failure(one, answer)
+                else:
+                    with self._store.transaction():
+                        result += self._take(one, answer)
+                    again += self._left(one, answer)
+            waiting = again
+            if not waiting:
                 break
         return result
 
@@ -82,16 +120,47 @@ class CommunityReceiver:
         count = int(self._store.settings.get(_COUNT) or 0)
         with self._store.quick_transaction():
             self._store.settings.set(_COUNT, count + 1)
-        return count % DIRECT_AFRESH_EVERY == 0
+        return count % AFRESH_EVERY == 0
+
+    def _rooms(self, base_url: str, tokens: Collection[str] | None = None) -> tuple[RoomRow, ...]:
+        rooms = self._store.communities.rooms(base_url)
+        return tuple(room for room in rooms if tokens is None or room.token in tokens)
 
     def _question(self, asked: _Asked, *, afresh: bool) -> CommunityRequest[ServerPoll]:
-        cursors = [RoomCursor(room.token, room.info_updates, room.seqno) for room in asked.rooms]
+        cursors = [RoomCursor(room.token, 0 if afresh else room.info_updates, room.seqno) for room in asked.rooms]
         server = asked.server
-        return poll(
-            cursors,
-            inbox=DirectCursor(None if afresh else server.inbox_id),
-            outbox=DirectCursor(None if afresh else server.outbox_id),
-        )
+        inbox, outbox = (DirectCursor(None if afresh else last) for last in (server.inbox_id, server.outbox_id))
+        if not asked.direct:
+            return poll(cursors, limit=asked.limit)
+        return poll(cursors, inbox=inbox, outbox=outbox, limit=asked.limit)
+
+    def _left(self, asked: _Asked, answer: ServerPoll) -> list[_Asked]:
+        """What is to be asked at once, because there is more."""
+        tokens = {part.room for part in answer.rooms if isinstance(part.page, Page) and part.page.more}
+        direct = any(isinstance(part, DirectMessages) and part.more for part in (answer.inbox, answer.outbox))
+        server = self._store.communities.server(asked.server.base_url)
+        if server is None or not (tokens or direct):
+            return []
+        return [replace(asked, server=server, rooms=self._rooms(server.base_url, tokens), direct=direct)]
+
+    def _note_failure(self, asked: _Asked, error: SessionError) -> PollResult:
+        base_url, now_ms, result = asked.server.base_url, self._store.now_ms(), PollResult()
+        LOG.info("community server %s: %s", base_url, error.message)
+        with self._store.transaction():
+            server = self._store.communities.server(base_url)
+            if server is None:
+                return result
+            failures = server.failures + 1
+            retry_ms = now_ms + min(_RETRY_MS << min(failures - 1, 10), _LONGEST_RETRY_MS)
+            self._store.communities.put_server(
+                replace(server, failures=failures, retry_ms=retry_ms, problem=error.message)
+            )
+            if isinstance(error, Banned):
+                for room in self._rooms(base_url):
+                    result += self._close(room, CLOSED, now_ms)
+        if failures == FAILURES_UNTIL_SAID and not isinstance(error, Banned):
+            LOG.warning("Nothing comes from the community server %s any more: %s", base_url, error.message)
+        return result
 
     def _take(self, asked: _Asked, answer: ServerPoll) -> PollResult:
         base_url = asked.server.base_url
@@ -99,11 +168,12 @@ class CommunityReceiver:
         server = self._store.communities.server(base_url)
         if server is None:
             return PollResult()
+        server = replace(server, failures=0, retry_ms=0, problem=None)
         if isinstance(answer.capabilities, Capabilities):
             server = replace(server, capabilities=answer.capabilities.names)
         me, now_ms, result = self._servers.identity(server), self._network().clock.now_ms(), PollResult()
         for part in answer.rooms:
-            room = next((one for one in self._store.communities.rooms(base_url) if one.token == part.room), None)
+            room = next((one for one in self._rooms(base_url) if one.token == part.room), None)
             if room is not None:
                 result += self._take_room(room, part, me, now_ms, awaited.get(part.room, ()))
         for direct in (answer.inbox, answer.outbox):
@@ -116,6 +186,14 @@ class CommunityReceiver:
         self._store.communities.put_server(server)
         return result
 
+    def _close(self, room: RoomRow, refused: int, now_ms: int) -> PollResult:
+        """Note that a room is closed to us, or gone."""
+        if room.refused == refused:
+            return PollResult()
+        self._views.say(room.address, {"change": "gone" if refused == GONE else "closed"}, now_ms)
+        self._store.communities.put_room(replace(room, refused=refused))
+        return PollResult(new=1)
+
     def _take_room(
         self, room: RoomRow, part: RoomPoll, me: ServerIdentity, now_ms: int, awaited: Collection[int]
     ) -> PollResult:
@@ -123,25 +201,24 @@ class CommunityReceiver:
         if part.restarted:
             # Its numbers mean other posts now.
             self._store.swarm.forget_account(room.address)
-            changed = replace(changed, seqno=None, oldest_id=None, info_updates=0)
+            changed = replace(changed, seqno=None, oldest_id=None, info_updates=0, unseen=())
+            self._store.communities.put_room(changed)
         refused = _refusal(part)
-        if refused is not None and refused != room.refused:
-            self._views.say(room.address, {"change": "gone" if refused == GONE else "closed"}, now_ms)
-            result += PollResult(new=1)
         if refused is not None:
-            self._store.communities.put_room(replace(changed, refused=refused))
-            return result
+            return self._close(changed, refused, now_ms)
         if isinstance(part.info, PollInfo):
             changed, count = self._take_info(changed, part.info, now_ms)
             result += PollResult(new=count)
         if isinstance(part.page, Page) and not part.restarted:
             result += self._intake.take_page(room.address, me, part.page, now_ms)
             changed = replace(changed, seqno=part.page.newest_seqno or changed.seqno or 0)
+            unseen = set(changed.unseen) - {entry.id for entry in part.page.entries}
             if not part.page.more:
                 # What came to be and was deleted between two polls, a server never speaks of.
-                gone = set(awaited) - {entry.id for entry in part.page.entries}
+                gone = unseen & set(awaited)
                 result += self._intake.take_deletions(room.address, sorted(gone), now_ms)
-                changed = replace(changed, unseen=tuple(one for one in changed.unseen if one not in awaited))
+                unseen -= gone
+            changed = replace(changed, unseen=tuple(sorted(unseen)))
             posts = [entry.id for entry in part.page.entries if isinstance(entry, Post)]
             if posts:
                 changed = replace(changed, oldest_id=min(*posts, changed.oldest_id or posts[0]))

@@ -26,7 +26,14 @@ def merge(store: Store, blinded: str, account: AccountId) -> None:
     if person is None:
         return
     store.messages.move_conversation(blinded, account)
+    if person.blocked:
+        store.people.set_blocked(account, blocked=True)
+    if person.nickname is not None:
+        known = store.people.get(account)
+        store.people.set_nickname(blinded, None)
+        if known is None or known.nickname is None:
+            store.people.set_nickname(account, person.nickname)
     if person.approved:
         # From now on the name means the account alone.
-        store.people.put(replace(person, approved=False))
+        store.people.put(replace(person, approved=False, nickname=None))
         store.people.approve(account, by_us=True)

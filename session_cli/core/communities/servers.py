@@ -41,10 +41,10 @@ class CommunityServers:
         return self._network().communities.ask(Question(_place(server), request, asker), deadline)
 
     def ask_all(
-        self, questions: Sequence[tuple[ServerRow, CommunityRequest[T]]], deadline: Deadline
+        self, questions: Sequence[tuple[ServerRow, CommunityRequest[T], int]], deadline: Deadline
     ) -> list[T | SessionError]:
-        """What several servers answer at the same time."""
-        asked = [Question(_place(server), request, self.identity(server)) for server, request in questions]
+        """What several servers answer at the same time, each with so many bytes at the most."""
+        asked = [Question(_place(server), request, self.identity(server), most) for server, request, most in questions]
         return self._network().communities.ask_all(asked, deadline)
 
 

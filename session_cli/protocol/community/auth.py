@@ -50,11 +50,6 @@ def parse_capabilities(value: Any) -> Capabilities:
     return Capabilities(frozenset(each(names, lambda name: text(name, _LONGEST_CAPABILITY), _MOST_CAPABILITIES)))
 
 
-def wants_blinding(capabilities: Capabilities | None) -> bool:
-    """Whether to go by a blinded id. So we do where nothing is known yet: that hides us, and every server takes it."""
-    return capabilities is None or capabilities.blind
-
-
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
     """An account as one community server knows it. Made by `of`.
@@ -65,7 +60,7 @@ class ServerIdentity:
     server_key: bytes
     identity: Identity = field(repr=False)
     blinded: BlindedKeys | None
-    own_ids: frozenset[MemberId]
+    own_ids: frozenset[MemberId] = field(repr=False)
 
     @classmethod
     def of(cls, identity: Identity, server_key: bytes, *, blinded: bool = True) -> ServerIdentity:

@@ -11,13 +11,17 @@ VERSION = 7
 
 _TABLES = """
 -- server_key: X25519, 32 bytes. capabilities: JSON list, NULL as long as the server was not asked. inbox_id, outbox_id:
--- the last direct messages that were fetched; NULL: none yet.
+-- the last direct messages that were fetched; NULL: none yet. failures: how often in a row it was asked in vain;
+-- problem: why, the last time; retry_ms: when it is worth another try.
 CREATE TABLE community_servers (
     base_url TEXT PRIMARY KEY,
     server_key BLOB NOT NULL,
     capabilities TEXT,
     inbox_id INTEGER,
-    outbox_id INTEGER
+    outbox_id INTEGER,
+    failures INTEGER NOT NULL DEFAULT 0,
+    retry_ms INTEGER NOT NULL DEFAULT 0,
+    problem TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- address: base_url/room, in lower case; token: the room as its people write it. info_updates, seqno: how far it is
@@ -45,11 +49,24 @@ CREATE TABLE blinded_people (
     base_url TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Blinded ids of those who want no direct messages from people who know them from communities alone.
+CREATE TABLE community_hermits (
+    blinded TEXT PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+
 -- tried: 1 if a community server may have got it, of whom it can't be asked twice without being there twice.
 ALTER TABLE deliveries ADD COLUMN tried INTEGER NOT NULL DEFAULT 0 CHECK (tried IN (0, 1));
 
 CREATE TRIGGER community_rooms_added AFTER INSERT ON community_rooms BEGIN
     INSERT INTO config_changes VALUES ('contact', new.address) ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER community_requests_set AFTER INSERT ON settings
+WHEN new.name = 'community_requests' BEGIN
+    INSERT INTO config_changes VALUES ('profile', '') ON CONFLICT DO NOTHING;
+END;
+CREATE TRIGGER community_requests_changed AFTER UPDATE ON settings
+WHEN new.name = 'community_requests' AND new.value IS NOT old.value BEGIN
+    INSERT INTO config_changes VALUES ('profile', '') ON CONFLICT DO NOTHING;
 END;
 """
 _NOTE = "INSERT INTO settings SELECT 'communities_untaken', 1 WHERE EXISTS (SELECT 1 FROM configs)"
@@ -57,6 +74,6 @@ _NOTE = "INSERT INTO settings SELECT 'communities_untaken', 1 WHERE EXISTS (SELE
 
 
 def apply(connection: apsw.Connection) -> None:
-    """Add the tables, the column and the trigger."""
+    """Add the tables, the column and the triggers."""
     connection.execute(_TABLES)
     connection.execute(_NOTE)

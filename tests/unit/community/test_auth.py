@@ -18,7 +18,6 @@ from session_cli.protocol.community.auth import (
     body_hash,
     parse_capabilities,
     signed_bytes,
-    wants_blinding,
 )
 
 SERVER = bytes.fromhex("c3b3c6f32f0ab5a57f853cc4f30f5da7fda5624b0c77b3fb0829de562ada081d")
@@ -129,9 +128,6 @@ def test_capabilities() -> None:
     assert found == Capabilities(frozenset({"blind", "reactions", "sogs"}))
     assert found.blind
     assert found.reactions
-    assert wants_blinding(found)
-    assert wants_blinding(None)
-    assert not wants_blinding(Capabilities(frozenset({"sogs"})))
 
 
 @pytest.mark.parametrize("value", [None, [], {}, {"capabilities": None}, {"capabilities": "blind"}])
