@@ -14,7 +14,8 @@
     ├── NetworkError                   temporary: trying again later may help
     │   ├── NetworkUnreachable         RequestTimeout         ClockOutOfSync
     │   ├── RateLimited                PathFailed             ProxyUnreachable
-    │   └── NodeFailed                 ServerFailed           Unconfirmed
+    │   ├── NodeFailed                 ServerFailed           Unconfirmed
+    │   └── AnswerTooLarge
     ├── ServiceRefused                 permanent: the other side understood, and said no
     │   ├── FileGone                   FileTooLargeForServer  NotFound
     │   └── NoPermission               Banned                 BlindingRequired

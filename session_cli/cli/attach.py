@@ -54,6 +54,8 @@ def send(
 
     With --split, a file of more than 9,828,080 bytes, which is what every app takes, goes in up to 31 parts with a list
     of them. attach save joins them and checks that all is there; who has another program is told how in the message.
+
+    In a community files are not encrypted, and have up to 10,000,000 bytes: they go to one room at a time, and whole.
     """
     from ..core.attachments import DEFAULT_TYPE, OutgoingFile, guess_type, open_file
     from .send import Sending

@@ -87,7 +87,8 @@ def list_(ctx: typer.Context) -> None:
     """List the rooms that you have joined: name, address, and what you are there. Works offline.
 
     Marks: [read only] where you may not write; [closed to you] where the server does not let you read, as you were
-    banned, perhaps; [gone] where it has the room no more; [hidden] where list leaves the conversation out.
+    banned, perhaps; [gone] where it has the room no more; [nothing comes] where the server failed the last time;
+    [hidden] where list leaves the conversation out.
     """
     context: App = ctx.obj
     with context.open_client(online=False) as client:

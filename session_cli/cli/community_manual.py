@@ -5,8 +5,10 @@ from __future__ import annotations
 COMMUNITIES = """
 A community is a server with public rooms, run by anybody. What is written in a room can be read by everybody, and by
 whoever runs the server; it is signed, but not end-to-end encrypted, and stays until it is deleted. A room is named
-wherever a person can be, by its address, its name or its short name: send, attach, react, unsend and log work there as
-they do with people; session community joins rooms and looks after them. Below is who learns what.
+wherever a person can be, by its address or its short name, and by the name that its server gives it wherever nothing is
+written: send, attach, react, unsend and log work there as they do with people; session community joins rooms and looks
+after them. Servers take a few messages at a time from one person, so that many of them take their time; and they are
+left alone for a while when they fail. Below is who learns what.
 """
 WHO_LEARNS = {
     "the server": "Sees when you read and write in which room, and keeps all of it. It does not see your address: "
@@ -19,10 +21,12 @@ WHO_LEARNS = {
     "files": "Are not encrypted, either. The server has them, and everybody can fetch them.",
     "messages to one": "To the 15 id of somebody whom you saw in a room: session send 15…. They go through the server, "
     "end-to-end encrypted, and are message requests that tell the other your account id. The server sees who writes to "
-    "whom. The answer comes from their account, and everything after that goes without the server.",
+    "whom. The answer comes from their account, and everything after that goes without the server. Who wants none: "
+    "session profile set --no-community-requests.",
     "reactions": "Are public, too. There are no receipts, no typing, and nothing disappears by itself.",
     "moderators": "Can delete what anybody wrote, and ban people; admins can also pin messages, and make moderators "
-    "and admins. None of them can change what you wrote, as it is signed; what has a wrong signature is not shown.",
+    "and admins, and whisper to people what only these are shown. None of them can change what you wrote, as it is "
+    "signed; what has a wrong signature is not shown.",
     "its key": "Is in the URL of a room, and all by which the server is known: take URLs from those whom you trust.",
     "your other devices": "Join and leave the rooms that you join and leave.",
 }

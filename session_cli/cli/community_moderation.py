@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import completing
-from .community_output import community_text, member_row
+from .community_output import community_text, member_row, member_text
 from .context import App
 from .json_output import community_member_json, message_json
 from .output import party_text
-from .text import counted, short_id
+from .text import counted
 from .times import length
 from .typer_app import message_id
 
@@ -34,7 +34,7 @@ Who = Annotated[
     typer.Argument(
         metavar="WHO",
         help="Somebody by the id that is seen in the room, or its first 8 digits at least; by an account id, or by a "
-        "name that one alone has there.",
+        "name that you gave; or me.",
         show_default=False,
     ),
 ]
@@ -90,7 +90,7 @@ def ban(
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete all that they wrote there, too, for everybody.")
     ] = False,
-    yes: Yes = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --delete: don't ask.")] = False,
 ) -> None:
     """Ban somebody from a room, as a moderator: they can neither read it nor write there.
 
@@ -102,9 +102,10 @@ def ban(
     with context.open_client() as client:
         found = client.communities.get(context.text_argument(room))
         if delete and not yes:
+            who_is_meant = member_text(client.communities.member(found.id, member))
             context.confirm(
-                f"{_named(client, member)} is banned from {community_text(found)}, and all that they wrote there is "
-                "deleted for everybody. This can't be undone.",
+                f"{who_is_meant} will be banned from {community_text(found)}{f' for {time}' if time else ''}, and all "
+                "that they wrote there deleted for everybody, which can't be undone.",
                 "ban",
             )
         _show(context, client, found, client.communities.ban(found.id, member, seconds=seconds, delete=delete))
@@ -186,11 +187,6 @@ def _show(context: App, client: Client, community: Community, member: CommunityM
         context.emit_json(community_member_json(community, member))
     else:
         context.emit(member_row(member, context.painter(), own_id=client.account_id))
-
-
-def _named(client: Client, member: str) -> str:
-    """Whom a text names, as far as that is known without asking: everybody else is called by it."""
-    return member if len(member) < len(client.account_id) else short_id(member)
 
 
 def _say(context: App, message: Message, state: str) -> None:

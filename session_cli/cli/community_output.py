@@ -52,6 +52,8 @@ def _row(community: Community, width: int, painter: Painter) -> str:
         words.append(painter.warning(f"[{_MARKS[community.state]}]"))
     elif not community.write:
         words.append(painter.warning("[read only]"))
+    if community.problem is not None:
+        words.append(painter.warning("[nothing comes]"))
     if community.hidden:
         words.append(painter.dim("[hidden]"))
     address = painter.dim(fitted(harmless(community.id), width))
@@ -85,13 +87,23 @@ def community_facts(community: Community) -> dict[str, str]:
         "you are": community.role or "no moderator",
         "active": f"{counted(community.active_users, 'user')} lately",
         "created": _minute(community.created_ms) if community.created_ms is not None else "(unknown)",
-        "pinned": counted(len(community.pinned), "message") if community.pinned else "no message",
+        "pinned": _pins(community),
         "muted": muted,
         "hidden": _yes_no(community.hidden),
     }
+    if community.problem is not None:
+        facts["problem"] = f"nothing can be fetched: {harmless(community.problem)}"
     if community.state == "open":
         del facts["muted"], facts["hidden"]
     return facts
+
+
+def _pins(community: Community) -> str:
+    here = [f"#{message_id}" for message_id in community.pinned_ids]
+    others = len(community.pinned) - len(here)
+    if others:
+        here.append(f"{counted(others, 'message')} not here" if here else counted(others, "message"))
+    return ", ".join(here) or "no message"
 
 
 def member_row(member: CommunityMember, painter: Painter, *, own_id: str) -> str:
@@ -102,6 +114,11 @@ def member_row(member: CommunityMember, painter: Painter, *, own_id: str) -> str
     if member.account is not None and member.account != member.id and not is_own:
         line += "  " + painter.dim(f"account {short_id(member.account)}")
     return line
+
+
+def member_text(member: CommunityMember) -> str:
+    """Somebody in a sentence: the name and the id that is seen in the room."""
+    return f"{harmless(member.name)} ({short_id(member.id)})" if member.name else short_id(member.id)
 
 
 def _standing(member: CommunityMember) -> str:

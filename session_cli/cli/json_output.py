@@ -72,7 +72,7 @@ def message_json(message: Message) -> dict[str, Any]:
             common["sender"] = party_json(message.sender) if message.sender.type != "group" else None
             return json_object("group_update", **common, **_group_change_json(message), **state)
         case "community_update":
-            change = {key: content.get(key) for key in ("change", "name", "write", "upload")}
+            change = {key: content.get(key) for key in ("change", "name", "write", "upload", "role")}
             return json_object("community_update", **{**common, "sender": None}, **change, **state)
         case "unknown":
             return json_object("unknown", **common, reason=content["reason"], **state)
@@ -104,6 +104,7 @@ def _written_json(message: Message) -> dict[str, Any]:
         ],
         "read": message.read,
         "deleted": message.deleted,
+        "whisper": bool(message.content.get("whisper")),
     }
 
 
@@ -155,7 +156,7 @@ def event_json(event: Event) -> dict[str, Any]:
         event.type,
         direction=event.direction,
         conversation=place_json(event.conversation) if event.conversation else None,
-        sender=party_json(event.sender) if event.sender else None,
+        sender=party_json(event.sender) if event.sender and event.sender.type != "community" else None,
         timestamp=iso_time(event.timestamp_ms),
         timestamp_ms=event.timestamp_ms,
         **({"target": target_json(event.message)} if event.message is not None else {}),
@@ -259,6 +260,7 @@ def community_json(community: Community) -> dict[str, Any]:
         muted=community.muted,
         muted_until=_moment(community.muted_until_ms),
         hidden=community.hidden,
+        problem=community.problem,
     )
 
 

@@ -91,9 +91,15 @@ def _community_change(content: Mapping[str, Any]) -> str:
             return "can be read again"
         case "gone":
             return "is not on its server any more"
-    if not content["write"]:
-        return "can only be read by you now"
-    return "can be written to by you now" + ("" if content["upload"] else ", but not sent files")
+    can = "read there now, and not write"
+    if content["write"]:
+        can = (
+            "read, write and send files there now"
+            if content["upload"]
+            else "read and write there now, but send no files"
+        )
+    role = {"admin": ", as an admin", "moderator": ", as a moderator"}.get(content.get("role") or "", "")
+    return f"you may {can}{role}"
 
 
 def _people(members: Sequence[Mapping[str, Any]]) -> str:

@@ -66,8 +66,16 @@ def set_(
         typer.Option("--avatar", help="An image to become the picture; - is standard input.", metavar="FILE|-"),
     ] = None,
     no_avatar: Annotated[bool, typer.Option("--no-avatar", help="Have no picture any more.")] = False,
+    community_requests: Annotated[
+        bool | None,
+        typer.Option(
+            "--community-requests/--no-community-requests",
+            help="Let people who know you from communities alone write to you, or not.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Change the name and the picture that others see.
+    """Change the name and the picture that others see, and who may write.
 
     The picture is made from a JPEG, PNG, GIF or WebP file of up to 10 MB: 600 pixels high and wide at most, the first
     frame of an animation, and without what the file says of place, time and camera. It is encrypted and uploaded; who
@@ -76,14 +84,15 @@ def set_(
     context: App = ctx.obj
     if avatar is not None and no_avatar:
         raise UsageError("--avatar and --no-avatar exclude each other.")
-    if name is None and avatar is None and not no_avatar:
-        raise UsageError("Give a --name, an --avatar, or --no-avatar.")
+    if name is None and avatar is None and not no_avatar and community_requests is None:
+        raise UsageError("Give a --name, an --avatar, --no-avatar, or --[no-]community-requests.")
     picture = read_picture(avatar) if avatar is not None else None
     with context.open_client(online=picture is not None) as client:
         own = client.profiles.change(
             name=context.text_argument(name) if name is not None else None,
             picture=picture,
             remove_picture=no_avatar,
+            community_requests=community_requests,
             progress=context.progress(),
         )
         if context.json:
@@ -97,7 +106,8 @@ def _show_own(context: App, own: OwnProfile) -> None:
         context.emit_json(_own_json(own))
         return
     changed = iso_time(own.changed_ms) if own.changed_ms is not None else "never"
-    _show(context, {"id": own.id, "name": own.name, "picture": _yes_no(own.picture), "changed": changed})
+    rows = {"id": own.id, "name": own.name, "picture": _yes_no(own.picture), "changed": changed}
+    _show(context, rows | {"requests": "from everybody" if own.community_requests else "not from communities"})
 
 
 def _own_json(own: OwnProfile) -> dict[str, Any]:
@@ -108,6 +118,7 @@ def _own_json(own: OwnProfile) -> dict[str, Any]:
         picture=own.picture,
         changed=iso_time(own.changed_ms) if own.changed_ms is not None else None,
         changed_ms=own.changed_ms,
+        community_requests=own.community_requests,
     )
 
 

@@ -149,6 +149,9 @@ class ConfigViews:
             profile = profile.with_picture(_picture(url, key), now_s)
         if (get("profile_updated_s") or 0) > profile.updated:
             profile = profile.with_time(now_s)
+        requests = get("community_requests")
+        if requests is not None:
+            profile = profile.with_blinded_requests(requests != 0, now_s)
         settings = self._store.configs.conversation(self._own_id)
         is_set = _note_settings(profile, settings)
         if _priority(settings) != _priority(is_set):
@@ -183,6 +186,9 @@ class ConfigViews:
             if profile.updated:
                 told_s = min(profile.updated, (now_ms + AHEAD_MS) // 1000)
                 settings.set("profile_updated_s", changed_s + 1 if newer else told_s)
+        allowed = profile.blinded_requests
+        if allowed is not None and (polled or settings.get("community_requests") is None):
+            settings.set("community_requests", int(allowed))
         known = self._store.configs.conversation(self._own_id)
         note = _note_settings(profile, known)
         wanted = _kept(known, note) if unshared else note

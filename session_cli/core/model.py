@@ -116,7 +116,8 @@ class Community:
 
     `state`: `joined`; `open` (we may look at it, and have not joined), `closed` (the server does not let us read it, or
     not any more: we are banned, perhaps) or `gone`. `write` and `upload` are what we may do; `role` is `moderator`,
-    `admin` or None. `pinned` are the numbers, on the server, of pinned messages.
+    `admin` or None. `pinned` are the numbers, on the server, of pinned messages, and `pinned_ids` the local ids of
+    those of them that are here. `problem`: why nothing could be fetched from the server the last time.
     """
 
     id: str
@@ -130,9 +131,11 @@ class Community:
     active_users: int
     created_ms: int | None
     pinned: tuple[int, ...] = ()
+    pinned_ids: tuple[int, ...] = ()
     muted: bool = False
     muted_until_ms: int | None = None
     hidden: bool = False
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

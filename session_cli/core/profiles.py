@@ -33,12 +33,16 @@ _NEVER_CHANGED_S = 1
 
 @dataclass(frozen=True, slots=True)
 class OwnProfile:
-    """What we show of ourselves: name, whether there is a picture, and when either was last changed here (ms)."""
+    """What we show of ourselves: name, whether there is a picture, and when either was last changed here (ms).
+
+    `community_requests`: whether people who know us from communities alone may write to us.
+    """
 
     id: AccountId
     name: str | None
     picture: bool
     changed_ms: int | None
+    community_requests: bool = True
 
 
 class Profiles:
@@ -59,6 +63,7 @@ class Profiles:
             get("display_name"),
             get("picture_url") is not None,
             1000 * updated_s if updated_s and updated_s > _NEVER_CHANGED_S else None,
+            get("community_requests") != 0,
         )
 
     def change(
@@ -67,9 +72,11 @@ class Profiles:
         name: str | None = None,
         picture: bytes | None = None,
         remove_picture: bool = False,
+        community_requests: bool | None = None,
         progress: ProgressReport | None = None,
     ) -> OwnProfile:
-        """Change our name, and our picture (see `pictures.make_picture`) or take it away: all of it or nothing.
+        """Change our name, our picture (see `pictures.make_picture`) or take it away, and whether people who know us
+        from communities alone may write to us: all of it or nothing.
 
         The picture is uploaded first, under a new key; the rest works offline. Others see it with the next message that
         they get. Raises InvalidInput for a name that no client would show; NetworkError, ServiceRefused.
@@ -93,6 +100,8 @@ class Profiles:
                 # Later than what went out before, or nobody would believe it.
                 before_s = settings.get("profile_updated_s") or 0
                 settings.set("profile_updated_s", max(self._store.now_ms() // 1000, before_s + 1))
+            if community_requests is not None:
+                settings.set("community_requests", int(community_requests))
         return self.own()
 
     def upload(self, picture: bytes, progress: ProgressReport | None) -> tuple[str, bytes]:

@@ -19,6 +19,7 @@ from ..errors import (
     InvalidInput,
     NetworkError,
     NodeFailed,
+    NoPermission,
     NotAdmin,
     ServiceRefused,
     SessionError,
@@ -51,6 +52,8 @@ _ATTEMPT_S = 120.0
 """How long one attempt to store what is no message takes at the most."""
 _HELD_MS = 150_000
 """How long others leave it to the process that is at it; one that has died is at it no longer."""
+_STALE_MS, _FILES_STAY_MS = 10 * 60_000, 55 * 60_000
+"""How old a message may be when it comes to a community server; and how long that keeps files that no message names."""
 _ACCEPTANCE_S = 10.0
 """How long an answer waits for the news that a message request is accepted, to come behind it."""
 
@@ -156,6 +159,8 @@ class Sender:
             raise InvalidInput(f"You have not joined the community {recipient}.")
         if is_blinded(recipient) and self._store.communities.server_of(recipient) is None:
             raise InvalidInput("Nobody with this id has written in a community of yours, so it is not known where.")
+        if self._store.communities.is_hermit(recipient):
+            raise NoPermission(f"{recipient[:10]}… wants no messages from people who know them from communities alone.")
         person = self._store.people.get(recipient)
         who = f"{recipient[:10]}…"
         if person is not None and person.blocked:
@@ -322,6 +327,8 @@ class Sender:
         """Bring what is left of a message to the swarms. What keeps it in the outbox is returned; else as `send`."""
         message_id, deliveries = prepared.message_id, prepared.deliveries
         row = self._stored(message_id)
+        if is_community(row.conversation) or is_blinded(row.conversation):
+            return self._send_to_server(row, deliveries, deadline)
         if not all(map(self._sealer.is_current, deliveries)):
             try:
                 deliveries = self._seal_anew(row, deliveries)
@@ -341,6 +348,27 @@ class Sender:
                 return None
             outcomes = self._deliver(deliveries, deadline)
         return self._conclude(message_id, deliveries, outcomes, deadline)
+
+    def _send_to_server(
+        self, row: MessageRow, deliveries: list[DeliveryRow], deadline: Deadline
+    ) -> NetworkError | None:
+        """Bring a message to a community server.
+
+        That takes what is hours old, and nobody shows it: such a message gets another time, unless it is there already.
+        """
+        age_ms = abs(self._network().clock.now_ms() - row.sent_ms)
+        if age_ms > _STALE_MS:
+            for delivery in deliveries:
+                (outcome,) = run_parallel([self._poster.finding(delivery, deadline)]) if delivery.tried else [None]
+                if outcome is not None:
+                    return self._conclude(row.id, deliveries, [outcome], deadline)
+            if age_ms > _FILES_STAY_MS and any(not attachment.key for attachment in row.attachments):
+                gone = ServiceRefused("The community server has not kept the files so long; send them again.")
+                return self._conclude(row.id, deliveries, [gone], deadline)
+            deliveries = self._redate(row, deliveries)
+            if not deliveries:
+                return None
+        return self._conclude(row.id, deliveries, self._deliver(deliveries, deadline), deadline)
 
     def _send_before(self, besides: list[DeliveryRow], row: MessageRow, deadline: Deadline) -> bool:
         """Store what goes before a message; returns whether the message must be given another time first.

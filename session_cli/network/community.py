@@ -223,7 +223,7 @@ class CommunityClient:
                 entrance(path, destination), onion.body, timeout=limit, cancellation=cancellation
             ) as (reply, parts):
                 answer = bounded(
-                    parts, question.most_bytes, AnswerTooLarge("A community server's answer is too large.")
+                    parts, question.most_bytes, AnswerTooLarge(f"{SOME_SERVER} answers with more than can be taken.")
                 )
             if reply.status == 502 and answer.startswith(_NOT_REACHED):
                 raise _NeverThere(f"{SOME_SERVER} can't be reached.")

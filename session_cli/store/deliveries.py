@@ -64,7 +64,9 @@ class Deliveries:
 
     def replace(self, delivery_id: int, data: bytes, hash: str) -> None:
         """Put other sealed bytes in the place of those that no swarm has taken."""
-        self._connection.execute("UPDATE deliveries SET data = ?, hash = ? WHERE id = ?", (data, hash, delivery_id))
+        self._connection.execute(
+            "UPDATE deliveries SET data = ?, hash = ?, tried = 0 WHERE id = ?", (data, hash, delivery_id)
+        )
 
     def finish(self, delivery: DeliveryRow) -> None:
         """Forget a delivery that has reached its swarm, or never will.

@@ -79,7 +79,7 @@ def test_a_new_moderator_may_write_where_others_only_read(server: Server) -> Non
     (change,) = events(bob, "community_update")
     assert (change["change"], change["write"], change["sender"]) == ("rights", True, None)
     assert change["conversation"]["id"] == server.address("news")
-    assert "can be written to by you now" in bob.run("log", "news").text
+    assert "you may read, write and send files there now, as a moderator" in bob.run("log", "news").text
     bob.run("send", "news", "news by Bob")
     assert "news by Bob" in bodies(alice.receive())
 

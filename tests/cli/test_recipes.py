@@ -18,6 +18,8 @@ from typer import _click as click
 from typer.core import TyperGroup
 
 from session_cli.cli.app import root_command
+from session_cli.devnet.community_options import CommunityRoom
+from tests.support.communities import running_server
 from tests.support.devnet import SESSION, Done, Person
 from tests.support.outcomes import bodies
 from tests.support.waiting import wait_until
@@ -239,6 +241,19 @@ def in_a_group(desk: Desk, recipe: str) -> None:
     assert [event["change"] for event in desk.carol.receive() if event["type"] == "group_update"][-1] == "kicked"
 
 
+def in_a_room(desk: Desk, recipe: str) -> None:
+    folder = desk.folder / "rooms"
+    folder.mkdir()
+    with running_server(folder, (CommunityRoom("session", "Session"),)) as server:
+        alice, bob = server.person("Alice", "session"), server.person("Bob", "session")
+        alice.run("contact", "add", bob.id, "Bob")
+        bob.run("send", "session", "hello everybody")
+        shown = Desk(alice, bob, bob, folder).run(recipe)
+        assert "hello everybody" in shown.lines
+        assert any(line.startswith("Bob") and "banned until" in line for line in shown.lines)
+        assert [event["type"] for event in bob.receive()] == ["community_update"]
+
+
 def look_back(desk: Desk, recipe: str) -> None:
     for text in ("the disk full of dust", "disk full", "disk full, a test"):
         desk.bob.run("send", desk.alice.id, text)
@@ -288,6 +303,7 @@ TRIED = (
     requests,
     contacts,
     in_a_group,
+    in_a_room,
     look_back,
     copy,
     local_network,

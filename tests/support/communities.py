@@ -45,9 +45,9 @@ class Server:
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[Server]:
+def running_server(folder: Path, rooms: tuple[CommunityRoom, ...] = ROOMS) -> Iterator[Server]:
     """A server whose admin is whoever comes first."""
-    community = CommunityOptions(ROOMS, first_is_admin=True)
+    community = CommunityOptions(rooms, first_is_admin=True)
     with Devnet(DevnetOptions(nodes=4, swarms=1, data_dir=folder / "data", community=community)) as net:
         net.write_definition(folder / "network.toml")
         yield Server(net, folder)

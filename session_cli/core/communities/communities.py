@@ -7,7 +7,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ...errors import AmbiguousName, AnswerTooLarge, InvalidAccountId, InvalidInput, InvalidUrl, NotFound
+from ...errors import (
+    AmbiguousName,
+    AnswerTooLarge,
+    InvalidAccountId,
+    InvalidInput,
+    InvalidUrl,
+    NoPermission,
+    NotFound,
+)
 from ...network.clock import Deadline
 from ...protocol.account import AccountId, is_blinded, is_community, is_group
 from ...protocol.blinding import blinded15_ids
@@ -37,8 +45,8 @@ from ..profile import Profile
 from .deeds import RoomDeeds
 from .intake import CommunityIntake
 from .receiving import CommunityReceiver
-from .rooms import info_of
-from .servers import CommunityServers
+from .rooms import info_of, role_of
+from .servers import CommunityServers, explained
 from .views import CommunityViews, address_of
 
 if TYPE_CHECKING:
@@ -49,6 +57,8 @@ if TYPE_CHECKING:
 PAGE = 100
 """Messages in one request for older ones."""
 MAX_BAN_S = 10 * 366 * 86_400
+_FOR_MODERATORS = "Only a moderator of the community can do that, and only an admin to a moderator."
+_FOR_ADMINS = "Only an admin of the community can do that."
 _ROLES = (("admins", "admin", False), ("moderators", "moderator", False))
 _HIDDEN_ROLES = (("hidden_admins", "admin", True), ("hidden_moderators", "moderator", True))
 
@@ -123,21 +133,25 @@ class Communities:
         server, info = self._server(row.base_url), row.info
         settings = state_of(self._store.configs.conversation(row.address), self._store.now_ms())
         place = CommunityServer(server.base_url, server.server_key)
+        pins = info.get("pins", ())
+        here = (self._store.communities.message_of(row.address, pin) for pin in pins)
         return Community(
             id=row.address,
             url=CommunityUrl(place, row.token).text(),
             name=info.get("name") or row.token,
             description=info.get("description"),
             state={CLOSED: "closed", GONE: "gone"}.get(row.refused, "joined"),
-            write=bool(info.get("write")),
-            upload=bool(info.get("upload")),
-            role=_role(info),
+            write=bool(info.get("write")) and not row.refused,
+            upload=bool(info.get("upload")) and not row.refused,
+            role=role_of(info),
             active_users=info.get("active_users", 0),
             created_ms=info.get("created_ms"),
-            pinned=tuple(info.get("pins", ())),
+            pinned=tuple(pins),
+            pinned_ids=tuple(one for one in here if one is not None),
             muted=settings.muted,
             muted_until_ms=settings.muted_until_ms,
             hidden=settings.hidden,
+            problem=server.problem,
         )
 
     def look(self, url: str) -> Community:
@@ -163,7 +177,7 @@ class Communities:
             state="joined" if known is not None else "open" if room.rights.read else "closed",
             write=room.rights.write,
             upload=room.rights.upload,
-            role=_role(info),
+            role=role_of(info),
             active_users=room.active_users,
             created_ms=room.created_ms,
             pinned=tuple(info["pins"]),
@@ -189,7 +203,10 @@ class Communities:
         if known is None or known.server_key == server.key:
             return known or ServerRow(server.base_url, server.key)
         if self._store.communities.rooms(server.base_url):
-            raise InvalidUrl("This server is known under another key: somebody may be cheating.")
+            raise InvalidUrl(
+                f"You are in a room of {server.base_url} already, whose key is {known.server_key.hex()} and not the "
+                "one in this URL: somebody may be cheating. Ask somebody you trust for the right one."
+            )
         return ServerRow(server.base_url, server.key)
 
     def _check_new(self, address: str) -> None:
@@ -222,6 +239,8 @@ class Communities:
                 capabilities = self._servers.ask(server, endpoints.capabilities(), deadline)
                 server = replace(server, capabilities=capabilities.names)
                 room = self._servers.ask(server, endpoints.room_info(place.room), deadline)
+                if not room.rights.read:
+                    raise NoPermission(f"{room.name or room.token} is closed to you: you are banned there, perhaps.")
                 with self._store.transaction():
                     now_s = self._store.now_ms() // 1000
                     self._store.communities.put_server(server)
@@ -329,6 +348,8 @@ class Communities:
         Not by the names that people give themselves: whoever is to have power in a room, or none, must be no other.
         """
         wanted = who.strip()
+        if wanted == "me":
+            return me.member_id
         senders = self._store.communities.senders(row.address)
         named = self._store.people.by_nickname(wanted)
         if named is None and len(wanted) == ID_DIGITS:
@@ -344,7 +365,10 @@ class Communities:
         if called:
             ids = " or ".join(sorted(called))
             raise InvalidAccountId(f"Anybody can call himself {wanted!r}; if it is who you think, give the id: {ids}")
-        raise InvalidAccountId(f"Nobody who has written there is known as {wanted!r}.")
+        raise InvalidAccountId(
+            f"Nobody whose messages have been fetched from there is known as {wanted!r}; see session recv, and session "
+            "community mods."
+        )
 
     def _shown_id(self, server: ServerRow, me: ServerIdentity, who: str, senders: Collection[str]) -> MemberId:
         """The id by which the server knows somebody. No account id is ever told to it."""
@@ -362,6 +386,11 @@ class Communities:
             raise InvalidAccountId("Nobody with this account has written there; give the id that is seen there.")
         return MemberId(found[0])
 
+    def member(self, who: str, member: str) -> CommunityMember:
+        """Whom `ban` and the others take somebody for. Offline."""
+        _, _, me, target = self._target(who, member)
+        return self._member(me, target)
+
     def ban(self, who: str, member: str, *, seconds: int | None = None, delete: bool = False) -> CommunityMember:
         """Keep somebody (an id as it is seen there, or a prefix of one) out of a room, for a time or (None) for good.
 
@@ -370,11 +399,13 @@ class Communities:
         if seconds is not None and not 0 < seconds <= MAX_BAN_S:
             raise InvalidInput("Somebody can be banned for up to ten years; without a time it is for good.")
         row, server, me, target = self._target(who, member)
-        self._ask(server, moderation.ban(target, [row.token], seconds=seconds))
+        with explained(_FOR_MODERATORS):
+            self._ask(server, moderation.ban(target, [row.token], seconds=seconds))
+            if delete:
+                # Not found: there is nothing that could be deleted.
+                with suppress(NotFound):
+                    self._ask(server, endpoints.delete_all(row.token, target))
         if delete:
-            # Not found: there is nothing that could be deleted.
-            with suppress(NotFound):
-                self._ask(server, endpoints.delete_all(row.token, target))
             self._bury(row, self._intake.member(me, target))
         until_ms = self._store.now_ms() + 1000 * seconds if seconds is not None else None
         return replace(self._member(me, target), banned=True, banned_until_ms=until_ms)
@@ -391,21 +422,24 @@ class Communities:
     def unban(self, who: str, member: str) -> CommunityMember:
         """Let somebody in again. For moderators."""
         row, server, me, target = self._target(who, member)
-        self._ask(server, moderation.unban(target, [row.token]))
+        with explained(_FOR_MODERATORS):
+            self._ask(server, moderation.unban(target, [row.token]))
         return self._member(me, target)
 
     def grant(self, who: str, member: str, *, admin: bool = False, hidden: bool = False) -> CommunityMember:
         """Make somebody a moderator of a room, or an admin. For admins."""
         row, server, me, target = self._target(who, member)
         roles: dict[str, bool] = {"admin": True} if admin else {"moderator": True}
-        self._ask(server, moderation.set_moderator(target, [row.token], visible=not hidden, **roles))
+        with explained(_FOR_ADMINS):
+            self._ask(server, moderation.set_moderator(target, [row.token], visible=not hidden, **roles))
         role = "admin" if admin else "moderator"
         return replace(self._member(me, target), role=role, hidden=hidden)
 
     def revoke(self, who: str, member: str) -> CommunityMember:
         """Take such a role away. For admins."""
         row, server, me, target = self._target(who, member)
-        self._ask(server, moderation.set_moderator(target, [row.token], moderator=False))
+        with explained(_FOR_ADMINS):
+            self._ask(server, moderation.set_moderator(target, [row.token], moderator=False))
         return self._member(me, target)
 
     def _target(self, who: str, member: str) -> tuple[RoomRow, ServerRow, ServerIdentity, MemberId]:
@@ -413,9 +447,3 @@ class Communities:
         server = self._server(row.base_url)
         me = self._servers.identity(server)
         return row, server, me, self._named(row, server, me, member)
-
-
-def _role(info: dict[str, Any]) -> str | None:
-    if info.get("admin"):
-        return "admin"
-    return "moderator" if info.get("moderator") else None

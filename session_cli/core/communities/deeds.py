@@ -15,7 +15,7 @@ from ...store.records import EventDetail, EventRow, MessageRow
 from ..marking import Marking
 from ..profile import Profile
 from ..reacting import one_emoji
-from .servers import CommunityServers
+from .servers import CommunityServers, explained, why_not_written
 
 if TYPE_CHECKING:
     from ...network.network import Network
@@ -66,7 +66,8 @@ class RoomDeeds:
         if server.capabilities is not None and not Capabilities(server.capabilities).reactions:
             raise InvalidInput("The server of this community knows no reactions.")
         request = (endpoints.unreact if removed else endpoints.react)(room.token, post_id, emoji)
-        self._servers.ask(server, request, Deadline(self._timeout))
+        with explained(why_not_written(room)):
+            self._servers.ask(server, request, Deadline(self._timeout))
         now_ms = self._network().clock.now_ms()
         with self._store.transaction():
             self._store.marks.react(row.id, self._own_id, emoji, now_ms, removed=removed)
@@ -100,7 +101,7 @@ class RoomDeeds:
         elif row.status != "failed":
             room, server, post_id = self.place(row)
             # Not found: somebody was faster, or an earlier answer to us was lost.
-            with suppress(NotFound):
+            with suppress(NotFound), explained("Only its author, and moderators, can delete a message."):
                 self._servers.ask(server, endpoints.delete(room.token, post_id), deadline)
         with self._store.transaction():
             now_ms = self._store.now_ms()
@@ -111,7 +112,8 @@ class RoomDeeds:
         """Pin a post for everybody, or no more."""
         room, server, post_id = self.place(row)
         request = (endpoints.pin if pinned else endpoints.unpin)(room.token, post_id)
-        self._servers.ask(server, request, Deadline(self._timeout))
+        with explained("Only an admin of the community can pin messages there."):
+            self._servers.ask(server, request, Deadline(self._timeout))
         pins = [one for one in room.info.get("pins", ()) if one != post_id] + ([post_id] if pinned else [])
         with self._store.transaction():
             current = self._store.communities.room(room.address)

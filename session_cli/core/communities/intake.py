@@ -39,7 +39,7 @@ from ..filing import Arrival, Filing
 from ..people import learn_profile
 from ..profile import Profile
 from ..receiving import PollResult
-from .recognising import merge
+from .recognising import account_behind, merge
 
 LOG = logging.getLogger(__name__)
 _STAYS = Expiration()
@@ -126,7 +126,8 @@ class CommunityIntake:
         if not result.new and communities.message_of(address, post.id) is None:
             communities.note_post(address, post.id, self._id_of(address, sender, post.posted_ms))
         if post.reactions:
-            result += self._react(address, post.id, reactions, now_ms, is_news=is_news)
+            # They come with the message, and are no news of their own.
+            self._react(address, post.id, reactions, now_ms, is_news=False)
         return result
 
     def _is_blocked(self, sender: str, person: PersonRow | None) -> bool:
@@ -214,7 +215,8 @@ class CommunityIntake:
             message_id = communities.message_of(address, post_id)
             row = self._store.messages.get(message_id) if message_id is not None else None
             if row is not None:
-                count += self._filing.marking.bury(row, Early("unsend", row.sender, now_ms))
+                # By whom, its author or a moderator, the server does not say.
+                count += self._filing.marking.bury(row, Early("unsend", address, now_ms))
             elif message_id is None:
                 communities.note_post(address, post_id, None)
         return PollResult(new=count)
@@ -288,13 +290,16 @@ class CommunityIntake:
             return PollResult(ignored=1)
         stored = _stored(f"{server.base_url} {message.id}", message.posted_ms)
         if opened.sent_by_us:
-            conversation = AccountId(communities.account_of(message.recipient) or message.recipient)
+            account = account_behind(self._store, message.recipient, server.server_key)
+            conversation = account or AccountId(message.recipient)
             if self._arrived(conversation, opened.content, message.posted_ms) is not None:
                 return PollResult()
             if not is_blinded(conversation) and not self._has_approved(conversation):
                 # Both sides of a conversation have the same key: that somebody could have made himself, to be let in.
                 return None
             communities.note_server(message.recipient, server.base_url)
+            if account is not None:
+                communities.note_account(message.recipient, account, server.base_url)
             return self._file(conversation, self._own_id, payload, stored, None, now_ms)
         sender = opened.sender
         if self._is_blocked(message.sender, self._store.people.get(message.sender)) or self._is_blocked(

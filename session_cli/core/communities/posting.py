@@ -6,13 +6,15 @@ there before it is given once more.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from ...errors import AnswerTooLarge, ProtocolError, ServiceRefused, SessionError, Unconfirmed
+from ...errors import AnswerTooLarge, ProtocolError, RateLimited, ServiceRefused, SessionError, Unconfirmed
 from ...network.clock import Deadline
 from ...network.community import Question
 from ...protocol import content as contents
@@ -28,11 +30,14 @@ from ...protocol.storage_rpc import MessageHash, StoreResult
 from ...store.communities import RoomRow, ServerRow
 from ...store.records import DeliveryRow
 from ..profile import Profile
-from .servers import CommunityServers
+from .servers import CommunityServers, explained, why_not_written
 
 if TYPE_CHECKING:
     from ...network.network import Network
 
+LOG = logging.getLogger(__name__)
+WAITS_S = (2.0, 4.0, 6.0, 8.0)
+"""How long is waited for a server to take a message that it does not take yet. Most take five in sixteen seconds."""
 T = TypeVar("T")
 Ask = Callable[[CommunityRequest[Any]], Any]
 PAGES = 20
@@ -53,6 +58,27 @@ class CommunityPoster:
         Its result names the message as the server does, and has the server's time in place of an expiry. It raises
         ServiceRefused and NetworkError; Unconfirmed where the server may have got it all the same.
         """
+        found = self._posting(delivery, deadline, lane)
+        if found is None:
+            return partial(_refuse, "You are not in this community any more.")
+        with self._store.quick_transaction():
+            self._store.deliveries.note_tried(delivery)
+        return partial(_give, *found, deadline, again=delivery.tried)
+
+    def finding(self, delivery: DeliveryRow, deadline: Deadline) -> Callable[[], StoreResult | None]:
+        """What looks, when it is called, whether the server has got it already; None: it has not.
+
+        It raises what `storing` says.
+        """
+        found = self._posting(delivery, deadline, 0)
+        if found is None:
+            return partial(_refuse, "You are not in this community any more.")
+        post, ask = found
+        return partial(post.find, ask)
+
+    def _posting(
+        self, delivery: DeliveryRow, deadline: Deadline, lane: int
+    ) -> tuple[_RoomPost | _DirectPost, Ask] | None:
         is_room = delivery.account.startswith("http")
         if is_room:
             room = self._store.communities.room(delivery.account)
@@ -61,29 +87,24 @@ class CommunityPoster:
             room, base_url = None, self._store.communities.server_of(delivery.account)
         server = self._store.communities.server(base_url) if base_url is not None else None
         if server is None or (is_room and room is None):
-            return partial(_refuse, "You are not in this community any more.")
+            return None
         me, client = self._servers.identity(server), self._network().communities
         place = CommunityServer(server.base_url, server.server_key)
 
         def ask(request: CommunityRequest[T]) -> T:
             return client.ask(Question(place, request, me), deadline, lane=lane)
 
-        post: _RoomPost | _DirectPost
         if room is not None:
-            post = _RoomPost(room, me, make_post(me, delivery.data), _files_of(delivery.data))
-        else:
-            post = _DirectPost(server, me, parse_blinded_id(delivery.account), delivery.data)
-        with self._store.quick_transaction():
-            self._store.deliveries.note_tried(delivery)
-        return partial(_give, post, ask, again=delivery.tried)
+            return _RoomPost(room, me, make_post(me, delivery.data), _files_of(delivery.data)), ask
+        return _DirectPost(server, me, parse_blinded_id(delivery.account), delivery.data), ask
 
 
-def _give(post: _RoomPost | _DirectPost, ask: Ask, *, again: bool) -> StoreResult:
+def _give(post: _RoomPost | _DirectPost, ask: Ask, deadline: Deadline, *, again: bool) -> StoreResult:
     found = post.find(ask) if again else None
     if found is not None:
         return found
     try:
-        return post.send(ask)
+        return _send_in_turn(post, ask, deadline)
     except Unconfirmed:
         # Mostly only the answer was lost.
         with suppress(SessionError):
@@ -91,6 +112,17 @@ def _give(post: _RoomPost | _DirectPost, ask: Ask, *, again: bool) -> StoreResul
         if found is None:
             raise
         return found
+
+
+def _send_in_turn(post: _RoomPost | _DirectPost, ask: Ask, deadline: Deadline) -> StoreResult:
+    """Give a message to a server, which takes but a few at a time from one person."""
+    for pause_s in WAITS_S:
+        try:
+            return post.send(ask)
+        except RateLimited:
+            LOG.info("the community server wants us to wait")
+            time.sleep(deadline.limit(pause_s))
+    return post.send(ask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +133,8 @@ class _RoomPost:
     files: tuple[int, ...]
 
     def send(self, ask: Ask) -> StoreResult:
-        sent = ask(endpoints.post(self.room.token, self.signed, files=self.files))
+        with explained(why_not_written(self.room)):
+            sent = ask(endpoints.post(self.room.token, self.signed, files=self.files))
         if sent.filtered:
             raise ServiceRefused("The community server's filter has swallowed the message: nobody sees it.")
         return _stored(str(sent.id), sent.posted_ms)
@@ -167,5 +200,5 @@ def _stored(name: str, posted_ms: int) -> StoreResult:
     return StoreResult(frozenset({"server"}), {}, 1, MessageHash(name), posted_ms)
 
 
-def _refuse(what: str) -> StoreResult:
+def _refuse(what: str) -> NoReturn:
     raise ServiceRefused(what)

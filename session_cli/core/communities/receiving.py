@@ -21,7 +21,7 @@ from ...store.communities import CLOSED, GONE, RoomRow, ServerRow
 from ..profile import Profile
 from ..receiving import PollResult
 from .intake import CommunityIntake
-from .rooms import with_poll
+from .rooms import role_of, with_poll
 from .servers import CommunityServers
 from .views import CommunityViews
 
@@ -237,8 +237,9 @@ class CommunityReceiver:
                 self._views.say(room.address, {"change": "renamed", "name": told["name"]}, now_ms)
                 count += 1
             self._views.name(room.address, told["name"])
-        if known and any(known.get(right) != told[right] for right in ("write", "upload")):
-            notice = {"change": "rights", "write": told["write"], "upload": told["upload"]}
+        if known and any(known.get(right) != told[right] for right in ("write", "upload", "moderator", "admin")):
+            rights = {right: told[right] for right in ("write", "upload")}
+            notice = {"change": "rights", **rights, "role": role_of(told)}
             self._views.say(room.address, notice, now_ms + count)
             count += 1
         updates = info.details.info_updates if info.details is not None else room.info_updates

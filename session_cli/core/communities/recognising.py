@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...protocol.account import AccountId
-from ...protocol.blinding import matches, parse_blinded_id
+from ...protocol.account import AccountId, IdPrefix
+from ...protocol.blinding import BlindedId, matches, parse_blinded_id
 from ...store.store import Store
 
 
@@ -18,6 +18,19 @@ def recognise(store: Store, account: AccountId) -> None:
         if matches(account, parse_blinded_id(blinded), server.server_key):
             store.communities.note_account(blinded, account, server.base_url)
             merge(store, blinded, account)
+
+
+def account_behind(store: Store, blinded: BlindedId, server_key: bytes) -> AccountId | None:
+    """Whom of those we have written to a blinded id of a server belongs to; None: none of them, or nobody knows."""
+    known = store.communities.account_of(blinded)
+    if known is not None:
+        return AccountId(known)
+    for person in store.people.known():
+        if person.approved and person.address.startswith(IdPrefix.USER):
+            account = AccountId(person.address)
+            if matches(account, blinded, server_key):
+                return account
+    return None
 
 
 def merge(store: Store, blinded: str, account: AccountId) -> None:

@@ -1,7 +1,7 @@
 """What is kept of a room beside its messages: what the server says of it, as JSON has it.
 
-`name`, `description`, `read`, `write`, `upload`, `moderator`, `admin`, `active_users`, `created_ms`, `pins` (numbers of
-posts), and `staff`: lists of ids by role: `moderators`, `admins`, `hidden_moderators`, `hidden_admins`.
+`name`, `description`, `read`, `write`, `upload`, `moderator`, `admin`, `active_users`, `created_ms`, and `pins`: the
+numbers of posts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 from ...protocol.community.rooms import PollInfo, Rights, Roles, RoomInfo
 
 Info = Mapping[str, Any]
-STAFF = ("admins", "moderators", "hidden_admins", "hidden_moderators")
 
 
 def info_of(room: RoomInfo) -> dict[str, Any]:
@@ -23,7 +22,6 @@ def info_of(room: RoomInfo) -> dict[str, Any]:
         "active_users": room.active_users,
         "created_ms": room.created_ms,
         "pins": [pin.message_id for pin in room.pins],
-        "staff": {role: list(getattr(room, role)) for role in STAFF},
         **_rights(room.rights, room.roles),
     }
 
@@ -32,6 +30,13 @@ def with_poll(known: Info, poll: PollInfo) -> dict[str, Any]:
     """The same after a poll."""
     described = info_of(poll.details) if poll.details is not None else dict(known)
     return {**described, "active_users": poll.active_users, **_rights(poll.rights, poll.roles)}
+
+
+def role_of(info: Info) -> str | None:
+    """What we are there: `admin`, `moderator` or None."""
+    if info.get("admin"):
+        return "admin"
+    return "moderator" if info.get("moderator") else None
 
 
 def _rights(rights: Rights, roles: Roles) -> dict[str, Any]:

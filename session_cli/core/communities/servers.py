@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from ...errors import SessionError
+from ...errors import Banned, NoPermission, SessionError
 from ...network.clock import Deadline
 from ...network.community import Question
 from ...protocol.community.auth import ServerIdentity
 from ...protocol.community.requests import CommunityRequest
 from ...protocol.community.urls import CommunityServer
-from ...store.communities import ServerRow
+from ...store.communities import RoomRow, ServerRow
 from ..profile import Profile
 
 if TYPE_CHECKING:
@@ -46,6 +47,25 @@ class CommunityServers:
         """What several servers answer at the same time, each with so many bytes at the most."""
         asked = [Question(_place(server), request, self.identity(server), most) for server, request, most in questions]
         return self._network().communities.ask_all(asked, deadline)
+
+
+@contextmanager
+def explained(why: str) -> Iterator[None]:
+    """Say why a server does not let us do something. It says only that it does not."""
+    try:
+        yield
+    except Banned:
+        raise
+    except NoPermission as error:
+        raise NoPermission(why, status=error.status) from None
+
+
+def why_not_written(room: RoomRow) -> str:
+    """Why we may not write in a room, as far as we know."""
+    name = room.info.get("name") or room.token
+    if not room.refused and not room.info.get("write", True):
+        return f"{name} is read only: only its moderators may write there."
+    return f"You may not write in {name}: you are banned there, perhaps."
 
 
 def _place(server: ServerRow) -> CommunityServer:

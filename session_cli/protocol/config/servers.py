@@ -41,7 +41,9 @@ def canonical_base_url(url: str) -> str:
     """The one form of a community server's address. Raises InvalidUrl."""
     match = _URL.fullmatch(url.lower()) if url.isascii() else None
     if not match:
-        raise InvalidUrl("A community's address is http:// or https:// with a host, and perhaps a port.")
+        raise InvalidUrl(
+            "A community's address is http:// or https:// with a host, which has a dot in its name, and perhaps a port."
+        )
     scheme, host, port = match.groups()
     number = int(port) if port else 0
     if number > 65_535:

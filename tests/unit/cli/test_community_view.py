@@ -158,9 +158,9 @@ CHANGES: dict[str, Message] = {
     "can't be read any more: its server does not let you": notice("closed"),
     "can be read again": notice("opened"),
     "is not on its server any more": notice("gone"),
-    "can only be read by you now": notice("rights", write=False, upload=True),
-    "can be written to by you now": notice("rights", write=True, upload=True),
-    "can be written to by you now, but not sent files": notice("rights", write=True, upload=False),
+    "you may read there now, and not write": notice("rights", write=False, upload=True),
+    "you may read, write and send files there now": notice("rights", write=True, upload=True),
+    "you may read and write there now, but send no files": notice("rights", write=True, upload=False),
 }
 
 
@@ -175,7 +175,7 @@ def test_a_change_is_told_in_a_line(line: str) -> None:
 
 def test_a_change_has_the_same_keys_whatever_it_is() -> None:
     assert len({frozenset(message_json(message)) for message in CHANGES.values()}) == 1
-    rights = message_json(CHANGES["can only be read by you now"])
+    rights = message_json(CHANGES["you may read there now, and not write"])
     assert (rights["name"], rights["write"], rights["upload"]) == (None, False, True)
     renamed = message_json(CHANGES["is called The␊Hall now"])
     assert (renamed["name"], renamed["write"], renamed["upload"]) == ("The\nHall", None, None)
