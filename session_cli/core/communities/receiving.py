@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...errors import AnswerTooLarge, Banned, NoPermission, NotFound, SessionError
+from ...errors import AnswerTooLarge, Banned, NoPermission, NotFound, RequestTimeout, SessionError
 from ...network.clock import Deadline
 from ...network.community import LARGEST_ANSWER_BYTES, MAX_ANSWER_BYTES
 from ...protocol.community.auth import Capabilities, ServerIdentity
@@ -92,8 +92,9 @@ class CommunityReceiver:
             now_ms = self._store.now_ms()
             servers = [server for server in servers if not now_ms < server.retry_ms <= now_ms + _LONGEST_RETRY_MS]
         result, afresh = PollResult(), self._is_turn()
-        # Whatever servers do with our time, the next poll shall come.
+        # Whatever servers do with our time, the next poll shall come. And who gets none of it has not failed.
         deadline = deadline.within(PATIENCE_S)
+        in_time = (deadline.left() or 0) >= PATIENCE_S / 2
         direct = self._store.settings.get(REQUESTS_SETTING) != 0
         waiting = [_Asked(server, self._rooms(server.base_url), direct) for server in servers]
         for number in range(MAX_ROUNDS):
@@ -105,6 +106,8 @@ class CommunityReceiver:
             for one, answer in zip(waiting, answers, strict=True):
                 if isinstance(answer, AnswerTooLarge) and (parts := one.smaller()):
                     again += parts
+                elif isinstance(answer, RequestTimeout) and not in_time:
+                    LOG.info("community server %s: there was no time for it", one.server.base_url)
                 elif isinstance(answer, SessionError):
                     result += self._note_failure(one, answer)
                 else:

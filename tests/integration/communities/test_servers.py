@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,10 +12,11 @@ import pytest
 
 from session_cli.core.client import Client
 from session_cli.core.communities.receiving import AFRESH_EVERY
-from session_cli.devnet.community_faults import ForgedPosts, Oversized, Redirect, WrongKey
+from session_cli.devnet.community_faults import ForgedPosts, Oversized, Redirect, Rewrite, WrongKey
 from session_cli.devnet.community_options import CommunityOptions, CommunityRoom
 from session_cli.devnet.faults import Drop, Fault, Garble, InnerStatus, Nonsense, Page
 from session_cli.devnet.network import Devnet, DevnetOptions
+from session_cli.errors import ServiceRefused
 from session_cli.protocol import content as contents
 from session_cli.protocol.blinding import parse_blinded_id
 from session_cli.protocol.community import endpoints
@@ -295,3 +297,53 @@ def test_whom_the_whole_server_bans_every_room_is_closed_to(net: Devnet, pair: t
     due(bob)
     assert said(bob) == ["community_update"] * 2
     assert {room.state for room in bob.communities.all()} == {"joined"}
+
+
+def test_who_gets_no_time_has_not_failed(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    alice.send("lobby", "take your time")
+    with net.chaos.inject(Drop("hang"), community=True):
+        bob._timeout = 3.0
+        bob.poll()
+    assert bob.communities.get("lobby").problem is None
+    bob._timeout = 60.0
+    assert said(bob) == ["take your time"]
+
+
+def test_older_messages_have_an_end(net: Devnet, pair: tuple[Client, Client]) -> None:
+    """Whatever is told of them: what was deleted, or what is newer than what was asked for."""
+    alice, bob = pair
+    for number in range(3):
+        alice.send("lobby", f"message {number}")
+    bob.poll()
+    (room,) = bob._store.communities.rooms()
+    bob._store.communities.put_room(replace(room, oldest_id=90))
+    gone = [{"id": number, "seqno": number, "deleted": True} for number in range(80, 90)]
+    newer = [post_row(95, alice, "newer")]
+    for rows in (gone, newer):
+        with net.chaos.inject(told(*rows), community=True, methods={"GET /room/<room>/messages/before/<id>"}) as lie:
+            assert bob.communities.fetch_older("lobby", 50) == 0
+            assert lie.hits <= 3
+    assert bob._store.communities.rooms()[0].oldest_id == 80
+
+
+# What moderators do.
+
+
+def test_a_whisper_is_marked(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    row = post_row(70, alice, "this is a warning", whisper=True, whisper_to=identity_of(bob).member_id)
+    with net.chaos.inject(told(row), community=True, methods=SINCE):
+        assert said(bob) == ["this is a warning"]
+    assert latest(bob).content == {"whisper": True}
+
+
+def test_what_a_filter_swallows_is_not_sent(net: Devnet, pair: tuple[Client, Client]) -> None:
+    _, bob = pair
+    swallowed = Rewrite(
+        lambda reply: replace(reply, body=json.dumps({**json.loads(reply.body), "filtered": True}).encode())
+    )
+    methods = {"POST /room/<room>/message"}
+    with net.chaos.inject(swallowed, community=True, methods=methods), pytest.raises(ServiceRefused, match="filter"):
+        bob.send("lobby", "a bad word")
+    assert posts(bob) == [("a bad word", "failed")]

@@ -574,3 +574,22 @@ def test_two_processes_push_at_once(swarm: Swarm, laptop: Device) -> None:
     settle([laptop])
     assert nickname(laptop, BOB) == "Bobby"
     assert laptop.state(CONTACTS).current_hashes <= set(swarm.kept[CONTACTS.namespace])
+
+
+def test_whether_people_from_communities_may_write_is_known_everywhere(
+    laptop: Device, server: Device, phone: Phone
+) -> None:
+    for allowed in (False, True):
+        with laptop.store.transaction():
+            laptop.store.settings.set("community_requests", int(allowed))
+        laptop.sync()
+        phone.pull()
+        assert UserProfile(phone.data(ConfigKind.USER_PROFILE)).blinded_requests is allowed
+        server.sync()
+        assert server.store.settings.get("community_requests") == int(allowed)
+    phone.write(
+        ConfigKind.USER_PROFILE,
+        UserProfile(phone.data(ConfigKind.USER_PROFILE)).with_blinded_requests(False, laptop.swarm.now_ms // 1000).data,
+    )
+    laptop.sync()
+    assert laptop.store.settings.get("community_requests") == 0
