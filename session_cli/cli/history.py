@@ -276,7 +276,7 @@ def _excerpt(message: Message) -> str:
     if notice is not None:
         return f"{who}[{harmless(notice)}]"
     if message.body.strip() or not message.attachments:
-        return who + state + harmless(" ".join(message.body.split()))
+        return who + state + harmless(" ".join(message.text.split()))
     return who + state + attachment_text(message.attachments[0])
 
 

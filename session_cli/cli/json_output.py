@@ -102,6 +102,8 @@ def _written_json(message: Message) -> dict[str, Any]:
             {"emoji": reaction.emoji, "senders": [party_json(sender) for sender in reaction.senders]}
             for reaction in message.reactions
         ],
+        "mentions": [party_json(party) for party in message.mentions],
+        "mentioned": message.mentioned,
         "read": message.read,
         "deleted": message.deleted,
         "whisper": bool(message.content.get("whisper")),

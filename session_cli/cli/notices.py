@@ -137,7 +137,7 @@ def event_line(event: Event) -> str:
 def _named(message: Message | None) -> str:
     if message is None:
         return "a message"
-    text = " ".join(message.body.split())
+    text = " ".join(message.text.split())
     return f"#{message.id}" + (f": {excerpt(text)}" if text else "")
 
 

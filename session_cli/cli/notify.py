@@ -118,11 +118,11 @@ def _title(event: Event) -> str:
 def _details(event: Event) -> str:
     message = event.message
     if event.type == "reaction" and message is not None:
-        return f"{event.content['emoji']} to: {_excerpt(message.body)}"
+        return f"{event.content['emoji']} to: {_excerpt(message.text)}"
     if event.type != "message" or message is None:
         return _title(event)
     files = counted(len(message.attachments), "file") if message.attachments else ""
-    return "\n".join(filter(None, (_excerpt(message.body), files)))
+    return "\n".join(filter(None, (_excerpt(message.text), files)))
 
 
 def _excerpt(text: str) -> str:

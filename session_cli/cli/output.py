@@ -89,7 +89,9 @@ def message_text(
     if message.quote:
         below.append((">", _quoted(message.quote)))
     if message.body:
-        below += [("", line) for line in _marked(message.body, hits, painter).split("\n")]
+        hits = tuple(hits)
+        shown = _marked(message.body, hits, painter) if hits else harmless(message.text, multiline=True)
+        below += [("", line) for line in shown.split("\n")]
     if message.preview:
         title = f"{harmless(message.preview.title)}, " if message.preview.title else ""
         below.append(("+", f"preview: {title}{harmless(message.preview.url)}"))

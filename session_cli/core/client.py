@@ -747,7 +747,11 @@ class Client:
     def _viewer(self) -> Viewer:
         from .model import Viewer
 
-        return Viewer(self.account_id, self.name, self._store.now_ms())
+        return Viewer(self.account_id, self.name, self._store.now_ms(), self._name_of)
+
+    def _name_of(self, address: str) -> str | None:
+        person = self._store.people.get(address)
+        return person.shown_name if person is not None else None
 
     def _event(self, row: EventRow) -> Event:
         return self._viewer.event(row)

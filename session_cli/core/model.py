@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,12 @@ from ..store.records import AttachmentRow, EventRow, MessageRow
 
 RINGING_MS = 60_000
 """How long a call rings."""
+KNOWN_AS = "known_as"
+"""Under which key the content of a message in a room has the id by which it means us."""
+SHOWN_DIGITS = 10
+"""Of the id of somebody who is meant, and has no name."""
+_MENTION = re.compile(r"@((?:05|15|25)[0-9a-f]{64})(?![0-9a-f])")
+"""How apps write that somebody is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +218,8 @@ class Message:
     `status`: `received`; or for our own `pending` (being sent), `sent` (stored in the recipient's swarm), `queued`
     (waits in the outbox), `failed` or `read` (by its recipient, who said so). `read`: of one that came, that it was
     read here; of one of ours, its status. `request`: from somebody whom we never wrote to. `deleted`: only the place of
-    it is left. `expires_ms` is when it disappears, if its clock runs.
+    it is left. `expires_ms` is when it disappears, if its clock runs. `mentions` are the people whom the text means:
+    each of them stands there as @ and the id.
     """
 
     id: int
@@ -233,6 +241,21 @@ class Message:
     kind: str = "message"
     content: Mapping[str, Any] = field(default_factory=dict, repr=False)
     reactions: tuple[Reactions, ...] = ()
+    mentions: tuple[Party, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The body with the names of those whom it means, as far as they are known, in place of their ids."""
+        text = self.body
+        for party in self.mentions:
+            name = "me" if party.type == "self" else " ".join((party.name or "").split())
+            text = text.replace(f"@{party.id}", f"@{name or party.id[:SHOWN_DIGITS] + '…'}")
+        return text
+
+    @property
+    def mentioned(self) -> bool:
+        """Whether the text means us."""
+        return any(party.type == "self" for party in self.mentions)
 
     @property
     def preview(self) -> LinkPreview | None:
@@ -343,6 +366,8 @@ class Viewer:
     own_id: str
     own_name: str | None
     now_ms: int
+    name_of: Callable[[str], str | None] = lambda _: None
+    """The name that we have for an id, where it is not stored with what names it."""
 
     def party(self, address: str, name: str | None) -> Party:
         """A person, or the conversation with one."""
@@ -355,6 +380,16 @@ class Viewer:
     def message(self, row: MessageRow) -> Message:
         """A message or notice."""
         return message_of(row, self)
+
+    def mentions(self, row: MessageRow) -> tuple[Party, ...]:
+        """The people whom the text of a message means."""
+        if "@" not in row.body:
+            return ()
+        ours = (self.own_id, row.content.get(KNOWN_AS))
+        found = dict.fromkeys(_MENTION.findall(row.body))
+        return tuple(
+            Party(who, self.own_name, "self") if who in ours else Party(who, self.name_of(who)) for who in found
+        )
 
     def event(self, row: EventRow) -> Event:
         """An event of the log."""
@@ -406,6 +441,7 @@ def message_of(row: MessageRow, viewer: Viewer) -> Message:
         kind=row.kind,
         content=_content(row, viewer.now_ms),
         reactions=tuple(Reactions(emoji, tuple(senders)) for emoji, senders in reactions.items()),
+        mentions=viewer.mentions(row),
     )
 
 

@@ -36,6 +36,7 @@ from ...store.marks import Early
 from ...store.records import MessageRow, PersonRow
 from ...store.store import Store
 from ..filing import Arrival, Filing
+from ..model import KNOWN_AS
 from ..people import learn_profile
 from ..profile import Profile
 from ..receiving import PollResult
@@ -121,8 +122,10 @@ class CommunityIntake:
             payload = replace(payload, attachments=self._files(address, payload))
         communities.note_post(address, post.id, None)
         stored = _stored(str(post.id), post.posted_ms)
-        whisper = {"whisper": True} if post.whisper or post.whisper_mods else {}
-        result = self._file(address, sender, payload, stored, person, now_ms, is_news=is_news, marks=whisper)
+        marks: dict[str, Any] = {"whisper": True} if post.whisper or post.whisper_mods else {}
+        if known_as := next((own for own in me.own_ids if f"@{own}" in payload.body), None):
+            marks[KNOWN_AS] = known_as
+        result = self._file(address, sender, payload, stored, person, now_ms, is_news=is_news, marks=marks)
         if not result.new and communities.message_of(address, post.id) is None:
             communities.note_post(address, post.id, self._id_of(address, sender, post.posted_ms))
         if post.reactions:

@@ -206,3 +206,22 @@ def test_a_room_is_joined_once_however_it_is_written(pair: tuple[Client, Client]
         bob.communities.join(other)
     bob.communities.leave("lobby")
     assert bob._store.communities.servers() == []
+
+
+def test_who_is_meant_is_known(pair: tuple[Client, Client]) -> None:
+    """Apps write @ and the id that is seen in the room."""
+    alice, bob = pair
+    bob.send("lobby", "I am Bob")
+    alice.poll()
+    stranger = "15" + "ab" * 32
+    alice.send("lobby", f"@{identity_of(bob).member_id} and @{stranger}: look")
+    bob.poll()
+    seen = latest(bob)
+    assert seen.mentioned
+    assert seen.text == "@me and @15abababab…: look"
+    assert latest(alice).text == "@Bob and @15abababab…: look"
+    assert not latest(alice).mentioned
+    assert [party.id for party in seen.mentions] == [identity_of(bob).member_id, stranger]
+    alice.send(bob.account_id, f"@{bob.account_id}, I mean you")
+    bob.poll()
+    assert next(iter(bob.history.log(alice.account_id))).text == "@me, I mean you"
