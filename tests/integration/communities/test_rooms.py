@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from session_cli.core.client import Client
 from session_cli.core.communities.receiving import AFRESH_EVERY
+from session_cli.devnet.faults import InnerStatus
 from session_cli.devnet.network import Devnet
 from session_cli.errors import InvalidAccountId, InvalidInput, InvalidUrl, NoPermission, NotFound
+from session_cli.protocol.community import endpoints
 from tests.support.group_clients import Maker
-from tests.support.rooms import a_file, identity_of, latest, posts, said
+from tests.support.rooms import a_file, ask, identity_of, latest, posts, said
 
 
 def test_a_file_goes_to_the_room_and_comes_whole(net: Devnet, pair: tuple[Client, Client], tmp_path: Path) -> None:
@@ -225,3 +228,28 @@ def test_who_is_meant_is_known(pair: tuple[Client, Client]) -> None:
     alice.send(bob.account_id, f"@{bob.account_id}, I mean you")
     bob.poll()
     assert next(iter(bob.history.log(alice.account_id))).text == "@me, I mean you"
+
+
+def changes(client: Client) -> list[dict[str, Any]]:
+    """What a server says that happened to rooms."""
+    return [dict(event.content) for event in client.receive(types=["community_update"])]
+
+
+def test_what_happens_to_a_room_is_told(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    ask(alice, endpoints.set_room("lobby", name="The Hall"))
+    assert changes(bob) == [{"change": "renamed", "name": "The Hall"}]
+    assert bob.communities.get("The Hall").id == bob.resolve("lobby")
+    ask(alice, endpoints.set_room("lobby", defaults={"write": False, "upload": False}))
+    assert changes(bob) == [{"change": "rights", "write": False, "upload": False, "role": None}]
+    with pytest.raises(NoPermission, match="read only"):
+        bob.send("lobby", "and I?")
+    gone = InnerStatus(404, "")
+    methods = {"GET /room/<room>/pollInfo/<n>", "GET /room/<room>/messages/since/<n>"}
+    with net.chaos.inject(gone, community=True, methods=methods):
+        assert changes(bob) == [{"change": "gone"}]
+        assert bob.communities.get("lobby").state == "gone"
+        assert changes(bob) == []
+    assert changes(bob) == [{"change": "opened"}]
+    assert bob.communities.get("lobby").state == "joined"
+    assert [message.kind for message in bob.history.log(bob.resolve("lobby"))].count("community_update") == 4
