@@ -6,7 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -88,7 +88,8 @@ def community_server(answer: Answer) -> Iterator[ScriptedServer]:
             self.send_response(scripted.outer_status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer)
+            with suppress(ConnectionError):  # who has heard enough goes
+                self.wfile.write(answer)
 
         def log_message(self, *_: Any) -> None:
             pass
