@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import AmbiguousName, InvalidAccountId
+from ..errors import AmbiguousName, InvalidAccountId, InvalidInput
 from ..protocol.account import AccountId, is_blinded, is_community, is_group, parse_account_id
 from ..store.records import PersonRow
 from .names import looks_like_id
@@ -67,7 +67,10 @@ def parse_address(text: str) -> AccountId:
     if is_blinded(text):
         from ..protocol.blinding import parse_blinded_id
 
-        return AccountId(parse_blinded_id(text))
+        try:
+            return AccountId(parse_blinded_id(text))
+        except InvalidInput as error:
+            raise InvalidAccountId(error.message) from None
     if is_group(text):
         from ..protocol.group.identity import parse_group_id
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ..errors import (
     ClockOutOfSync,
     EmptyMessage,
+    InvalidAccountId,
     InvalidInput,
     NetworkError,
     NodeFailed,
@@ -152,13 +153,13 @@ class Sender:
 
     def check_recipient(self, recipient: AccountId, quoted: MessageRow | None) -> None:
         """Raise InvalidInput for who is blocked, a group that we are not in, and a quoted message that the recipient
-        could not know of."""
+        could not know of; InvalidAccountId and NoPermission for whom we can't, or may not, write to in communities."""
         if is_group(recipient):
             self._check_group(recipient)
         if is_community(recipient) and self._store.communities.room(recipient) is None:
-            raise InvalidInput(f"You have not joined the community {recipient}.")
+            raise InvalidAccountId(f"You have not joined the community {recipient}.")
         if is_blinded(recipient) and self._store.communities.server_of(recipient) is None:
-            raise InvalidInput("Nobody with this id has written in a community of yours, so it is not known where.")
+            raise InvalidAccountId("Nobody with this id has written in a community of yours, so it is not known where.")
         if self._store.communities.is_hermit(recipient):
             raise NoPermission(f"{recipient[:10]}… wants no messages from people who know them from communities alone.")
         person = self._store.people.get(recipient)

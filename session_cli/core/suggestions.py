@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -52,7 +52,7 @@ def _peek(environ: Mapping[str, str], profile: str) -> Iterator[Store | None]:
 def suggest_recipients(typed: str, profile: str, environ: Mapping[str, str] = os.environ) -> list[Suggestion]:
     """What `resolve` takes for somebody we know: `me`, names, and of the others the beginnings of their ids.
 
-    With the beginning of an id typed, ids alone. Rooms are named like people, or else by their addresses; those whom we
+    With the beginning of an id typed, ids alone. Rooms have their short names, or else their addresses; those whom we
     only know from rooms are left out, of whom there can be thousands.
     """
     by_id = typed[:1].isdigit()
@@ -65,12 +65,14 @@ def suggest_recipients(typed: str, profile: str, environ: Mapping[str, str] = os
     # A name of our own hides those that others give themselves.
     own_names = Counter(person.name for person in people if person.approved)
     own_names.update({person.nickname: 2 for person in people})
+    rooms = [person for person in people if is_community(person.address)]
+    found += [] if by_id else _rooms(rooms, typed, {name for name in own_names if name is not None})
+    people = [person for person in people if not is_community(person.address)]
     addresses = [person.address for person in people]
     for person in people:
         unique = person.nickname or (person.name if person.approved and own_names[person.name] == 1 else None)
         if unique is not None and _can_be_typed(unique) and not by_id:
-            shown = person.address if is_community(person.address) else f"{person.address[:_PREFIX]}…"
-            found.append(Suggestion(unique, shown))
+            found.append(Suggestion(unique, f"{person.address[:_PREFIX]}…"))
         else:
             found.append(Suggestion(_shortened(person.address, typed, addresses), person.shown_name or ""))
     return [suggestion for suggestion in found if suggestion.value.startswith(typed)]
@@ -82,19 +84,25 @@ def _is_offered(person: PersonRow) -> bool:
 
 
 def suggest_rooms(typed: str, profile: str, environ: Mapping[str, str] = os.environ) -> list[Suggestion]:
-    """What `Communities.resolve` takes for a room: names, and of the others the addresses."""
+    """What `Communities.resolve` takes for a room: short names, and of the others the addresses."""
     rows: list[PersonRow] = []
     with suppress(Exception), _peek(environ, profile) as store:
         if store is not None:
             rows = [row for row in store.people.known() if is_community(row.address) and row.approved]
-    names = Counter(row.name for row in rows)
+    return [suggestion for suggestion in _rooms(rows, typed, set()) if suggestion.value.startswith(typed)]
+
+
+def _rooms(rows: list[PersonRow], typed: str, taken: Collection[str]) -> list[Suggestion]:
+    """Rooms by the ends of their addresses, which are their short names, unless these are `taken`, or typed past."""
+    tokens = Counter(row.address.rpartition("/")[2] for row in rows)
     found = []
     for row in rows:
-        if row.name and names[row.name] == 1 and _can_be_typed(row.name) and not is_community(typed):
-            found.append(Suggestion(row.name, row.address))
+        token = row.address.rpartition("/")[2]
+        if tokens[token] == 1 and token not in taken and not looks_like_id(token) and not typed.startswith("http"):
+            found.append(Suggestion(token, row.name or row.address))
         else:
             found.append(Suggestion(row.address, row.name or ""))
-    return [suggestion for suggestion in found if suggestion.value.startswith(typed)]
+    return found
 
 
 def suggest_groups(typed: str, profile: str, environ: Mapping[str, str] = os.environ) -> list[Suggestion]:

@@ -105,23 +105,24 @@ def test_every_recipient_offered_is_one_that_send_understands(alice: Person) -> 
             assert client.resolve(value)
 
 
-def test_rooms_are_offered_by_name_or_else_by_address(tmp_path: Path) -> None:
+def test_rooms_are_offered_by_short_name_or_else_by_address(tmp_path: Path) -> None:
     alice = Person(tmp_path / "alice", "mainnet").init()
-    lobby, red, blue, left = (f"https://open.example.org/{token}" for token in ("lobby", "red", "blue", "left"))
+    lobby, left, own = (f"https://open.example.org/{token}" for token in ("lobby", "left", "wanda"))
+    red, blue = "https://open.example.org/room", "https://other.example.org/room"
     poster, known = "15" + account(1)[2:], "15" + account(2)[2:]
     profile = open_profile(key_sources(alice.environment, "default", None))
     with profile.store.transaction():
-        for address, name in ((lobby, "The Lobby"), (red, "Room"), (blue, "Room"), (known, "Wanda")):
+        for address, name in ((lobby, "Lobby"), (red, "Red"), (blue, "Blue"), (own, "W"), (known, "wanda")):
             profile.store.people.put(PersonRow(address, name, None, True, True))
         profile.store.people.put(PersonRow(left, "Left", None, False, False))
         profile.store.people.set_name(poster, "Poster", 1)
     profile.store.close()
-    assert set(values(alice, "send", "")) == {"me", "The Lobby", "Wanda", red, blue}
+    assert set(values(alice, "send", "")) == {"me", "lobby", "wanda", own, red, blue}
     assert values(alice, "log", "https://open.example.org/r") == [red]
     assert values(alice, "send", "15") == [known[:10]], "of all those who ever wrote in a room, whom we wrote to"
-    assert set(values(alice, "community", "leave", "")) == {"The Lobby", red, blue}
-    assert set(values(alice, "community", "mods", "http")) == {blue, lobby, red}
-    assert f"The Lobby\t{lobby}" in ask(alice, "fish", "community", "show", "")
+    assert set(values(alice, "community", "leave", "")) == {"lobby", "wanda", red, blue}
+    assert set(values(alice, "community", "mods", "http")) == {blue, lobby, own, red}
+    assert "lobby\tLobby" in ask(alice, "fish", "community", "show", "")
 
 
 def test_ids_alone_where_an_id_is_begun(alice: Person) -> None:
