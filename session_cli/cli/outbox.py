@@ -32,18 +32,21 @@ def flush(ctx: typer.Context) -> int:
     """Send what waits, oldest first, and print the ids of what was sent.
 
     The same sealed bytes are stored in the swarm as before, so that nothing arrives twice. Every send and recv does
-    this, too. If the network can't be reached, it ends with 75, and the rest goes on waiting. What is refused for good
-    waits no longer; then it ends with 1.
+    this, too. If the network can't be reached, it ends with 75, and the rest goes on waiting; so it does where the
+    server of a community can't, but then only what is for that goes on waiting. What is refused for good waits no
+    longer; then it ends with 1.
     """
     context: App = ctx.obj
     with context.open_client() as client:
-        gone = client.outbox.flush()
-        for message in gone:
+        flushed = client.outbox.flush()
+        for message in flushed.gone:
             if context.json:
                 context.emit_json(message_json(message))
             elif message.status == "sent":
                 context.emit(str(message.id))
-    return ExitCode.OK if all(message.status == "sent" for message in gone) else ExitCode.NEGATIVE
+    if flushed.problem is not None:
+        raise flushed.problem
+    return ExitCode.OK if all(message.status == "sent" for message in flushed.gone) else ExitCode.NEGATIVE
 
 
 @app.plain_command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InvalidInput, NetworkError, ServiceRefused
 from ..network.clock import Deadline
-from ..protocol.account import AccountId, is_community
+from ..protocol.account import AccountId, is_blinded, is_community
 from ..protocol.content import MAX_ATTACHMENTS
 from ..store.records import AttachmentRow, MessageRow
 from .bodies import check_body
@@ -75,8 +75,10 @@ class Outgoing:
                 with file.source:
                     uploaded.append(self._attachments().upload(file, deadline, progress, room=room))
         # What is to be queued must not overtake what another process is sending from there.
-        hold = not self._outbox.flush_in_passing(deadline, patience_s=IN_PASSING_S if queue else 0) and queue
+        waits = self._outbox.flush_in_passing(deadline, patience_s=IN_PASSING_S if queue else 0)
+        queued = False
         for recipient in recipients:
+            hold = queue and (queued or waits(recipient))
             try:
                 sent = self._sender.send(
                     recipient, body, deadline, attachments=tuple(uploaded), quoted=quoted, queue=queue, hold=hold
@@ -84,12 +86,13 @@ class Outgoing:
             except (NetworkError, ServiceRefused) as error:
                 yield error
             else:
-                hold = hold or sent.status == "queued"
+                # Where the network took nothing just now, it takes no more from the next.
+                queued = queued or (sent.status == "queued" and not (is_community(recipient) or is_blinded(recipient)))
                 # Who answers has read what he was given. What no reader has had, nobody has seen.
                 self._reads.note_answered(recipient)
                 yield sent
             deadline = Deadline(self._timeout)
-        if not hold:
+        if not (queue and (queued or waits(""))):
             self._reads.tell(deadline)
 
     def _open(self, files: Sequence[Path | OutgoingFile], *, strip_metadata: bool) -> list[OutgoingFile]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,14 @@ class _Prepared:
     message_id: int
     deliveries: list[DeliveryRow]
     besides: list[DeliveryRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed:
+    """What became of the outbox: the messages that wait no longer, and the conversations whose server takes nothing."""
+
+    done: list[MessageRow] = field(default_factory=list)
+    held: dict[str, NetworkError] = field(default_factory=dict)
 
 
 class Sender:
@@ -328,7 +336,7 @@ class Sender:
         """Bring what is left of a message to the swarms. What keeps it in the outbox is returned; else as `send`."""
         message_id, deliveries = prepared.message_id, prepared.deliveries
         row = self._stored(message_id)
-        if is_community(row.conversation) or is_blinded(row.conversation):
+        if _goes_to_a_server(row.conversation):
             return self._send_to_server(row, deliveries, deadline)
         if not all(map(self._sealer.is_current, deliveries)):
             try:
@@ -400,16 +408,17 @@ class Sender:
 
     # The outbox.
 
-    def flush(self, deadline: Deadline, *, patience_s: float = 0) -> list[MessageRow]:
-        """Send what waits in the outbox, oldest first, the same bytes as ever; returns what reached its recipient.
+    def flush(self, deadline: Deadline, *, patience_s: float = 0, eager: bool = False) -> Flushed:
+        """Send what waits in the outbox, oldest first, the same bytes as ever; returns what became of it.
 
-        What a swarm refuses for good is `failed` from then on, and returned, too; an error is logged. Ends at the first
-        message that the network does not take, by raising NetworkError. Raises StoreLocked if another process is at it
-        for longer than `patience_s`.
+        What a swarm refuses for good is `failed` from then on, and an error is logged. Ends at the first message that
+        the network does not take, by raising NetworkError. A community server is no part of it: what that does not take
+        keeps nothing waiting but what is for the same conversation; unless `eager`, one that failed a short while ago
+        is not asked. Raises StoreLocked if another process is at it for longer than `patience_s`.
         """
+        flushed = Flushed()
         if not self._store.messages.queued():
-            return []
-        done: list[MessageRow] = []
+            return flushed
         lock = self._profile.folder / "outbox.lock"
         with FileLock(lock, deadline.limit(patience_s), purpose="to send what waits in the outbox"):
             self._network().prepare(deadline)
@@ -417,18 +426,33 @@ class Sender:
                 # In this order: what is still queued after they were read, they are all of.
                 deliveries = self._store.deliveries.of_message(message_id)
                 row = self._stored(message_id)
-                if row.status != "queued":
-                    continue  # the process that queued it has just sent it
+                if row.status != "queued" or row.conversation in flushed.held:
+                    continue  # the process that queued it has just sent it, or it has to wait for what is before it
                 try:
-                    besides = self._store.deliveries.acceptances(row.conversation)
-                    problem = self._send_out(_Prepared(message_id, deliveries, besides), deadline)
+                    problem = self._flush_one(row, deliveries, deadline, eager=eager)
                 except ServiceRefused as error:
                     LOG.error("Message %d from the outbox was refused for good: %s", message_id, error.message)
                     problem = None
-                if problem is not None:
+                if problem is None:
+                    flushed.done.append(self._stored(message_id))
+                elif _goes_to_a_server(row.conversation):
+                    flushed.held[row.conversation] = problem
+                else:
                     raise problem
-                done.append(self._stored(message_id))
-        return done
+        return flushed
+
+    def _flush_one(
+        self, row: MessageRow, deliveries: list[DeliveryRow], deadline: Deadline, *, eager: bool
+    ) -> NetworkError | None:
+        if not _goes_to_a_server(row.conversation):
+            besides = self._store.deliveries.acceptances(row.conversation)
+            return self._send_out(_Prepared(row.id, deliveries, besides), deadline)
+        problem = None if eager else self._poster.resting(row.conversation)
+        if problem is None:
+            problem = self._send_out(_Prepared(row.id, deliveries, []), deadline)
+            if problem is not None:
+                self._poster.note_failure(row.conversation, problem)
+        return problem
 
     def send_waiting(self, message_id: int, deadline: Deadline) -> None:
         """Send one message that waits in the outbox; if the network fails, it waits on. Raises ServiceRefused."""
@@ -573,7 +597,7 @@ class Sender:
         self, delivery: DeliveryRow, deadline: Deadline, *, lane: int, dated_ms: int | None
     ) -> Callable[[], StoreResult]:
         """What brings a delivery to its swarm; the network is asked when it is called."""
-        if is_community(delivery.account) or is_blinded(delivery.account):
+        if _goes_to_a_server(delivery.account):
             return self._poster.storing(delivery, deadline, lane=lane)
         to: str | SwarmAccount = delivery.account
         namespace = place_in_swarm(delivery.account, self._profile.identity.account_id)[1]
@@ -670,7 +694,7 @@ class Sender:
 
     def _note_stored(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
         self._store.deliveries.finish(delivery)
-        if is_community(delivery.account) or is_blinded(delivery.account):
+        if _goes_to_a_server(delivery.account):
             self._note_posted(delivery, outcome)
             return
         if delivery.effect is not None:
@@ -684,6 +708,11 @@ class Sender:
             if not new and message_id is not None:
                 # A poll of another process has met our copy before we came to note it.
                 swarm.name_message(*place, hash, message_id)
+
+
+def _goes_to_a_server(address: str) -> bool:
+    """Whether what is said there goes to a community server, and to no swarm."""
+    return is_community(address) or is_blinded(address)
 
 
 def _refuse(error: SessionError) -> StoreResult:

@@ -326,7 +326,7 @@ def test_with_a_message_goes_only_the_news_that_its_request_is_accepted(device: 
         for number in range(30):
             device.sender.leave(ReadReceipt((number,)), EVE)
     swarm.before = lambda _: None
-    (sent,) = device.sender.flush(Deadline(60))
+    (sent,) = device.sender.flush(Deadline(60)).done
     assert (sent.status, swarm.got(EVE)) == ("sent", 2)
 
 

@@ -14,10 +14,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from ...errors import AnswerTooLarge, ProtocolError, RateLimited, ServiceRefused, SessionError, Unconfirmed
+from ...errors import (
+    AnswerTooLarge,
+    NetworkError,
+    ProtocolError,
+    RateLimited,
+    ServerFailed,
+    ServiceRefused,
+    SessionError,
+    Unconfirmed,
+)
 from ...network.clock import Deadline
 from ...network.community import Question
 from ...protocol import content as contents
+from ...protocol.account import is_community
 from ...protocol.blinding import BlindedId, parse_blinded_id
 from ...protocol.community import endpoints
 from ...protocol.community.auth import ServerIdentity
@@ -52,6 +62,26 @@ class CommunityPoster:
         self._network = network
         self._servers = CommunityServers(profile, network)
 
+    def resting(self, address: str) -> NetworkError | None:
+        """Why the server of a room or a blinded id is not worth asking now; None: it is."""
+        server = self._server_of(address)
+        if server is None or not self._servers.is_resting(server):
+            return None
+        return ServerFailed(server.problem or "The community server has failed a short while ago.")
+
+    def note_failure(self, address: str, error: NetworkError) -> None:
+        """Note that the server of a room or a blinded id took nothing."""
+        server = self._server_of(address)
+        if server is not None:
+            with self._store.transaction():
+                self._servers.note_failure(server.base_url, error)
+
+    def _server_of(self, address: str) -> ServerRow | None:
+        communities = self._store.communities
+        room = communities.room(address)
+        base_url = room.base_url if room is not None else communities.server_of(address)
+        return communities.server(base_url) if base_url is not None else None
+
     def storing(self, delivery: DeliveryRow, deadline: Deadline, *, lane: int) -> Callable[[], StoreResult]:
         """What brings a serialised content to its server when it is called, in any thread.
 
@@ -79,14 +109,8 @@ class CommunityPoster:
     def _posting(
         self, delivery: DeliveryRow, deadline: Deadline, lane: int
     ) -> tuple[_RoomPost | _DirectPost, Ask] | None:
-        is_room = delivery.account.startswith("http")
-        if is_room:
-            room = self._store.communities.room(delivery.account)
-            base_url = room.base_url if room is not None else None
-        else:
-            room, base_url = None, self._store.communities.server_of(delivery.account)
-        server = self._store.communities.server(base_url) if base_url is not None else None
-        if server is None or (is_room and room is None):
+        room, server = self._store.communities.room(delivery.account), self._server_of(delivery.account)
+        if server is None or (is_community(delivery.account) and room is None):
             return None
         me, client = self._servers.identity(server), self._network().communities
         place = CommunityServer(server.base_url, server.server_key)

@@ -37,8 +37,6 @@ AFRESH_EVERY = 20
 """Of so many polls one asks for all direct messages, and for all that there is to know of rooms: servers that lost what
 they had count from the beginning again."""
 FAILURES_UNTIL_SAID = 3
-_RETRY_MS, _LONGEST_RETRY_MS = 60_000, 3_600_000
-"""A server that failed is left alone for a while, twice as long each time."""
 _SMALLER = 8
 """By how much less is asked for where an answer is too large."""
 _COUNT = "community_polls"
@@ -89,8 +87,7 @@ class CommunityReceiver:
         if base_urls is not None:
             servers = [server for server in servers if server.base_url in base_urls]
         else:
-            now_ms = self._store.now_ms()
-            servers = [server for server in servers if not now_ms < server.retry_ms <= now_ms + _LONGEST_RETRY_MS]
+            servers = [server for server in servers if not self._servers.is_resting(server)]
         result, afresh = PollResult(), self._is_turn()
         # Whatever servers do with our time, the next poll shall come. And who gets none of it has not failed.
         deadline = deadline.within(PATIENCE_S)
@@ -150,14 +147,7 @@ class CommunityReceiver:
         base_url, now_ms, result = asked.server.base_url, self._store.now_ms(), PollResult()
         LOG.info("community server %s: %s", base_url, error.message)
         with self._store.transaction():
-            server = self._store.communities.server(base_url)
-            if server is None:
-                return result
-            failures = server.failures + 1
-            retry_ms = now_ms + min(_RETRY_MS << min(failures - 1, 10), _LONGEST_RETRY_MS)
-            self._store.communities.put_server(
-                replace(server, failures=failures, retry_ms=retry_ms, problem=error.message)
-            )
+            failures = self._servers.note_failure(base_url, error)
             if isinstance(error, Banned):
                 for room in self._rooms(base_url):
                     result += self._close(room, CLOSED, now_ms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import Banned, NoPermission, SessionError
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ...network.network import Network
 
 T = TypeVar("T")
+_RETRY_MS, _LONGEST_RETRY_MS = 60_000, 3_600_000
+"""A server that failed is left alone for a while, twice as long each time."""
 
 
 class CommunityServers:
@@ -35,6 +38,21 @@ class CommunityServers:
         A server that claims to want the account id is not believed.
         """
         return ServerIdentity.of(self._identity, server.server_key, blinded=True)
+
+    def is_resting(self, server: ServerRow) -> bool:
+        """Whether a server failed a short while ago, and is to be left alone."""
+        now_ms = self._store.now_ms()
+        return now_ms < server.retry_ms <= now_ms + _LONGEST_RETRY_MS
+
+    def note_failure(self, base_url: str, error: SessionError) -> int:
+        """Note that a server was asked in vain; returns how often in a row. To be called inside a transaction."""
+        server = self._store.communities.server(base_url)
+        if server is None:
+            return 0
+        failures = server.failures + 1
+        retry_ms = self._store.now_ms() + min(_RETRY_MS << min(failures - 1, 10), _LONGEST_RETRY_MS)
+        self._store.communities.put_server(replace(server, failures=failures, retry_ms=retry_ms, problem=error.message))
+        return failures
 
     def ask(self, server: ServerRow, request: CommunityRequest[T], deadline: Deadline, *, nameless: bool = False) -> T:
         """What a server answers; `nameless`: to anybody. Raises what `CommunityClient.ask` raises."""

@@ -72,6 +72,25 @@ def test_direct_messages_are_given_to_the_server_once(net: Devnet, pair: tuple[C
     assert [event.message.body for event in alice.receive() if event.message] == ["psst", "hello?"]
 
 
+def test_a_server_that_takes_nothing_keeps_nothing_else_waiting(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    with net.chaos.inject(Drop(), community=True) as dead:
+        assert bob.send("lobby", "first", queue=True).status == "queued"
+        assert bob.send(alice.account_id, "to you", queue=True).status == "sent"
+        assert bob.send("lobby", "second", queue=True).status == "queued"
+        bob.poll()
+        hits = dead.hits
+        assert bob.send(alice.account_id, "and this", queue=True).status == "sent"
+        assert bob.send("lobby", "third", queue=True).status == "queued"
+        bob.poll()
+        assert dead.hits == hits, "it is left alone for a while"
+        flushed = bob.outbox.flush()
+        assert flushed.gone == []
+        assert flushed.problem
+    assert len(bob.outbox.flush().gone) == 3
+    assert said(alice) == ["first", "second", "third"]
+
+
 # How old it is.
 
 
