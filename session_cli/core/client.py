@@ -359,7 +359,7 @@ class Client:
     def _outgoing(self) -> Outgoing:
         from .outgoing import Outgoing
 
-        return Outgoing(self._sender, self.outbox, self.reads, lambda: self._attachments, self._timeout)
+        return Outgoing(self._store, self._sender, self.outbox, self.reads, lambda: self._attachments, self._timeout)
 
     @cached_property
     def _chores(self) -> SwarmChores:

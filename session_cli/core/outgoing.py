@@ -14,9 +14,11 @@ from ..store.records import AttachmentRow, MessageRow
 from .bodies import check_body
 from .outbox import IN_PASSING_S, Outbox
 from .reading import ReadState
+from .recipients import check_recipient
 from .sending import Sender
 
 if TYPE_CHECKING:
+    from ..store.store import Store
     from .attachments import Attachments, OutgoingFile, ProgressReport
 
 
@@ -25,12 +27,14 @@ class Outgoing:
 
     def __init__(
         self,
+        store: Store,
         sender: Sender,
         outbox: Outbox,
         reads: ReadState,
         attachments: Callable[[], Attachments],
         timeout: float | None,
     ) -> None:
+        self._store = store
         self._sender = sender
         self._outbox = outbox
         self._reads = reads
@@ -49,10 +53,10 @@ class Outgoing:
         strip_metadata: bool,
         progress: ProgressReport | None,
     ) -> Iterator[MessageRow | NetworkError | ServiceRefused]:
-        """As `Client.send_to_all`, for people who have been looked up. Raises what `Sender.check_recipient` raises."""
+        """As `Client.send_to_all`, for people who have been looked up. Raises what `check_recipient` raises."""
         check_body(body)
         for recipient in recipients:
-            self._sender.check_recipient(recipient, quoted)
+            check_recipient(self._store, recipient, quoted)
         room = next(filter(is_community, recipients), None) if files else None
         if room is not None and (len(recipients) > 1 or split):
             raise InvalidInput("Files go to a community alone, and as wholes: it has a place of its own for them.")

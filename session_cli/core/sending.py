@@ -7,20 +7,15 @@ go out at the same time. What counts as sent is what the recipient's swarm has p
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from ..errors import (
     ClockOutOfSync,
     EmptyMessage,
-    InvalidAccountId,
     InvalidInput,
     NetworkError,
-    NodeFailed,
-    NoPermission,
     NotAdmin,
     ServiceRefused,
     SessionError,
@@ -30,9 +25,10 @@ from ..network.clock import Deadline
 from ..network.parallel import run_parallel
 from ..protocol.account import AccountId, is_blinded, is_community, is_group
 from ..protocol.payload import Expiration, Payload, ReadReceipt, RequestAccepted
-from ..protocol.storage_rpc import MessageHash, StoreResult, SwarmAccount
+from ..protocol.storage_rpc import MessageHash, StoreResult
 from ..store.records import AttachmentRow, DeliveryRow, MessageRow, NewMessage
 from .bodies import check_body
+from .delivering import ATTEMPT_S, Carrier, goes_to_a_server, now_ms
 from .effects import Effect, Effects, acceptance
 from .places import place_in_swarm
 from .profile import Profile
@@ -40,7 +36,6 @@ from .sealing import STAYS, Sealer, expiration_of
 
 if TYPE_CHECKING:
     from ..network.network import Network
-    from .communities.posting import CommunityPoster
 
 LOG = logging.getLogger(__name__)
 COPIES_AT_ONCE = 4
@@ -49,8 +44,6 @@ CLOCK_AHEAD_MS = 10_000
 """Swarms refuse what is dated further in the future."""
 _ABANDONED_MS = 15 * 60 * 1000
 """A message that is still being sent after this time is not: its process was killed."""
-_ATTEMPT_S = 120.0
-"""How long one attempt to store what is no message takes at the most."""
 _HELD_MS = 150_000
 """How long others leave it to the process that is at it; one that has died is at it no longer."""
 _STALE_MS, _FILES_STAY_MS = 10 * 60_000, 55 * 60_000
@@ -85,6 +78,7 @@ class Sender:
         self._network = network
         self._sealer = Sealer(profile)
         self._effects = Effects(profile.store, profile.identity.account_id)
+        self._carrier = Carrier(profile, network)
 
     def send(
         self,
@@ -143,61 +137,6 @@ class Sender:
             LOG.info("queued: %s", problem.message)
         return self._stored(prepared.message_id)
 
-    def _note_posted(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
-        """Note what a server has taken, and its time for it, by which others name it."""
-        message_id, posted_ms = delivery.message_id, outcome.expiration_ms
-        if message_id is None or posted_ms is None:
-            return
-        from .communities.intake import note_time
-
-        note_time(self._store, self._stored(message_id), posted_ms)
-        if is_community(delivery.account):
-            communities, post_id = self._store.communities, int(outcome.hash)
-            if communities.is_known(delivery.account, post_id):
-                # Another process has met it in a poll before we came to note it.
-                communities.note_post(delivery.account, post_id, message_id)
-            else:
-                communities.note_own_post(delivery.account, post_id, message_id)
-
-    def check_recipient(self, recipient: AccountId, quoted: MessageRow | None) -> None:
-        """Raise InvalidInput for who is blocked, a group that we are not in, and a quoted message that the recipient
-        could not know of; InvalidAccountId and NoPermission for whom we can't, or may not, write to in communities."""
-        if is_group(recipient):
-            self._check_group(recipient)
-        if is_community(recipient) and self._store.communities.room(recipient) is None:
-            raise InvalidAccountId(f"You have not joined the community {recipient}.")
-        if is_blinded(recipient) and self._store.communities.server_of(recipient) is None:
-            raise InvalidAccountId("Nobody with this id has written in a community of yours, so it is not known where.")
-        if self._store.communities.is_hermit(recipient):
-            raise NoPermission(f"{recipient[:10]}… wants no messages from people who know them from communities alone.")
-        person = self._store.people.get(recipient)
-        who = f"{recipient[:10]}…"
-        if person is not None and person.blocked:
-            raise InvalidInput(
-                f"{who} is blocked, and no answer would reach you; first: session contact unblock {recipient[:10]}"
-            )
-        if quoted is None:
-            return
-        if quoted.conversation != recipient:
-            raise InvalidInput(
-                f"Message {quoted.id} is of the conversation with {quoted.conversation[:10]}…; {who} does not know it, "
-                "and can't be shown it with --quote."
-            )
-        if quoted.deleted:
-            raise InvalidInput(f"Message {quoted.id} is deleted; there is nothing left to answer with --quote.")
-        if quoted.kind != "message":
-            raise InvalidInput(f"{quoted.id} is a notice, and no message that could be answered with --quote.")
-
-    def _check_group(self, group_id: AccountId) -> None:
-        row = self._store.groups.get(group_id)
-        which = group_id[:10]
-        if row is None:
-            raise InvalidInput(f"You are not in the group {which}….")
-        if row.invited:
-            raise InvalidInput(f"You have not joined this group yet: session group accept {which}")
-        if row.removed:
-            raise InvalidInput(f"You are not in this group any more; to forget it: session group delete {which}")
-
     def announce_expiration(self, recipient: AccountId, expiration: Expiration, deadline: Deadline) -> MessageRow:
         """Say, and note, that what we write to somebody disappears from now on, or stays. Returns the notice.
 
@@ -255,21 +194,21 @@ class Sender:
                         new,
                         effect={**effect, "sent_ms": sent_ms} if effect is not None and not deliveries else None,
                         follows=deliveries[0].id if deliveries else None,
-                        free_ms=_now_ms() + _HELD_MS,
+                        free_ms=now_ms() + _HELD_MS,
                     )
                 )
                 if new.role == "own" or is_group(account):
                     # A poll that meets it must not take it for something that another device has said.
                     place = place_in_swarm(account, self._profile.identity.account_id)
                     self._store.swarm.mark_seen(*place, new.hash, sent_ms + ttl_ms, seen_ms=sent_ms)
-        outcomes = self._attempt(deliveries, deadline, dated_ms=sent_ms)
+        outcomes = self._carrier.attempt(deliveries, deadline, dated_ms=sent_ms)
         first = outcomes[0]
         if isinstance(first, SessionError):
             with self._store.transaction():
                 self._store.deliveries.give_up(deliveries[0])
-            self._take_back(deliveries[1:], outcomes[1:], deadline)
+            self._carrier.take_back(deliveries[1:], outcomes[1:], deadline)
             raise first
-        self._settle(deliveries, outcomes)
+        self._carrier.settle(deliveries, outcomes)
         return sent_ms
 
     def transmit_each(
@@ -289,7 +228,7 @@ class Sender:
                 new = self._sealer.seal(payload_at(sent_ms), account, sent_ms)
                 # Not noted: who asked for it knows what is left to be done, and whether it still is.
                 deliveries.append(DeliveryRow(0, None, new.role, new.account, new.ttl_ms, new.data, new.hash))
-        return self._deliver(deliveries, deadline.within(_ATTEMPT_S))
+        return self._carrier.deliver(deliveries, deadline.within(ATTEMPT_S))
 
     def put_down(self, entry: NewMessage, expiration: Expiration | None = None) -> int:
         """Put a message into the outbox, to be sent by `flush`; returns its id. To be called inside a transaction.
@@ -297,18 +236,6 @@ class Sender:
         Raises NotAdmin, InvalidInput.
         """
         return self._put(replace(entry, status="queued"), expiration).message_id
-
-    def _attempt(
-        self, deliveries: list[DeliveryRow], deadline: Deadline, *, dated_ms: int | None = None
-    ) -> list[StoreResult | SessionError]:
-        """Try to store what others leave to us until `_HELD_MS` are over."""
-        try:
-            return self._deliver(deliveries, deadline.within(_ATTEMPT_S), dated_ms=dated_ms)
-        except BaseException:
-            # It may have arrived, so it has to in the end: the next run need not wait to see to that.
-            with self._store.transaction():
-                self._store.deliveries.hold(deliveries, _now_ms())
-            raise
 
     def leave(self, payload: Payload, account: AccountId) -> None:
         """Put down what is no message of its own, to be sent by `resend_left`. To be called inside a transaction."""
@@ -324,7 +251,7 @@ class Sender:
             sent_ms = self._store.next_sent_ms(network.clock.now_ms())
         new = self._sealer.seal(payload, account, sent_ms, ttl_ms)
         nameless = DeliveryRow(0, None, new.role, new.account, new.ttl_ms, new.data, new.hash)
-        (outcome,) = self._deliver([nameless], deadline, dated_ms=sent_ms)
+        (outcome,) = self._carrier.deliver([nameless], deadline, dated_ms=sent_ms)
         if isinstance(outcome, SessionError):
             raise outcome
 
@@ -336,7 +263,7 @@ class Sender:
         """Bring what is left of a message to the swarms. What keeps it in the outbox is returned; else as `send`."""
         message_id, deliveries = prepared.message_id, prepared.deliveries
         row = self._stored(message_id)
-        if _goes_to_a_server(row.conversation):
+        if goes_to_a_server(row.conversation):
             return self._send_to_server(row, deliveries, deadline)
         if not all(map(self._sealer.is_current, deliveries)):
             try:
@@ -347,15 +274,15 @@ class Sender:
                 return self._conclude(message_id, deliveries, refused, deadline)
         misdated = self._send_before(prepared.besides, row, deadline)
         if not misdated:
-            outcomes = self._deliver(deliveries, deadline, dated_ms=row.sent_ms)
+            outcomes = self._carrier.deliver(deliveries, deadline, dated_ms=row.sent_ms)
             misdated = self._is_misdated(row, outcomes[0])
             if misdated:
-                self._take_back(deliveries[1:], outcomes[1:], deadline)
+                self._carrier.take_back(deliveries[1:], outcomes[1:], deadline)
         if misdated:
             deliveries = self._redate(row, deliveries)
             if not deliveries:
                 return None
-            outcomes = self._deliver(deliveries, deadline)
+            outcomes = self._carrier.deliver(deliveries, deadline)
         return self._conclude(message_id, deliveries, outcomes, deadline)
 
     def _send_to_server(
@@ -367,8 +294,8 @@ class Sender:
         """
         age_ms = abs(self._network().clock.now_ms() - row.sent_ms)
         if age_ms > _STALE_MS:
-            for delivery in deliveries:
-                (outcome,) = run_parallel([self._poster.finding(delivery, deadline)]) if delivery.tried else [None]
+            for delivery in [each for each in deliveries if each.tried]:
+                (outcome,) = run_parallel([self._carrier.servers.finding(delivery, deadline)])
                 if outcome is not None:
                     return self._conclude(row.id, deliveries, [outcome], deadline)
             if age_ms > _FILES_STAY_MS and any(not attachment.key for attachment in row.attachments):
@@ -377,7 +304,7 @@ class Sender:
             deliveries = self._redate(row, deliveries)
             if not deliveries:
                 return None
-        return self._conclude(row.id, deliveries, self._deliver(deliveries, deadline), deadline)
+        return self._conclude(row.id, deliveries, self._carrier.deliver(deliveries, deadline), deadline)
 
     def _send_before(self, besides: list[DeliveryRow], row: MessageRow, deadline: Deadline) -> bool:
         """Store what goes before a message; returns whether the message must be given another time first.
@@ -386,25 +313,14 @@ class Sender:
         """
         if not besides:
             return False
-        outcomes = self._deliver(besides, deadline.within(_ACCEPTANCE_S), dated_ms=row.sent_ms)
-        self._settle(besides, outcomes)
+        outcomes = self._carrier.deliver(besides, deadline.within(_ACCEPTANCE_S), dated_ms=row.sent_ms)
+        self._carrier.settle(besides, outcomes)
         return any(self._is_misdated(row, outcome) for outcome in outcomes)
 
     def _is_misdated(self, row: MessageRow, outcome: StoreResult | SessionError) -> bool:
         """Whether no swarm takes a message because of its time, and our clock has been put right meanwhile."""
         ahead = row.sent_ms > self._network().clock.now_ms() + CLOCK_AHEAD_MS
         return ahead and isinstance(outcome, ClockOutOfSync)
-
-    def _settle(self, deliveries: list[DeliveryRow], outcomes: list[StoreResult | SessionError]) -> None:
-        """Note which deliveries have arrived, or never will; the others are for a later run."""
-        with self._store.transaction():
-            for delivery, outcome in zip(deliveries, outcomes, strict=True):
-                if isinstance(outcome, StoreResult):
-                    self._note_stored(delivery, outcome)
-                elif isinstance(outcome, ServiceRefused):
-                    self._store.chores.add_hashes(self._store.deliveries.give_up(delivery))
-                else:
-                    self._store.deliveries.hold([delivery], _now_ms())
 
     # The outbox.
 
@@ -435,7 +351,7 @@ class Sender:
                     problem = None
                 if problem is None:
                     flushed.done.append(self._stored(message_id))
-                elif _goes_to_a_server(row.conversation):
+                elif goes_to_a_server(row.conversation):
                     flushed.held[row.conversation] = problem
                 else:
                     raise problem
@@ -444,14 +360,14 @@ class Sender:
     def _flush_one(
         self, row: MessageRow, deliveries: list[DeliveryRow], deadline: Deadline, *, eager: bool
     ) -> NetworkError | None:
-        if not _goes_to_a_server(row.conversation):
+        if not goes_to_a_server(row.conversation):
             besides = self._store.deliveries.acceptances(row.conversation)
             return self._send_out(_Prepared(row.id, deliveries, besides), deadline)
-        problem = None if eager else self._poster.resting(row.conversation)
+        problem = None if eager else self._carrier.servers.resting(row.conversation)
         if problem is None:
             problem = self._send_out(_Prepared(row.id, deliveries, []), deadline)
             if problem is not None:
-                self._poster.note_failure(row.conversation, problem)
+                self._carrier.servers.note_failure(row.conversation, problem)
         return problem
 
     def send_waiting(self, message_id: int, deadline: Deadline) -> None:
@@ -478,7 +394,7 @@ class Sender:
                 self._store.messages.set_status(message_id, "failed")
                 self._store.timers.start(message_id, self._store.now_ms())
         if row.hash is not None:
-            self._delete_own_copies([MessageHash(row.hash)], deadline)
+            self._carrier.delete_own_copies([MessageHash(row.hash)], deadline)
         return self._stored(message_id)
 
     def resend_left(self, deadline: Deadline) -> None:
@@ -486,15 +402,15 @@ class Sender:
 
         Failures wait for the next run, behind what was not tried for longer. What another process is at is left to it.
         """
-        started_ms = _now_ms()
+        started_ms = now_ms()
         before_ms = started_ms - _ABANDONED_MS
         if self._store.messages.has_pending(before_ms):
             with self._store.transaction():
                 for message_id in self._store.messages.give_up_pending(before_ms):
                     self._store.timers.start(message_id, self._store.now_ms())
-        while self._store.deliveries.left(started_ms, _now_ms() + _HELD_MS, 1):
+        while self._store.deliveries.left(started_ms, now_ms() + _HELD_MS, 1):
             with self._store.transaction():
-                until_ms = _now_ms() + _HELD_MS
+                until_ms = now_ms() + _HELD_MS
                 left = self._store.deliveries.left(started_ms, until_ms, COPIES_AT_ONCE)
                 self._store.deliveries.hold(left, until_ms)
             for stale in [delivery for delivery in left if not self._sealer.is_current(delivery)]:
@@ -504,8 +420,8 @@ class Sender:
                     self._store.deliveries.give_up(stale)
             if not left:
                 continue
-            outcomes = self._attempt(left, deadline)
-            self._settle(left, outcomes)
+            outcomes = self._carrier.attempt(left, deadline)
+            self._carrier.settle(left, outcomes)
             if all(isinstance(outcome, NetworkError) for outcome in outcomes):
                 return
 
@@ -581,49 +497,6 @@ class Sender:
                 self._store.deliveries.replace(delivery.id, new.data, new.hash)
             return self._store.deliveries.of_message(row.id)
 
-    def _deliver(
-        self, deliveries: list[DeliveryRow], deadline: Deadline, *, dated_ms: int | None = None
-    ) -> list[StoreResult | SessionError]:
-        if not deliveries:
-            return []
-        return run_parallel(
-            [
-                self._storing(delivery, deadline, lane=lane, dated_ms=dated_ms)
-                for lane, delivery in enumerate(deliveries)
-            ]
-        )
-
-    def _storing(
-        self, delivery: DeliveryRow, deadline: Deadline, *, lane: int, dated_ms: int | None
-    ) -> Callable[[], StoreResult]:
-        """What brings a delivery to its swarm; the network is asked when it is called."""
-        if _goes_to_a_server(delivery.account):
-            return self._poster.storing(delivery, deadline, lane=lane)
-        to: str | SwarmAccount = delivery.account
-        namespace = place_in_swarm(delivery.account, self._profile.identity.account_id)[1]
-        if is_group(delivery.account):
-            from .groups.state import GroupStore
-
-            state = GroupStore(self._store, self._profile.identity.account_id).load(delivery.account)
-            try:
-                if state is None or not state.row.is_active:
-                    raise ServiceRefused("You are not in this group any more.")
-                if state.keys.pending is not None:
-                    raise NodeFailed("The group's new key is not in its swarm yet; to bring it there: session recv")
-                to = state.account(self._profile.identity)
-            except SessionError as error:
-                return partial(_refuse, error)
-        return partial(
-            self._network().swarm.store,
-            to,
-            delivery.data,
-            delivery.ttl_ms,
-            deadline,
-            namespace=namespace,
-            lane=lane,
-            dated_ms=dated_ms,
-        )
-
     def _conclude(
         self,
         message_id: int,
@@ -639,7 +512,7 @@ class Sender:
             stays = before == "sent" or (before == "queued" and isinstance(first, NetworkError))
             for delivery, outcome in zip(deliveries, outcomes, strict=True):
                 if isinstance(outcome, StoreResult):
-                    self._note_stored(delivery, outcome)
+                    self._carrier.note_stored(delivery, outcome)
                 elif isinstance(first, SessionError) and not stays:
                     self._store.deliveries.finish(delivery)
             if not (isinstance(first, SessionError) and stays):
@@ -655,7 +528,7 @@ class Sender:
         if isinstance(first, SessionError) and stays:
             return first if before == "queued" and isinstance(first, NetworkError) else None
         if isinstance(first, SessionError):
-            self._take_back(deliveries[1:], outcomes[1:], deadline)
+            self._carrier.take_back(deliveries[1:], outcomes[1:], deadline)
             raise first
         if not first.is_safe:
             LOG.warning(
@@ -667,58 +540,3 @@ class Sender:
             if isinstance(outcome, SessionError):
                 LOG.warning("Sent, but our own other devices will see it later: %s", outcome.message)
         return None
-
-    def _take_back(
-        self, copies: list[DeliveryRow], outcomes: list[StoreResult | SessionError], deadline: Deadline
-    ) -> None:
-        """Delete our own copy of a message that did not reach its recipient, so that no device shows it as sent."""
-        hashes = [
-            MessageHash(copy.hash)
-            for copy, outcome in zip(copies, outcomes, strict=True)
-            if isinstance(outcome, StoreResult)
-        ]
-        if hashes:
-            self._delete_own_copies(hashes, deadline)
-
-    def _delete_own_copies(self, hashes: list[MessageHash], deadline: Deadline) -> None:
-        try:
-            self._network().swarm.delete(self._profile.identity, hashes, deadline)
-        except (NetworkError, ServiceRefused) as error:
-            LOG.warning("Not sent, but our own other devices may show it as sent: %s", error.message)
-
-    @cached_property
-    def _poster(self) -> CommunityPoster:
-        from .communities.posting import CommunityPoster
-
-        return CommunityPoster(self._profile, self._network)
-
-    def _note_stored(self, delivery: DeliveryRow, outcome: StoreResult) -> None:
-        self._store.deliveries.finish(delivery)
-        if _goes_to_a_server(delivery.account):
-            self._note_posted(delivery, outcome)
-            return
-        if delivery.effect is not None:
-            self._effects.apply(delivery.effect)
-        if delivery.role == "own" or is_group(delivery.account):
-            now_ms = self._network().clock.now_ms()
-            expires_ms = outcome.expiration_ms or now_ms + delivery.ttl_ms
-            message_id, hash = delivery.message_id, delivery.hash
-            swarm, place = self._store.swarm, place_in_swarm(delivery.account, self._profile.identity.account_id)
-            new = swarm.mark_seen(*place, hash, expires_ms, message_id=message_id, seen_ms=now_ms)
-            if not new and message_id is not None:
-                # A poll of another process has met our copy before we came to note it.
-                swarm.name_message(*place, hash, message_id)
-
-
-def _goes_to_a_server(address: str) -> bool:
-    """Whether what is said there goes to a community server, and to no swarm."""
-    return is_community(address) or is_blinded(address)
-
-
-def _refuse(error: SessionError) -> StoreResult:
-    raise error
-
-
-def _now_ms() -> int:
-    """What all processes on this machine agree upon."""
-    return time.time_ns() // 1_000_000

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from session_cli import Client
+from session_cli.core.delivering import Carrier
 from session_cli.core.expiry import purge
 from session_cli.core.preferences import Preferences
 from session_cli.core.profile import key_sources
@@ -333,7 +334,8 @@ def test_a_rule_and_what_was_told_of_it_survive_a_kill(
         raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Sender, "_conclude" if stored else "_deliver", die)
+        where, what = (Sender, "_conclude") if stored else (Carrier, "deliver")
+        patch.setattr(where, what, die)
         alice.disappearing.set("Bob", "after_send", 43_200)
     alice = place.again()
     alice.poll()

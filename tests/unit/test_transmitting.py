@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from session_cli.core import sending
+from session_cli.core import delivering, sending
 from session_cli.core.chores import SwarmChores
 from session_cli.core.contacts import Contacts
+from session_cli.core.delivering import Carrier
 from session_cli.core.effects import deletion, reaction
 from session_cli.core.message_requests import MessageRequests
 from session_cli.core.profile import Profile, choose_network, create_profile, key_sources, open_profile
@@ -130,8 +131,8 @@ def another(tmp_path: Path, device: Device, swarm: FakeSwarm) -> Iterator[Device
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Lets so much time go by that what a process has begun is free."""
-    real = sending._now_ms
-    return lambda: monkeypatch.setattr(sending, "_now_ms", lambda: real() + sending._HELD_MS + 1)
+    real = delivering.now_ms
+    return lambda: monkeypatch.setattr(sending, "now_ms", lambda: real() + sending._HELD_MS + 1)
 
 
 def react(device: Device) -> None:
@@ -183,7 +184,7 @@ def test_what_a_process_died_over_is_told_and_done_by_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also if it died before it could say so; and if the bytes had arrived, they are the same."""
-    deliver = Sender._deliver
+    deliver = Carrier.deliver
 
     def deliver_and_die(*arguments: Any, **options: Any) -> Any:
         if arrived:
@@ -191,8 +192,8 @@ def test_what_a_process_died_over_is_told_and_done_by_the_next(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(Sender, "_deliver", deliver_and_die)
-        patch.setattr(Sender, "_attempt", deliver_and_die)
+        patch.setattr(Carrier, "deliver", deliver_and_die)
+        patch.setattr(Carrier, "attempt", deliver_and_die)
         with pytest.raises(Killed):
             deed(device)
     held = dict(swarm.held)
