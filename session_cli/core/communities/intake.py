@@ -71,7 +71,8 @@ class CommunityIntake:
     ) -> PollResult:
         """Take in a part of a room's messages. What `is_news` readers are given; the rest is just there."""
         result = PollResult(skipped=page.malformed)
-        for entry in page.entries:
+        # What is done to messages, is done after they were written.
+        for entry in sorted(page.entries, key=lambda entry: not isinstance(entry, Post)):
             result += self._take(address, me, entry, now_ms, is_news=is_news)
         return result
 
