@@ -34,7 +34,7 @@ def join(
         ),
     ],
 ) -> None:
-    """Join a room, fetch its latest messages, and print its address.
+    """Join a room, fetch its latest messages, which recv then shows as new, and print its address.
 
     A URL looks like 'https://SERVER/ROOM?public_key=KEY' (with the quotes, for the shell). The key is all by which you
     know that you talk to this server, so take it from somebody you trust; session community rooms shows the URLs of a
@@ -87,7 +87,7 @@ def list_(ctx: typer.Context) -> None:
     """List the rooms that you have joined: name, address, and what you are there. Works offline.
 
     Marks: [read only] where you may not write; [closed to you] where the server does not let you read, as you were
-    banned, perhaps; [gone] where it has the room no more; [nothing comes] where the server failed the last time;
+    banned, perhaps; [gone] where it has the room no more; [server failed] where nothing could be fetched the last time;
     [hidden] where list leaves the conversation out.
     """
     context: App = ctx.obj

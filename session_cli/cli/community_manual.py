@@ -6,9 +6,10 @@ COMMUNITIES = """
 A community is a server with public rooms, run by anybody. What is written in a room can be read by everybody, and by
 whoever runs the server; it is signed, but not end-to-end encrypted, and stays until it is deleted. A room is named
 wherever a person can be, by its address or its short name, and by the name that its server gives it wherever nothing is
-written: send, attach, react, unsend and log work there as they do with people; session community joins rooms and looks
-after them. Servers take a few messages at a time from one person, so that many of them take their time; and they are
-left alone for a while when they fail. Below is who learns what.
+written; scripts should use the address, which nobody else can have. There send, attach, react, unsend and log work as
+they do with people; session community joins rooms and looks after them. Servers take a few messages at a time from one
+person, so that many of them take their time; and they are left alone for a while when they fail. Below is who learns
+what.
 """
 WHO_LEARNS = {
     "the server": "Sees when you read and write in which room, and keeps all of it. It does not see your address: "

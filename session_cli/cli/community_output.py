@@ -53,7 +53,7 @@ def _row(community: Community, width: int, painter: Painter) -> str:
     elif not community.write:
         words.append(painter.warning("[read only]"))
     if community.problem is not None:
-        words.append(painter.warning("[nothing comes]"))
+        words.append(painter.warning("[server failed]"))
     if community.hidden:
         words.append(painter.dim("[hidden]"))
     address = painter.dim(fitted(harmless(community.id), width))
@@ -124,8 +124,10 @@ def member_text(member: CommunityMember) -> str:
 def _standing(member: CommunityMember) -> str:
     if member.banned:
         return "banned" if member.banned_until_ms is None else f"banned until {_minute(member.banned_until_ms)}"
+    if member.banned is False:
+        return "not banned"
     if member.role is None:
-        return "not banned, no moderator"
+        return "no moderator"
     return member.role + (", hidden" if member.hidden else "")
 
 

@@ -259,6 +259,7 @@ def community_json(community: Community) -> dict[str, Any]:
         created=_moment(community.created_ms),
         created_ms=community.created_ms,
         pinned_messages=list(community.pinned),
+        pinned_ids=list(community.pinned_ids),
         muted=community.muted,
         muted_until=_moment(community.muted_until_ms),
         hidden=community.hidden,

@@ -78,7 +78,7 @@ def message_text(
     if message.request:
         marks = " [invitation]" if message.conversation.type == "group" else " [message request]"
     if message.content.get("whisper"):
-        marks += " [whispered to you]"
+        marks += " [whispered]"
     if message.status in STATES:
         marks += f" [{STATES[message.status]}]"
     head = _head(message.timestamp_ms, who, painter, marks, f"#{message.id}")

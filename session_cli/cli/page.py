@@ -122,7 +122,7 @@ class Chapter:
         if notice is not None:
             parts = [f'<p class="quote"><span>{_label(notice)}</span></p>\n']
         elif message.body:
-            parts.append(f'<p class="{_text_class(message.body)}" dir="auto">{linked(message.body)}</p>\n')
+            parts.append(f'<p class="{_text_class(message.body)}" dir="auto">{linked(message.text)}</p>\n')
         if message.reactions:
             marks = " ".join(f"{reaction.emoji} {len(reaction.senders)}" for reaction in message.reactions)
             parts.append(f'<p class="info">{_label(marks)}</p>\n')

@@ -248,8 +248,13 @@ def _reading(
 
     troubles = _Troubles(app)
 
+    asleep: set[str] = set()
+
     def polled(result: PollResult) -> None:
         troubles.over()
+        for server in sorted(set(result.resting) - asleep):
+            asleep.add(server)
+            app.note(f"session: {server} failed, and is not asked for a while; see session community list.")
         if result.skipped:
             verb = "was" if result.skipped == 1 else "were"
             app.note(f"session: {counted(result.skipped, 'message')} could not be read and {verb} skipped.")

@@ -94,7 +94,8 @@ def send(
 
     Who answers has read: what came from a recipient, and a recv has shown, counts as read from then on, as with read.
 
-    --quote answers a message of the same conversation. --typing is for people who have written to you and to whom you
+    In the text, @ and the id of somebody mentions them: their app shows the name, and yours does. --quote answers a
+    message of the same conversation. --typing is for people who have written to you and to whom you
     wrote; others are not told.
     """
     app: App = ctx.obj

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import AmbiguousName, InvalidAccountId, InvalidInput
+from contextlib import suppress
+
+from ..errors import AmbiguousName, InvalidAccountId, InvalidInput, InvalidUrl
 from ..protocol.account import AccountId, is_blinded, is_community, is_group, parse_account_id
 from ..store.records import PersonRow
 from .names import looks_like_id
@@ -46,9 +48,18 @@ def resolve(profile: Profile, text: str, *, to_write: bool = False) -> AccountId
 def rooms_called(profile: Profile, text: str) -> list[str]:
     """The addresses of the rooms that we are in whose URL, address (also without http://) or short name this is."""
     wanted = text.partition("?")[0].rstrip("/").lower()
+    if "://" in wanted:
+        from ..protocol.community.urls import room_address
+
+        with suppress(InvalidUrl):
+            wanted = room_address(wanted)
     rooms = profile.store.communities.rooms()
+    # A short name as it is written: a capital letter must not make a public room of a person.
+    token = text.strip()
     return [
-        room.address for room in rooms if wanted in (room.address, room.address.partition("://")[2], room.token.lower())
+        room.address
+        for room in rooms
+        if wanted in (room.address, room.address.partition("://")[2]) or token in (room.token, room.token.lower())
     ]
 
 
@@ -100,14 +111,6 @@ def _by_own_name(profile: Profile, name: str, *, to_write: bool) -> str:
         raise AmbiguousName(
             f"{name!r} could be any of these: {_listed(found)}. {advice if named else 'Use the beginning of the id.'}"
         )
-    if any(is_group(person.address) for person in called):
-        raise InvalidAccountId(f"The group {name!r} invites you; to join it: session group accept")
-    if called:
-        ids = " or ".join(person.address[:SHOWN_DIGITS] for person in called[:3])
-        raise InvalidAccountId(
-            f"You never wrote to anybody by the name of {name!r}, nor approved one. Anybody can take a name; if it is "
-            f"who you think, give the id: {ids}"
-        )
     rooms = [room for room in profile.store.communities.rooms() if room.info.get("name") == name]
     if rooms and to_write and len(rooms) == 1:
         raise InvalidAccountId(
@@ -116,6 +119,14 @@ def _by_own_name(profile: Profile, name: str, *, to_write: bool) -> str:
         )
     if rooms:
         return _only_room(name, [room.address for room in rooms])
+    if any(is_group(person.address) for person in called):
+        raise InvalidAccountId(f"The group {name!r} invites you; to join it: session group accept")
+    if called:
+        ids = " or ".join(person.address[:SHOWN_DIGITS] for person in called[:3])
+        raise InvalidAccountId(
+            f"You never wrote to anybody by the name of {name!r}, nor approved one. Anybody can take a name; if it is "
+            f"who you think, give the id: {ids}"
+        )
     in_rooms = ", and you are in no community of that name (see session community list)"
     raise InvalidAccountId(
         f"Nobody you have named or written to is known as {name!r}"

@@ -536,12 +536,16 @@ class Client:
         if self._store.chores.any() or self._store.timers.any_waiting():
             self._chores.learn(deadline)
             self._chores.run(deadline)
-        if self._store.communities.any():
-            # Last of all: their servers are anybody's, and may take their time.
-            from .communities.receiving import CommunityReceiver
-
-            result += CommunityReceiver(self._profile, self._use_network).poll(deadline)
         return result
+
+    def _poll_communities(self, deadline: Deadline) -> PollResult:
+        if not self._store.communities.any():
+            from .receiving import PollResult
+
+            return PollResult()
+        from .communities.receiving import CommunityReceiver
+
+        return CommunityReceiver(self._profile, self._use_network).poll(deadline)
 
     def _poll_groups(self, deadline: Deadline) -> PollResult:
         from .groups.receiving import GroupReceiver
@@ -558,7 +562,8 @@ class Client:
         """The events of this account, and the readers of them."""
         from .inbox import Inbox
 
-        return Inbox(self._profile, self._poll, self._event)
+        # Servers of communities come last: they are anybody's, and may take their time.
+        return Inbox(self._profile, (self._poll, self._poll_communities), self._event)
 
     def batches(self, reading: Reading) -> Generator[Batch, None, None]:
         """Events in batches, for those who take several at once; see `Inbox.batches`."""

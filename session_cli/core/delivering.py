@@ -133,6 +133,7 @@ class Carrier:
             return
         from .communities.intake import note_time
 
+        self.servers.note_success(delivery.account)
         note_time(self._store, row, posted_ms)
         if is_community(delivery.account):
             communities, post_id = self._store.communities, int(outcome.hash)

@@ -108,30 +108,45 @@ class Batch:
 
 
 class Inbox:
-    """The events of one profile. `poll` fetches into the store what is new; `event_of` makes events of rows."""
+    """The events of one profile.
+
+    The `polls` fetch into the store what is new, one after the other: what one brought is given out before the next
+    begins. `event_of` makes events of rows.
+    """
 
     def __init__(
-        self, profile: Profile, poll: Callable[[Deadline], PollResult], event_of: Callable[[EventRow], Event]
+        self,
+        profile: Profile,
+        polls: Sequence[Callable[[Deadline], PollResult]],
+        event_of: Callable[[EventRow], Event],
     ) -> None:
         self._folder = profile.folder
         self._store = profile.store
-        self._poll = poll
+        self._polls = polls
         self._event_of = event_of
 
     def poll(self, deadline: Deadline, *, patience_s: float = LOCK_TIMEOUT_S) -> PollResult:
-        """Fetch what is new from our swarm into the store. Another process that does so is waited for.
+        """Fetch all that is new into the store. Another process that does so is waited for.
 
         Raises NetworkError, ServiceRefused, StoreLocked, StoreError.
         """
-        patience = deadline.limit(patience_s)
+        from .receiving import PollResult
+
+        patience, result = deadline.limit(patience_s), PollResult()
         with FileLock(self._folder / "receive.lock", patience, purpose="to receive messages"):
-            return self._poll(deadline)
+            for poll in self._polls:
+                result += poll(deadline)
+        return result
+
+    def _fetch(self, poll: Callable[[Deadline], PollResult], deadline: Deadline) -> PollResult:
+        with FileLock(self._folder / "receive.lock", deadline.limit(LOCK_TIMEOUT_S), purpose="to receive messages"):
+            return poll(deadline)
 
     @contextmanager
-    def exclusively(self, deadline: Deadline) -> Iterator[None]:
+    def exclusively(self, deadline: Deadline, *, purpose: str) -> Iterator[None]:
         """Have nobody poll meanwhile. Another process that does so is waited for. Raises StoreLocked."""
         patience = deadline.limit(LOCK_TIMEOUT_S)
-        with FileLock(self._folder / "receive.lock", patience, purpose="to change a group"):
+        with FileLock(self._folder / "receive.lock", patience, purpose=purpose):
             yield
 
     def batches(self, reading: Reading, timeout: float | None) -> Generator[Batch, None, None]:
@@ -150,9 +165,12 @@ class Inbox:
                 yield from drain.batches(timeout)
                 if drain.finished:
                     return
-                reading.polled(self.poll(Deadline(timeout)))
-                failures = 0
-                yield from drain.batches(timeout)
+                for poll in self._polls:
+                    reading.polled(self._fetch(poll, Deadline(timeout)))
+                    failures = 0
+                    yield from drain.batches(timeout)
+                    if drain.finished:
+                        return
             except (NetworkError, StoreLocked) as error:
                 # Who waits, waits for the network as well.
                 if reading.follow:

@@ -16,7 +16,7 @@ RINGING_MS = 60_000
 KNOWN_AS = "known_as"
 """Under which key the content of a message in a room has the id by which it means us."""
 SHOWN_DIGITS = 10
-"""Of the id of somebody who is meant, and has no name."""
+"""Of the id of somebody who is meant."""
 _MENTION = re.compile(r"@((?:05|15|25)[0-9a-f]{64})(?![0-9a-f])")
 """How apps write that somebody is meant."""
 
@@ -150,7 +150,7 @@ class CommunityMember:
     """Somebody as a room knows them: by the blinded id, and by the account, where we know which it is.
 
     `role`: `moderator`, `admin` or None; `hidden`: only moderators are shown it. `banned`: they are kept out, until
-    `banned_until_ms` or (None) for good.
+    `banned_until_ms` or (None) for good; None where that is not known.
     """
 
     id: str
@@ -158,7 +158,7 @@ class CommunityMember:
     account: str | None
     role: str | None
     hidden: bool = False
-    banned: bool = False
+    banned: bool | None = None
     banned_until_ms: int | None = None
 
 
@@ -246,11 +246,8 @@ class Message:
     @property
     def text(self) -> str:
         """The body with the names of those whom it means, as far as they are known, in place of their ids."""
-        text = self.body
-        for party in self.mentions:
-            name = "me" if party.type == "self" else " ".join((party.name or "").split())
-            text = text.replace(f"@{party.id}", f"@{name or party.id[:SHOWN_DIGITS] + '…'}")
-        return text
+        known = {party.id: party for party in self.mentions}
+        return _MENTION.sub(lambda match: _called(known.get(match[1]), match[0]), self.body) if known else self.body
 
     @property
     def mentioned(self) -> bool:
@@ -268,6 +265,16 @@ class Message:
         """The community that the message invites to, if it does."""
         found = self.content.get("invitation") if self.kind == "message" else None
         return CommunityInvitation(found["url"], found["name"]) if found else None
+
+
+def _called(party: Party | None, text: str) -> str:
+    """Somebody who is meant: with the beginning of the id, which nobody's name can take the place of."""
+    if party is None:
+        return text
+    if party.type == "self":
+        return "@me"
+    name, shown = " ".join((party.name or "").split()), f"{party.id[:SHOWN_DIGITS]}…"
+    return f"@{name} ({shown})" if name else f"@{shown}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,13 +41,15 @@ _LONGEST_MS = MAX_TTL_MS + _HASH_KEPT_MS
 class PollResult:
     """What one poll brought: new events, messages of no use to anybody, messages that could not be read.
 
-    `merged`: messages by which our other devices told what they changed.
+    `merged`: messages by which our other devices told what they changed. `resting`: community servers that were not
+    asked, as they failed a short while ago.
     """
 
     new: int = 0
     ignored: int = 0
     skipped: int = 0
     merged: int = 0
+    resting: tuple[str, ...] = ()
 
     def __add__(self, other: PollResult) -> PollResult:
         return PollResult(
@@ -55,6 +57,7 @@ class PollResult:
             self.ignored + other.ignored,
             self.skipped + other.skipped,
             self.merged + other.merged,
+            self.resting + other.resting,
         )
 
 

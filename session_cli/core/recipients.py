@@ -20,7 +20,7 @@ def check_recipient(store: Store, recipient: AccountId, quoted: MessageRow | Non
         raise InvalidAccountId(f"You have not joined the community {recipient}.")
     if is_blinded(recipient) and store.communities.server_of(recipient) is None:
         raise InvalidAccountId("Nobody with this id has written in a community of yours, so it is not known where.")
-    if store.communities.is_hermit(recipient):
+    if is_blinded(recipient) and store.communities.is_hermit(recipient):
         raise NoPermission(f"{recipient[:10]}… wants no messages from people who know them from communities alone.")
     person = store.people.get(recipient)
     who = _shown(recipient)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from .groups.state import GroupState
 
 STAYS = Expiration()
+_ACCOUNT = re.compile(r"@(05[0-9a-f]{64})(?![0-9a-f])")
+"""Somebody who is meant by the account id."""
 
 
 class Sealer:
@@ -91,11 +95,12 @@ class Sealer:
             return updates.timer_change(admin, entry.content["seconds"], sent_ms)
         if entry.kind == "expiration_update":
             return TimerUpdate()
-        author: str | None = entry.quote_author
-        if author and is_community(entry.conversation):
-            author = self._rooms.author(entry.conversation, author)
+        author, body = entry.quote_author, entry.body
+        if is_community(entry.conversation):
+            author = self._rooms.author(entry.conversation, author) if author else None
+            body = _ACCOUNT.sub(lambda match: self._rooms.mention(entry.conversation, match[1]), body)
         quote = Quote(author, entry.quote_ms) if author and entry.quote_ms else None
-        return VisibleMessage(entry.body, tuple(map(_pointer, entry.attachments)), quote)
+        return VisibleMessage(body, tuple(map(_pointer, entry.attachments)), quote)
 
     def is_current(self, delivery: DeliveryRow) -> bool:
         """Whether what waits for a group is encrypted with its newest key: those who were removed since have others."""
@@ -188,10 +193,26 @@ class _Rooms:
         if server is None:
             return None
         if person != self._identity.account_id:
-            return self._communities.blinded_of(person, server.base_url)
+            # Who writes there under his account has shown it himself.
+            shown = person if person in self._communities.senders(address) else None
+            return self._communities.blinded_of(person, server.base_url) or shown
         from ..protocol.community.auth import ServerIdentity
 
         return ServerIdentity.of(self._identity, server.server_key).member_id
+
+    def mention(self, address: str, account: str) -> str:
+        """How somebody is meant in a room, where his account id is nobody's business."""
+        author = self.author(address, account)
+        room = self._communities.room(address)
+        server = self._communities.server(room.base_url) if room is not None else None
+        if author is None and server is not None:
+            from ..protocol.blinding import blinded15_ids
+
+            with suppress(InvalidInput):  # what is none hides nobody
+                candidates = blinded15_ids(AccountId(account), server.server_key)
+                senders = self._communities.senders(address)
+                author = next((one for one in candidates if one in senders), candidates[0])
+        return f"@{author or account}"
 
 
 class _Groups:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,11 @@ from ..errors import (
     InvalidInput,
     NetworkError,
     NotAdmin,
+    ServerFailed,
     ServiceRefused,
     SessionError,
+    StoreLocked,
+    Unconfirmed,
 )
 from ..file_lock import FileLock
 from ..network.clock import Deadline
@@ -124,7 +128,17 @@ class Sender:
         if hold:
             # What time it is by the network, the last run may have learnt.
             return self._stored(self._prepare(replace(entry, status="queued")).message_id)
-        prepared = self._prepare(entry)
+        with ExitStack() as stack:
+            if queue and goes_to_a_server(recipient):
+                # Nobody else may send it at the same time: there it would stand twice.
+                lock = FileLock(self._profile.folder / "outbox.lock", deadline.limit(LOCK_TIMEOUT_S), purpose="to send")
+                try:
+                    stack.enter_context(lock)
+                except StoreLocked:
+                    return self._stored(self._prepare(entry).message_id)
+            return self._send_now(self._prepare(entry), deadline)
+
+    def _send_now(self, prepared: _Prepared, deadline: Deadline) -> MessageRow:
         try:
             problem = self._send_out(prepared, deadline)
         except SessionError:
@@ -133,9 +147,22 @@ class Sender:
                 for delivery in prepared.besides:
                     self._store.deliveries.finish(delivery)
             raise
+        except BaseException:
+            self._give_up(prepared)
+            raise
         if problem is not None:
             LOG.info("queued: %s", problem.message)
         return self._stored(prepared.message_id)
+
+    def _give_up(self, prepared: _Prepared) -> None:
+        """Call a message to a community server failed whose sending was broken off. A poll tells if it arrived."""
+        row = self._store.messages.get(prepared.message_id)
+        if row is None or row.status != "pending" or not goes_to_a_server(row.conversation):
+            return
+        with self._store.transaction():
+            for delivery in prepared.deliveries:
+                self._store.deliveries.finish(delivery)
+            self._store.messages.set_status(row.id, "failed")
 
     def announce_expiration(self, recipient: AccountId, expiration: Expiration, deadline: Deadline) -> MessageRow:
         """Say, and note, that what we write to somebody disappears from now on, or stays. Returns the notice.
@@ -291,20 +318,29 @@ class Sender:
         """Bring a message to a community server.
 
         That takes what is hours old, and nobody shows it: such a message gets another time, unless it is there already.
+        So does an answer: what it quotes may have got another time, too, when it was sent.
         """
         age_ms = abs(self._network().clock.now_ms() - row.sent_ms)
-        if age_ms > _STALE_MS:
-            for delivery in [each for each in deliveries if each.tried]:
+        answers = row.quote_ms is not None and not any(each.tried_ms for each in deliveries)
+        if age_ms > _STALE_MS or (answers and row.status == "queued"):
+            for delivery in [each for each in deliveries if each.tried_ms]:
                 (outcome,) = run_parallel([self._carrier.servers.finding(delivery, deadline)])
                 if outcome is not None:
                     return self._conclude(row.id, deliveries, [outcome], deadline)
-            if age_ms > _FILES_STAY_MS and any(not attachment.key for attachment in row.attachments):
+            # The time of a message with files says how long the server has had these.
+            has_files = any(not attachment.key for attachment in row.attachments)
+            if has_files and age_ms > _FILES_STAY_MS:
                 gone = ServiceRefused("The community server has not kept the files so long; send them again.")
                 return self._conclude(row.id, deliveries, [gone], deadline)
-            deliveries = self._redate(row, deliveries)
+            deliveries = deliveries if has_files else self._redate(row, deliveries)
             if not deliveries:
                 return None
-        return self._conclude(row.id, deliveries, self._carrier.deliver(deliveries, deadline), deadline)
+        outcomes = self._carrier.deliver(deliveries, deadline)
+        for delivery, outcome in zip(deliveries, outcomes, strict=True):
+            if isinstance(outcome, SessionError) and not isinstance(outcome, Unconfirmed | ServerFailed):
+                with self._store.transaction():
+                    self._store.deliveries.note_tried(delivery, 0)
+        return self._conclude(row.id, deliveries, outcomes, deadline)
 
     def _send_before(self, besides: list[DeliveryRow], row: MessageRow, deadline: Deadline) -> bool:
         """Store what goes before a message; returns whether the message must be given another time first.
@@ -366,7 +402,7 @@ class Sender:
         problem = None if eager else self._carrier.servers.resting(row.conversation)
         if problem is None:
             problem = self._send_out(_Prepared(row.id, deliveries, []), deadline)
-            if problem is not None:
+            if problem is not None and not isinstance(problem, Unconfirmed):
                 self._carrier.servers.note_failure(row.conversation, problem)
         return problem
 

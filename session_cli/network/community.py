@@ -57,6 +57,7 @@ _WHAT = "community"
 """What failures are noted under: not which one."""
 _NOT_REACHED = (b"Failed to connect", b"Could not resolve", b"Couldn't resolve", b"Connection timed out", b"SSL ")
 """How the last hop begins to say that it could not even talk to the server."""
+_BAD_REQUEST = 400
 _NO_FILE = "The file is no longer on the community server; most of them keep files for 15 days."
 
 
@@ -192,7 +193,8 @@ class CommunityClient:
                 yield attempt
 
         def failed(attempt: OnionAttempt, error: SessionError) -> None:
-            if isinstance(error, AnswerTooLarge) and question.most_bytes < LARGEST_ANSWER_BYTES:
+            too_large = isinstance(error, AnswerTooLarge) and question.most_bytes < LARGEST_ANSWER_BYTES
+            if too_large and request.repeatable:
                 raise error
             trial.failed(attempt, error)
             if not request.repeatable and _may_have_arrived(attempt, error):
@@ -227,6 +229,8 @@ class CommunityClient:
                 )
             if reply.status == 502 and answer.startswith(_NOT_REACHED):
                 raise _NeverThere(f"{SOME_SERVER} can't be reached.")
+            if reply.status == _BAD_REQUEST:
+                raise PathFailed(f"{SOME_SERVER} can't read what it is asked: perhaps it has another key.")
             check_guard(reply.status, answer)
             return layers.decode_v4_response(onion.reply_key.open(answer))
 

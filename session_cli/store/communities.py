@@ -94,6 +94,13 @@ class Communities:
             ),
         )
 
+    def note_success(self, base_url: str) -> None:
+        """Note that a server has answered."""
+        self._connection.execute(
+            "UPDATE community_servers SET failures = 0, retry_ms = 0, problem = NULL WHERE base_url = ?",
+            (base_url,),
+        )
+
     # Rooms.
 
     def any(self) -> bool:

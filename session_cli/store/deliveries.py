@@ -65,7 +65,7 @@ class Deliveries:
     def replace(self, delivery_id: int, data: bytes, hash: str) -> None:
         """Put other sealed bytes in the place of those that no swarm has taken."""
         self._connection.execute(
-            "UPDATE deliveries SET data = ?, hash = ?, tried = 0 WHERE id = ?", (data, hash, delivery_id)
+            "UPDATE deliveries SET data = ?, hash = ?, tried_ms = 0 WHERE id = ?", (data, hash, delivery_id)
         )
 
     def finish(self, delivery: DeliveryRow) -> None:
@@ -110,9 +110,11 @@ class Deliveries:
             [(until_ms, delivery.id, delivery.hash) for delivery in deliveries],
         )
 
-    def note_tried(self, delivery: DeliveryRow) -> None:
-        """Note that a community server may get it from now on, whatever becomes of the answer."""
-        self._connection.execute("UPDATE deliveries SET tried = 1 WHERE id = ?", (delivery.id,))
+    def note_tried(self, delivery: DeliveryRow, tried_ms: int) -> None:
+        """Note since when a community server may have it, whatever becomes of the answer; 0: it has not."""
+        self._connection.execute(
+            "UPDATE deliveries SET tried_ms = ? WHERE id = ? AND hash = ?", (tried_ms, delivery.id, delivery.hash)
+        )
 
     def give_up(self, delivery: DeliveryRow) -> list[str]:
         """Forget what never reached its swarm, and what follows it; returns the hashes of that, which may have."""
@@ -151,12 +153,12 @@ class Deliveries:
         return self._rows("WHERE d.message_id = ? ORDER BY d.role DESC", (message_id,))
 
     def _rows(self, condition: str, parameters: tuple[Any, ...]) -> list[DeliveryRow]:
-        query = "SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash, d.effect, d.tried "
+        query = "SELECT d.id, d.message_id, d.role, d.account, d.ttl_ms, d.data, d.hash, d.effect, d.tried_ms "
         query += "FROM deliveries d "
         return [_row(row) for row in fetch_all(self._connection, query + condition, parameters)]
 
 
 def _row(row: tuple[Any, ...]) -> DeliveryRow:
-    id, message_id, role, account, ttl_ms, data, hash, effect, tried = row
+    id, message_id, role, account, ttl_ms, data, hash, effect, tried_ms = row
     done = json.loads(effect) if effect is not None else None
-    return DeliveryRow(id, message_id, role, account, ttl_ms, data, hash, done, bool(tried))
+    return DeliveryRow(id, message_id, role, account, ttl_ms, data, hash, done, tried_ms)

@@ -205,7 +205,18 @@ class Messages:
         )
 
     def set_time(self, message_id: int, sent_ms: int) -> None:
-        """Change when a message was sent, in ms."""
+        """Change when a message was sent, in ms, and by which time it is quoted."""
+        self._connection.execute(
+            """
+            UPDATE quotes SET sent_ms = ?1
+            WHERE sent_ms = (SELECT sent_ms FROM messages WHERE id = ?2)
+            AND author = (SELECT p.address FROM messages m JOIN people p ON p.id = m.sender_id WHERE m.id = ?2)
+            AND message_id IN (
+                SELECT id FROM messages WHERE conversation_id = (SELECT conversation_id FROM messages WHERE id = ?2)
+            )
+            """,
+            (sent_ms, message_id),
+        )
         self._connection.execute("UPDATE messages SET sent_ms = ? WHERE id = ?", (sent_ms, message_id))
 
     def settle_request(self, conversation: str) -> None:

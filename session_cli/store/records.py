@@ -143,7 +143,8 @@ class NewDelivery:
 class DeliveryRow:
     """A delivery that has not reached its swarm yet. `message_id` is None where it is of no message.
 
-    `effect` is what is done here when it has: see `core.effects`. `tried`: a community server may have got it.
+    `effect` is what is done here when it has: see `core.effects`. `tried_ms`: since when a community server may
+    have it (0: it has not).
     """
 
     id: int
@@ -154,7 +155,7 @@ class DeliveryRow:
     data: bytes = field(repr=False)
     hash: str
     effect: Mapping[str, Any] | None = None
-    tried: bool = False
+    tried_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

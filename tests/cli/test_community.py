@@ -146,7 +146,7 @@ def test_what_is_read_says_in_which_room_it_was_written(server: Server, three: t
     bob.run("community", "join", "books")
     alice.run("community", "join", "books")
     alice.run("send", "lobby", "hello lobby")
-    alice.run("send", "Books", "hello books", "--to", server.address())
+    alice.run("send", "books", "hello books", "--to", server.address())
     lines = bob.run("recv").lines
     assert lines[lines.index("    hello lobby") - 1] == f"  @ The Lobby ({shown})"
     assert lines.count("    hello books") == 2

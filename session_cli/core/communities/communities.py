@@ -46,7 +46,7 @@ from .deeds import RoomDeeds
 from .intake import CommunityIntake
 from .receiving import CommunityReceiver
 from .rooms import info_of, role_of
-from .servers import CommunityServers, explained
+from .servers import SMALLER, CommunityServers, explained
 from .views import CommunityViews, address_of
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class Communities:
         server = self._known(place.server)
         address = address_of(server.base_url, place.room)
         deadline = Deadline(self._timeout)
-        with self._inbox().exclusively(deadline):
+        with self._inbox().exclusively(deadline, purpose="to join a community"):
             self._check_new(address)
             if self._store.communities.room(address) is None:
                 capabilities = self._servers.ask(server, endpoints.capabilities(), deadline)
@@ -250,7 +250,10 @@ class Communities:
                     self._views.name(address, room.name or room.token)
                     self._store.conversations.show(address)
             self._receiver.poll(deadline, [server.base_url])
-        return self._community(self._row(address))
+        joined = self._community(self._row(address))
+        if joined.state == "closed":
+            raise NoPermission(f"{joined.name} is closed to you: you are banned there, perhaps.")
+        return joined
 
     def leave(self, who: str) -> Community:
         """Leave a room, and forget what was written there, on all our devices. Returns it as it was. Offline."""
@@ -265,7 +268,7 @@ class Communities:
         """Fetch up to so many messages that are older than those that are here; returns how many came."""
         address = self.resolve(who)
         deadline, left, came = Deadline(self._timeout), count, 0
-        with self._inbox().exclusively(deadline):
+        with self._inbox().exclusively(deadline, purpose="to fetch older messages"):
             while left > 0:
                 row = self._row(address)
                 server, oldest = self._server(row.base_url), row.oldest_id or 0
@@ -292,7 +295,7 @@ class Communities:
             except AnswerTooLarge:
                 if limit == 1:
                     raise
-                limit = max(1, limit // 8)
+                limit = max(1, limit // SMALLER)
             else:
                 return page
 
@@ -342,10 +345,10 @@ class Communities:
         name = next((person.shown_name for person in people if person is not None and person.shown_name), None)
         return CommunityMember(member, name, account, None)
 
-    def _named(self, row: RoomRow, server: ServerRow, me: ServerIdentity, who: str) -> MemberId:
+    def _named(self, row: RoomRow, server: ServerRow, me: ServerIdentity, who: str, *, by_own_name: bool) -> MemberId:
         """Who is meant: by an id, the beginning of one that has written there, or a name that we gave.
 
-        Not by the names that people give themselves: whoever is to have power in a room, or none, must be no other.
+        By a name that they give themselves (`by_own_name`) only where nobody gets any power, and if one alone has it.
         """
         wanted = who.strip()
         if wanted == "me":
@@ -362,6 +365,8 @@ class Communities:
         if found:
             return self._shown_id(server, me, found.pop(), senders)
         called = {person.address for person in self._store.people.called(wanted)} & senders
+        if len(called) == 1 and by_own_name:
+            return self._shown_id(server, me, called.pop(), senders)
         if called:
             ids = " or ".join(sorted(called))
             raise InvalidAccountId(f"Anybody can call himself {wanted!r}; if it is who you think, give the id: {ids}")
@@ -387,8 +392,8 @@ class Communities:
         return MemberId(found[0])
 
     def member(self, who: str, member: str) -> CommunityMember:
-        """Whom `ban` and the others take somebody for. Offline."""
-        _, _, me, target = self._target(who, member)
+        """Whom `ban` and `unban` take somebody for. Offline."""
+        _, _, me, target = self._target(who, member, by_own_name=True)
         return self._member(me, target)
 
     def ban(self, who: str, member: str, *, seconds: int | None = None, delete: bool = False) -> CommunityMember:
@@ -398,7 +403,9 @@ class Communities:
         """
         if seconds is not None and not 0 < seconds <= MAX_BAN_S:
             raise InvalidInput("Somebody can be banned for up to ten years; without a time it is for good.")
-        row, server, me, target = self._target(who, member)
+        row, server, me, target = self._target(who, member, by_own_name=True)
+        if target in me.own_ids:
+            raise InvalidInput("You can't ban yourself; to leave a room: session community leave")
         with explained(_FOR_MODERATORS):
             self._ask(server, moderation.ban(target, [row.token], seconds=seconds))
             if delete:
@@ -421,10 +428,10 @@ class Communities:
 
     def unban(self, who: str, member: str) -> CommunityMember:
         """Let somebody in again. For moderators."""
-        row, server, me, target = self._target(who, member)
+        row, server, me, target = self._target(who, member, by_own_name=True)
         with explained(_FOR_MODERATORS):
             self._ask(server, moderation.unban(target, [row.token]))
-        return self._member(me, target)
+        return replace(self._member(me, target), banned=False)
 
     def grant(self, who: str, member: str, *, admin: bool = False, hidden: bool = False) -> CommunityMember:
         """Make somebody a moderator of a room, or an admin. For admins."""
@@ -442,8 +449,10 @@ class Communities:
             self._ask(server, moderation.set_moderator(target, [row.token], moderator=False))
         return self._member(me, target)
 
-    def _target(self, who: str, member: str) -> tuple[RoomRow, ServerRow, ServerIdentity, MemberId]:
+    def _target(
+        self, who: str, member: str, *, by_own_name: bool = False
+    ) -> tuple[RoomRow, ServerRow, ServerIdentity, MemberId]:
         row = self._row(self.resolve(who))
         server = self._server(row.base_url)
         me = self._servers.identity(server)
-        return row, server, me, self._named(row, server, me, member)
+        return row, server, me, self._named(row, server, me, member, by_own_name=by_own_name)

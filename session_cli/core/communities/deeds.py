@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ...errors import InvalidInput, NoPermission, NotFound
+from ...errors import InvalidInput, NetworkError, NoPermission, NotFound, ProtocolError, StoreLocked
 from ...network.clock import Deadline
 from ...protocol.community import endpoints
 from ...protocol.community.auth import Capabilities
+from ...protocol.community.posts import Post, open_post
 from ...store.communities import RoomRow, ServerRow
 from ...store.records import EventDetail, EventRow, MessageRow
 from ..marking import Marking
 from ..profile import Profile
 from ..reacting import one_emoji
-from .servers import CommunityServers, explained, why_not_written
+from .servers import CommunityServers, explained, pages_since, why_not_written
 
 if TYPE_CHECKING:
     from ...network.network import Network
     from ..sending import Sender
+
+
+LOG = logging.getLogger(__name__)
 
 
 class RoomDeeds:
@@ -88,6 +93,8 @@ class RoomDeeds:
             raise InvalidInput(
                 f"Message {row.id} is of a community, where messages are deleted for everyone or not at all."
             )
+        if row.status == "pending":
+            raise StoreLocked(f"Message {row.id} is being sent right now; try again when that is over.")
         if row.status in ("queued", "failed"):
             return
         room, _, _ = self.place(row)
@@ -95,11 +102,15 @@ class RoomDeeds:
             raise NoPermission(f"Message {row.id} is not yours: only its author and moderators can delete it.")
 
     def _delete(self, row: MessageRow, sender: Sender) -> EventRow:
-        deadline = Deadline(self._timeout)
+        deadline, post_id = Deadline(self._timeout), None
         if row.status == "queued":
             sender.drop(row.id, deadline)
-        elif row.status != "failed":
-            room, server, post_id = self.place(row)
+        if row.status in ("queued", "failed"):
+            post_id = self._arrived(row, deadline)
+        else:
+            _, _, post_id = self.place(row)
+        if post_id is not None:
+            room, server = self._room(row)
             # Not found: somebody was faster, or an earlier answer to us was lost.
             with suppress(NotFound), explained("Only its author, and moderators, can delete a message."):
                 self._servers.ask(server, endpoints.delete(room.token, post_id), deadline)
@@ -107,6 +118,20 @@ class RoomDeeds:
             now_ms = self._store.now_ms()
             Marking(self._store, self._own_id).delete(row, now_ms)
         return self._event("unsend", row, now_ms, {})
+
+    def _arrived(self, row: MessageRow, deadline: Deadline) -> int | None:
+        """The number of a post of ours that is in its room although no answer said so; None if it is not."""
+        room, server = self._room(row)
+        me = self._servers.identity(server)
+        try:
+            pages = pages_since(lambda request: self._servers.ask(server, request, deadline), room)
+            for post in (entry for page in pages for entry in page.entries if isinstance(entry, Post)):
+                with suppress(ProtocolError):
+                    if post.author in me.own_ids and open_post(post).content.timestamp_ms == row.sent_ms:
+                        return post.id
+        except NetworkError as error:
+            LOG.warning("Message %d may be in the room all the same: %s", row.id, error.message)
+        return None
 
     def pin(self, row: MessageRow, *, pinned: bool) -> None:
         """Pin a post for everybody, or no more."""
@@ -122,13 +147,17 @@ class RoomDeeds:
 
     def place(self, row: MessageRow) -> tuple[RoomRow, ServerRow, int]:
         """Where a post is: its room and server, and its number there."""
+        room, server = self._room(row)
+        if row.hash is None or not row.hash.isdecimal():
+            raise InvalidInput(f"Message {row.id} is not on the server.")
+        return room, server, int(row.hash)
+
+    def _room(self, row: MessageRow) -> tuple[RoomRow, ServerRow]:
         room = self._store.communities.room(row.conversation)
         server = self._store.communities.server(room.base_url) if room is not None else None
         if room is None or server is None:
             raise InvalidInput(f"Message {row.id} is of no community that you are in.")
-        if row.hash is None or not row.hash.isdecimal():
-            raise InvalidInput(f"Message {row.id} is not on the server.")
-        return room, server, int(row.hash)
+        return room, server
 
     def _event(self, kind: str, row: MessageRow, when_ms: int, content: dict[str, object]) -> EventRow:
         detail = EventDetail(row.conversation, row.conversation_name, self._own_id, None, when_ms, content)

@@ -16,7 +16,7 @@ from ...store.communities import RoomRow, ServerRow
 from ...store.records import AttachmentRow
 from ..file_names import safe_file_name
 from ..profile import Profile
-from .servers import CommunityServers
+from .servers import CommunityServers, explained, why_not_written
 
 if TYPE_CHECKING:
     from ...network.network import Network
@@ -77,16 +77,17 @@ class RoomFiles:
         _check_size(len(data), file.label)
         place = CommunityServer(server.base_url, server.server_key)
         name = safe_file_name(file.name, file.content_type, "file") if file.name else None
-        file_id = self._network().communities.upload(
-            place,
-            room.token,
-            self._servers.identity(server),
-            lambda: (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)),
-            len(data),
-            deadline,
-            lambda done: report("uploading", done, len(data)),
-            name=name,
-        )
+        with explained(why_not_written(room)):
+            file_id = self._network().communities.upload(
+                place,
+                room.token,
+                self._servers.identity(server),
+                lambda: (data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)),
+                len(data),
+                deadline,
+                lambda done: report("uploading", done, len(data)),
+                name=name,
+            )
         return AttachmentRow(
             url=file_url(place, room.token, file_id),
             key=b"",

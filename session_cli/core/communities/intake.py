@@ -97,11 +97,13 @@ class CommunityIntake:
             _check_time(post.posted_ms, now_ms)
         except (BadSignature, MalformedMessage) as error:
             LOG.info("skipped a post: %s", error.message)
-            communities.note_post(address, post.id, None)
+            if not known:
+                communities.note_post(address, post.id, None)
             return PollResult(skipped=1)
         payload = opened.content.payload
         if not isinstance(payload, VisibleMessage):
-            communities.note_post(address, post.id, None)
+            if not known:
+                communities.note_post(address, post.id, None)
             return PollResult(ignored=1)
         sender = self.member(me, post.author)
         if message_id is not None:
@@ -111,8 +113,9 @@ class CommunityIntake:
         if self._is_blocked(sender, person):
             communities.note_post(address, post.id, None)
             return PollResult(ignored=1)
-        if payload.blocks_requests is not None and payload.blocks_requests != communities.is_hermit(sender):
-            communities.note_hermit(sender, is_one=payload.blocks_requests)
+        refuses = payload.blocks_requests
+        if is_blinded(sender) and refuses is not None and refuses != communities.is_hermit(sender):
+            communities.note_hermit(sender, is_one=refuses)
         if sender == self._own_id and (ours := self._arrived(address, opened.content, post.posted_ms)) is not None:
             communities.note_post(address, post.id, ours)
             return self._react(address, post.id, reactions, now_ms, is_news=is_news)
@@ -154,10 +157,10 @@ class CommunityIntake:
         """The message of this device that our own words are, if no answer said so far that they arrived."""
         payload, said_ms = content.payload, content.timestamp_ms
         row = self._store.history.named(conversation, self._own_id, said_ms) if said_ms is not None else None
-        if row is None or not isinstance(payload, VisibleMessage) or payload.body != row.body:
+        if row is None or not isinstance(payload, VisibleMessage) or row.status not in ("queued", "pending", "failed"):
             return None
-        if row.status not in ("queued", "pending", "failed"):
-            return None
+        if row.deleted:
+            LOG.warning("Message %d arrived although it was deleted; once more: session unsend %d", row.id, row.id)
         for delivery in self._store.deliveries.of_message(row.id):
             self._store.deliveries.finish(delivery)
         self._store.messages.set_status(row.id, "sent")
@@ -248,6 +251,8 @@ class CommunityIntake:
         count = 0
         for pairs, removed in ((told.given - before, False), (gone, True)):
             for emoji, who in sorted(pairs):
+                if not removed and self._is_blocked(who, self._store.people.get(who)):
+                    continue
                 done = self._store.marks.react(row.id, who, emoji, now_ms, removed=removed)
                 if done and is_news and who != self._own_id:
                     content = {"emoji": emoji, "removed": removed}

@@ -12,10 +12,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from ...errors import (
-    AnswerTooLarge,
     NetworkError,
     ProtocolError,
     RateLimited,
@@ -32,7 +31,7 @@ from ...protocol.blinding import BlindedId, parse_blinded_id
 from ...protocol.community import endpoints
 from ...protocol.community.auth import ServerIdentity
 from ...protocol.community.inbox import MOST_MESSAGES, DirectMessages, open_direct_message, seal_direct_message
-from ...protocol.community.posts import Page, Post, SignedPost, make_post
+from ...protocol.community.posts import Post, SignedPost, make_post
 from ...protocol.community.requests import CommunityRequest
 from ...protocol.community.urls import CommunityServer
 from ...protocol.payload import VisibleMessage
@@ -40,18 +39,17 @@ from ...protocol.storage_rpc import MessageHash, StoreResult
 from ...store.communities import RoomRow, ServerRow
 from ...store.records import DeliveryRow
 from ..profile import Profile
-from .servers import CommunityServers, explained, why_not_written
+from .servers import PAGES, Ask, CommunityServers, explained, pages_since, why_not_written
 
 if TYPE_CHECKING:
     from ...network.network import Network
 
 LOG = logging.getLogger(__name__)
+ON_ITS_WAY_MS = 30_000
+"""How long a request to which there was no answer may still arrive."""
 WAITS_S = (2.0, 4.0, 6.0, 8.0)
 """How long is waited for a server to take a message that it does not take yet. Most take five in sixteen seconds."""
 T = TypeVar("T")
-Ask = Callable[[CommunityRequest[Any]], Any]
-PAGES = 20
-"""How far is looked for what a server may have got: as far as a poll comes, more or less."""
 
 
 class CommunityPoster:
@@ -76,6 +74,12 @@ class CommunityPoster:
             with self._store.transaction():
                 self._servers.note_failure(server.base_url, error)
 
+    def note_success(self, address: str) -> None:
+        """Note that the server of a room or a blinded id took something. To be called inside a transaction."""
+        server = self._server_of(address)
+        if server is not None:
+            self._store.communities.note_success(server.base_url)
+
     def _server_of(self, address: str) -> ServerRow | None:
         communities = self._store.communities
         room = communities.room(address)
@@ -91,9 +95,11 @@ class CommunityPoster:
         found = self._posting(delivery, deadline, lane)
         if found is None:
             return partial(_refuse, "You are not in this community any more.")
+        now_ms = time.time_ns() // 1_000_000
         with self._store.quick_transaction():
-            self._store.deliveries.note_tried(delivery)
-        return partial(_give, *found, deadline, again=delivery.tried)
+            self._store.deliveries.note_tried(delivery, now_ms)
+        on_its_way = 0 <= now_ms - delivery.tried_ms < ON_ITS_WAY_MS
+        return partial(_give, *found, deadline, tried=delivery.tried_ms > 0, on_its_way=on_its_way)
 
     def finding(self, delivery: DeliveryRow, deadline: Deadline) -> Callable[[], StoreResult | None]:
         """What looks, when it is called, whether the server has got it already; None: it has not.
@@ -123,10 +129,12 @@ class CommunityPoster:
         return _DirectPost(server, me, parse_blinded_id(delivery.account), delivery.data), ask
 
 
-def _give(post: _RoomPost | _DirectPost, ask: Ask, deadline: Deadline, *, again: bool) -> StoreResult:
-    found = post.find(ask) if again else None
+def _give(post: _RoomPost | _DirectPost, ask: Ask, deadline: Deadline, *, tried: bool, on_its_way: bool) -> StoreResult:
+    found = post.find(ask) if tried else None
     if found is not None:
         return found
+    if on_its_way:
+        raise Unconfirmed("The community server was given the message a moment ago, and does not show it yet.")
     try:
         return _send_in_turn(post, ask, deadline)
     except Unconfirmed:
@@ -144,7 +152,8 @@ def _send_in_turn(post: _RoomPost | _DirectPost, ask: Ask, deadline: Deadline) -
         try:
             return post.send(ask)
         except RateLimited:
-            LOG.info("the community server wants us to wait")
+            if pause_s == WAITS_S[0]:
+                LOG.warning("The community server takes but a few messages at a time: waiting.")
             time.sleep(deadline.limit(pause_s))
     return post.send(ask)
 
@@ -164,22 +173,10 @@ class _RoomPost:
         return _stored(str(sent.id), sent.posted_ms)
 
     def find(self, ask: Ask) -> StoreResult | None:
-        seqno, limit = self.room.seqno, endpoints.DEFAULT_LIMIT
-        for _ in range(PAGES):
-            newest = endpoints.recent(self.room.token, limit=limit)
-            try:
-                page: Page = ask(newest if seqno is None else endpoints.since(self.room.token, seqno, limit=limit))
-            except AnswerTooLarge:
-                if limit == 1:
-                    raise
-                limit = max(1, limit // 8)
-                continue
+        for page in pages_since(ask, self.room):
             for one in page.entries:
                 if isinstance(one, Post) and one.author in self.me.own_ids and one.data == self.signed.data:
                     return _stored(str(one.id), one.posted_ms)
-            if seqno is None or not page.more or page.newest_seqno is None:
-                break
-            seqno = page.newest_seqno
         return None
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import AnswerTooLarge, Banned, NoPermission, NotFound, RequestTimeout, SessionError
 from ...network.clock import Deadline
-from ...network.community import LARGEST_ANSWER_BYTES, MAX_ANSWER_BYTES
+from ...network.community import LARGEST_ANSWER_BYTES, MAX_ANSWER_BYTES, MOST_SERVERS_AT_ONCE
 from ...protocol.community.auth import Capabilities, ServerIdentity
 from ...protocol.community.endpoints import DEFAULT_LIMIT
 from ...protocol.community.inbox import DirectMessages
@@ -22,7 +22,7 @@ from ..profile import Profile
 from ..receiving import PollResult
 from .intake import CommunityIntake
 from .rooms import role_of, with_poll
-from .servers import CommunityServers
+from .servers import SMALLER, CommunityServers
 from .views import CommunityViews
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ AFRESH_EVERY = 20
 """Of so many polls one asks for all direct messages, and for all that there is to know of rooms: servers that lost what
 they had count from the beginning again."""
 FAILURES_UNTIL_SAID = 3
-_SMALLER = 8
-"""By how much less is asked for where an answer is too large."""
 _COUNT = "community_polls"
 REQUESTS_SETTING = "community_requests"
 """0 where the account wants no direct messages from people who know it from communities alone."""
@@ -61,7 +59,7 @@ class _Asked:
     def smaller(self) -> list[_Asked]:
         """The same in requests whose answers are smaller; none if there are no smaller ones."""
         if self.limit > 1:
-            return [replace(self, limit=max(1, self.limit // _SMALLER))]
+            return [replace(self, limit=max(1, self.limit // SMALLER))]
         apart = [replace(self, rooms=(room,), direct=False) for room in self.rooms]
         if self.direct:
             apart.append(replace(self, rooms=()))
@@ -83,37 +81,47 @@ class CommunityReceiver:
 
         What keeps one from being polled is noted with it, and said once. Raises StoreError.
         """
-        servers = self._store.communities.servers()
+        servers, resting = self._store.communities.servers(), tuple[str, ...]()
         if base_urls is not None:
             servers = [server for server in servers if server.base_url in base_urls]
         else:
-            servers = [server for server in servers if not self._servers.is_resting(server)]
-        result, afresh = PollResult(), self._is_turn()
-        # Whatever servers do with our time, the next poll shall come. And who gets none of it has not failed.
+            resting = tuple(server.base_url for server in servers if self._servers.is_resting(server))
+            servers = [server for server in servers if server.base_url not in resting]
+        result, afresh = PollResult(resting=resting), base_urls is None and self._is_turn()
+        # Whatever servers do with our time, the next poll shall come.
         deadline = deadline.within(PATIENCE_S)
-        in_time = (deadline.left() or 0) >= PATIENCE_S / 2
-        direct = self._store.settings.get(REQUESTS_SETTING) != 0
-        waiting = [_Asked(server, self._rooms(server.base_url), direct) for server in servers]
+        waiting = [_Asked(server, self._rooms(server.base_url)) for server in servers]
+        answered: set[str] = set()
+        failed: dict[str, SessionError] = {}
         for number in range(MAX_ROUNDS):
             questions = [
                 (one.server, self._question(one, afresh=afresh and not number), one.most_bytes) for one in waiting
             ]
+            # Who gets too little time, or has to wait for others, has not failed.
+            in_time = (deadline.left() or 0) >= PATIENCE_S / 2 and len(waiting) <= MOST_SERVERS_AT_ONCE
             answers = self._servers.ask_all(questions, deadline)
             again: list[_Asked] = []
             for one, answer in zip(waiting, answers, strict=True):
+                base_url = one.server.base_url
                 if isinstance(answer, AnswerTooLarge) and (parts := one.smaller()):
                     again += parts
-                elif isinstance(answer, RequestTimeout) and not in_time:
-                    LOG.info("community server %s: there was no time for it", one.server.base_url)
+                elif isinstance(answer, RequestTimeout) and (base_url in answered or not in_time):
+                    LOG.info("community server %s: there was no time for it", base_url)
                 elif isinstance(answer, SessionError):
-                    result += self._note_failure(one, answer)
+                    failed[base_url] = answer
                 else:
+                    answered.add(base_url)
                     with self._store.transaction():
                         result += self._take(one, answer)
                     again += self._left(one, answer)
             waiting = again
             if not waiting:
                 break
+        for base_url, error in failed.items():
+            result += self._note_failure(base_url, error)
+        with self._store.quick_transaction():
+            for base_url in answered - failed.keys():
+                self._store.communities.note_success(base_url)
         return result
 
     def _is_turn(self) -> bool:
@@ -130,21 +138,26 @@ class CommunityReceiver:
         cursors = [RoomCursor(room.token, 0 if afresh else room.info_updates, room.seqno) for room in asked.rooms]
         server = asked.server
         inbox, outbox = (DirectCursor(None if afresh else last) for last in (server.inbox_id, server.outbox_id))
-        if not asked.direct:
-            return poll(cursors, limit=asked.limit)
-        return poll(cursors, inbox=inbox, outbox=outbox, limit=asked.limit)
+        # Who wants no messages from there may still have written some.
+        wanted = asked.direct and self._store.settings.get(REQUESTS_SETTING) != 0
+        return poll(
+            cursors,
+            inbox=inbox if wanted else None,
+            outbox=outbox if asked.direct else None,
+            limit=asked.limit,
+        )
 
     def _left(self, asked: _Asked, answer: ServerPoll) -> list[_Asked]:
         """What is to be asked at once, because there is more."""
         tokens = {part.room for part in answer.rooms if isinstance(part.page, Page) and part.page.more}
         direct = any(isinstance(part, DirectMessages) and part.more for part in (answer.inbox, answer.outbox))
         server = self._store.communities.server(asked.server.base_url)
-        if server is None or not (tokens or direct):
+        if server is None or not answer.more:
             return []
         return [replace(asked, server=server, rooms=self._rooms(server.base_url, tokens), direct=direct)]
 
-    def _note_failure(self, asked: _Asked, error: SessionError) -> PollResult:
-        base_url, now_ms, result = asked.server.base_url, self._store.now_ms(), PollResult()
+    def _note_failure(self, base_url: str, error: SessionError) -> PollResult:
+        now_ms, result = self._store.now_ms(), PollResult()
         LOG.info("community server %s: %s", base_url, error.message)
         with self._store.transaction():
             failures = self._servers.note_failure(base_url, error)
@@ -161,7 +174,6 @@ class CommunityReceiver:
         server = self._store.communities.server(base_url)
         if server is None:
             return PollResult()
-        server = replace(server, failures=0, retry_ms=0, problem=None)
         if isinstance(answer.capabilities, Capabilities):
             server = replace(server, capabilities=answer.capabilities.names)
         me, now_ms, result = self._servers.identity(server), self._network().clock.now_ms(), PollResult()
@@ -183,9 +195,9 @@ class CommunityReceiver:
         """Note that a room is closed to us, or gone."""
         if room.refused == refused:
             return PollResult()
-        self._views.say(room.address, {"change": "gone" if refused == GONE else "closed"}, now_ms)
         self._store.communities.put_room(replace(room, refused=refused))
-        return PollResult(new=1)
+        notice = {"change": "gone" if refused == GONE else "closed"}
+        return PollResult(new=self._views.say(room.address, notice, now_ms))
 
     def _take_room(
         self, room: RoomRow, part: RoomPoll, me: ServerIdentity, now_ms: int, awaited: Collection[int]
@@ -223,18 +235,15 @@ class CommunityReceiver:
         """What the server says of a room, and how many notices that makes."""
         known, told, count = room.info, with_poll(room.info, info), 0
         if room.refused:
-            self._views.say(room.address, {"change": "opened"}, now_ms)
-            count += 1
+            count += self._views.say(room.address, {"change": "opened"}, now_ms)
         if told.get("name") and told["name"] != known.get("name"):
             if known.get("name"):
-                self._views.say(room.address, {"change": "renamed", "name": told["name"]}, now_ms)
-                count += 1
+                count += self._views.say(room.address, {"change": "renamed", "name": told["name"]}, now_ms + count)
             self._views.name(room.address, told["name"])
         if known and any(known.get(right) != told[right] for right in ("write", "upload", "moderator", "admin")):
             rights = {right: told[right] for right in ("write", "upload")}
             notice = {"change": "rights", **rights, "role": role_of(told)}
-            self._views.say(room.address, notice, now_ms + count)
-            count += 1
+            count += self._views.say(room.address, notice, now_ms + count)
         updates = info.details.info_updates if info.details is not None else room.info_updates
         return replace(room, info=told, info_updates=updates, refused=0), count
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...errors import Banned, NoPermission, SessionError
+from ...errors import AnswerTooLarge, Banned, NoPermission, SessionError
 from ...network.clock import Deadline
 from ...network.community import Question
+from ...protocol.community import endpoints
 from ...protocol.community.auth import ServerIdentity
+from ...protocol.community.posts import Page
 from ...protocol.community.requests import CommunityRequest
 from ...protocol.community.urls import CommunityServer
 from ...store.communities import RoomRow, ServerRow
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from ...network.network import Network
 
 T = TypeVar("T")
+Ask = Callable[[CommunityRequest[Any]], Any]
+PAGES = 20
+"""How far is looked for what a server may have got: as far as a poll comes, more or less."""
+SMALLER = 8
+"""By how much less is asked for where an answer is too large."""
 _RETRY_MS, _LONGEST_RETRY_MS = 60_000, 3_600_000
 """A server that failed is left alone for a while, twice as long each time."""
 
@@ -65,6 +72,24 @@ class CommunityServers:
         """What several servers answer at the same time, each with so many bytes at the most."""
         asked = [Question(_place(server), request, self.identity(server), most) for server, request, most in questions]
         return self._network().communities.ask_all(asked, deadline)
+
+
+def pages_since(ask: Ask, room: RoomRow) -> Iterator[Page]:
+    """What has changed in a room since we know it, as far as it is worth looking. Raises what `ask` raises."""
+    seqno, limit = room.seqno, endpoints.DEFAULT_LIMIT
+    for _ in range(PAGES):
+        newest = endpoints.recent(room.token, limit=limit)
+        try:
+            page: Page = ask(newest if seqno is None else endpoints.since(room.token, seqno, limit=limit))
+        except AnswerTooLarge:
+            if limit == 1:
+                raise
+            limit = max(1, limit // SMALLER)
+            continue
+        yield page
+        if seqno is None or not page.more or page.newest_seqno is None or page.newest_seqno <= seqno:
+            return
+        seqno = page.newest_seqno
 
 
 @contextmanager

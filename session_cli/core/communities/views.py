@@ -102,14 +102,16 @@ class CommunityViews:
         if known.name != name or not known.approved:
             self._store.people.put(replace(known, name=name, approved=True, approved_me=True))
 
-    def say(self, address: str, notice: dict[str, Any], sent_ms: int) -> None:
-        """Note what happened to a room, as an entry of its conversation and an event."""
+    def say(self, address: str, notice: dict[str, Any], sent_ms: int) -> int:
+        """Note what happened to a room, as an entry of its conversation and an event; returns how many (1, or 0)."""
         entry = NewMessage(
             address, "incoming", address, sent_ms, "", "received", kind="community_update", content=notice
         )
         message_id = self._store.messages.add(entry)
-        if message_id is not None:
-            self._store.events.add("community_update", message_id)
+        if message_id is None:
+            return 0
+        self._store.events.add("community_update", message_id)
+        return 1
 
     def forget(self, address: str) -> int:
         """Know a room no more. Returns how many messages there were."""

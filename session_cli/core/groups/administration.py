@@ -353,5 +353,5 @@ class GroupAdministration(GroupBook):
     @contextmanager
     def _exclusively(self, deadline: Deadline) -> Iterator[None]:
         """Be the only process that polls: what a group is made of is changed by one at a time."""
-        with self._inbox().exclusively(deadline):
+        with self._inbox().exclusively(deadline, purpose="to change a group"):
             yield

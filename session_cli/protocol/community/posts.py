@@ -180,11 +180,15 @@ def verify_post(author: MemberId, data: bytes, signature: bytes) -> None:
 
 
 def open_post(post: Post) -> OpenedPost:
-    """Verify a post, and read what it says. Raises BadSignature and MalformedMessage."""
+    """Verify a post, and read what it says, which was said when it was edited last.
+
+    Raises BadSignature and MalformedMessage.
+    """
     verify_post(post.author, post.data, post.signature)
     serialized = content_of(post.data)
     content = contents.parse(serialized)
-    if content.timestamp_ms is not None and abs(content.timestamp_ms - post.posted_ms) > CLOCK_TOLERANCE_MS:
+    said_ms = post.posted_ms if post.edited_ms is None else post.edited_ms
+    if content.timestamp_ms is not None and abs(content.timestamp_ms - said_ms) > CLOCK_TOLERANCE_MS:
         raise MalformedMessage("A post was made for another time than the server says.")
     return OpenedPost(post, serialized, content)
 

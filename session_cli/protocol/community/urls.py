@@ -72,6 +72,14 @@ def parse_url(text: str) -> CommunityUrl:
     return CommunityUrl(_server(base_url, key), canonical_room(room))
 
 
+def room_address(text: str) -> str:
+    """What a room is known by, of an address of it without the key, in any form. Raises InvalidUrl."""
+    base_url, slash, room = text.rpartition("/r/")
+    if not slash:
+        base_url, _, room = text.rpartition("/")
+    return f"{_current(canonical_base_url(base_url))}/{canonical_room(room)}"
+
+
 def parse_server_url(text: str) -> CommunityServer:
     """The server of an address, with or without a room. Only the official one needs no key. Raises InvalidUrl."""
     address, key = _split_key(text)

@@ -54,8 +54,8 @@ CREATE TABLE community_hermits (
     blinded TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
--- tried: 1 if a community server may have got it, of whom it can't be asked twice without being there twice.
-ALTER TABLE deliveries ADD COLUMN tried INTEGER NOT NULL DEFAULT 0 CHECK (tried IN (0, 1));
+-- tried_ms: since when a community server may have it (time of this machine), which would show it twice; 0: it has not.
+ALTER TABLE deliveries ADD COLUMN tried_ms INTEGER NOT NULL DEFAULT 0;
 
 CREATE TRIGGER community_rooms_added AFTER INSERT ON community_rooms BEGIN
     INSERT INTO config_changes VALUES ('contact', new.address) ON CONFLICT DO NOTHING;

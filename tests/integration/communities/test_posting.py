@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from dataclasses import replace
+
 import pytest
 
 from session_cli.core.client import Client
@@ -12,6 +16,7 @@ from session_cli.protocol.community import endpoints
 from session_cli.protocol.community.posts import open_post
 from session_cli.protocol.payload import VisibleMessage
 from tests.support.group_clients import Maker
+from tests.support.histories import account_id
 from tests.support.rooms import a_file, ask, identity_of, latest, posts, said
 
 POST = "POST /room/<room>/message"
@@ -42,6 +47,13 @@ def test_what_seems_lost_is_known_again_when_it_is_met(net: Devnet, pair: tuple[
     assert said(alice) == []
 
 
+@pytest.fixture
+def arrived_by_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is on its way to a server arrives at once, or not at all."""
+    monkeypatch.setattr("session_cli.core.communities.posting.ON_ITS_WAY_MS", 0)
+
+
+@pytest.mark.usefixtures("arrived_by_now")
 @pytest.mark.parametrize("arrives", [True, False])
 def test_what_waits_is_given_to_the_server_once(net: Devnet, pair: tuple[Client, Client], arrives: bool) -> None:
     alice, bob = pair
@@ -54,6 +66,17 @@ def test_what_waits_is_given_to_the_server_once(net: Devnet, pair: tuple[Client,
     assert said(alice) == ["later", "behind it"]
 
 
+def test_what_may_still_be_on_its_way_is_not_given_again(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    with net.chaos.inject(Drop(), community=True):
+        assert bob.send("lobby", "wait", queue=True).status == "queued"
+    assert bob.send("lobby", "and this", queue=True).status == "queued"
+    assert type(bob.outbox.flush().problem) is Unconfirmed
+    assert said(alice) == []
+    assert bob.communities.get("lobby").problem is None
+
+
+@pytest.mark.usefixtures("arrived_by_now")
 @pytest.mark.parametrize("arrives", [True, False])
 def test_direct_messages_are_given_to_the_server_once(net: Devnet, pair: tuple[Client, Client], arrives: bool) -> None:
     alice, bob = pair
@@ -72,6 +95,52 @@ def test_direct_messages_are_given_to_the_server_once(net: Devnet, pair: tuple[C
     assert [event.message.body for event in alice.receive() if event.message] == ["psst", "hello?"]
 
 
+@pytest.mark.parametrize("queue", [True, False])
+def test_what_is_deleted_on_its_way_is_gone(
+    net: Devnet, pair: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch, queue: bool
+) -> None:
+    """Whether it arrived, the answer would have said."""
+    alice, bob = pair
+    with net.chaos.inject(Drop(after=True), community=True), suppress(Unconfirmed):
+        bob.send("lobby", "oops", queue=queue)
+    assert said(alice) == ["oops"]
+    assert list(bob.unsend([latest(bob).id]))
+    assert said(alice) == ["unsend"]
+    assert said(bob) == []
+
+
+def test_what_was_deleted_and_arrives_all_the_same_can_be_deleted_again(
+    net: Devnet, pair: tuple[Client, Client], caplog: pytest.LogCaptureFixture
+) -> None:
+    alice, bob = pair
+    with net.chaos.inject(Drop(after=True), community=True):
+        with suppress(Unconfirmed):
+            bob.send("lobby", "oops")
+        assert list(bob.unsend([latest(bob).id]))
+    assert said(bob) == []
+    assert f"session unsend {latest(bob).id}" in caplog.text
+    assert said(alice) == ["oops"]
+    assert list(bob.unsend([latest(bob).id]))
+    assert said(alice) == ["unsend"]
+
+
+@pytest.mark.usefixtures("arrived_by_now")
+def test_what_waits_is_quoted_by_the_time_that_it_gets(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    with net.chaos.inject(InnerStatus(500, "no"), community=True, methods={POST}):
+        first = bob.send("lobby", "first", queue=True)
+        answer = bob.send("lobby", "as I said", quote=first.id, queue=True)
+        assert (first.status, answer.status) == ("queued", "queued")
+    monkeyed = bob._store.communities.servers()[0]
+    bob._store.communities.put_server(replace(monkeyed, retry_ms=0))
+    bob.poll()
+    assert [status for _, status in posts(bob)] == ["sent", "sent"]
+    assert latest(bob).quote.id == first.id
+    alice.poll()
+    assert latest(alice).quote.body == "first"
+
+
+@pytest.mark.usefixtures("arrived_by_now")
 def test_a_server_that_takes_nothing_keeps_nothing_else_waiting(net: Devnet, pair: tuple[Client, Client]) -> None:
     alice, bob = pair
     with net.chaos.inject(Drop(), community=True) as dead:
@@ -156,6 +225,35 @@ def content_of(client: Client, post_id: int) -> VisibleMessage:
     payload = open_post(ask(client, endpoints.message("lobby", post_id))).content.payload
     assert isinstance(payload, VisibleMessage)
     return payload
+
+
+def test_a_mention_names_nobody_by_the_account(pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    alice.send("lobby", "here")
+    bob.poll()
+    stranger, nobody = account_id(7), "05" + "ab" * 32
+    sent = bob.send("lobby", f"@{alice.account_id} and @{bob.account_id} and @{stranger}; @{nobody}")
+    body = content_of(bob, int(sent.hash or 0)).body
+    assert re.findall("@05[0-9a-f]*", body) == [f"@{nobody}"], "which is none"
+    assert f"@{identity_of(alice).member_id} and @{identity_of(bob).member_id} and @15" in body
+    alice.poll()
+    assert latest(alice).mentioned
+
+
+def test_who_breaks_off_sending_knows_that_it_was_not_sent(
+    pair: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, bob = pair
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("session_cli.core.communities.posting._RoomPost.send", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            bob.send("lobby", "never mind")
+    assert posts(bob) == [("never mind", "failed")]
+    assert list(bob.unsend([latest(bob).id]))
 
 
 def test_a_quote_names_nobody_by_the_account(pair: tuple[Client, Client]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from session_cli.devnet.network import Devnet
 from session_cli.errors import InvalidAccountId, InvalidInput, InvalidUrl, NoPermission, NotFound
 from session_cli.protocol.community import endpoints
 from tests.support.group_clients import Maker
-from tests.support.rooms import a_file, ask, identity_of, latest, posts, said
+from tests.support.rooms import SINCE, a_file, ask, identity_of, latest, post_row, posts, said, told
 
 
 def test_a_file_goes_to_the_room_and_comes_whole(net: Devnet, pair: tuple[Client, Client], tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_who_is_meant_is_known(pair: tuple[Client, Client]) -> None:
     seen = latest(bob)
     assert seen.mentioned
     assert seen.text == "@me and @15abababab…: look"
-    assert latest(alice).text == "@Bob and @15abababab…: look"
+    assert latest(alice).text == f"@Bob ({identity_of(bob).member_id[:10]}…) and @15abababab…: look"
     assert not latest(alice).mentioned
     assert [party.id for party in seen.mentions] == [identity_of(bob).member_id, stranger]
     alice.send(bob.account_id, f"@{bob.account_id}, I mean you")
@@ -253,3 +254,44 @@ def test_what_happens_to_a_room_is_told(net: Devnet, pair: tuple[Client, Client]
     assert changes(bob) == [{"change": "opened"}]
     assert bob.communities.get("lobby").state == "joined"
     assert [message.kind for message in bob.history.log(bob.resolve("lobby"))].count("community_update") == 4
+
+
+def test_a_blocked_persons_reactions_are_not_shown(pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    bob.send("lobby", "hello")
+    alice.poll()
+    alice.contacts.set_blocked(latest(alice).sender.id, blocked=True)
+    alice.send("lobby", "hm")
+    bob.poll()
+    bob.react(latest(bob).id, "😡")
+    assert said(alice) == ["hello"]
+    assert latest(alice).reactions == ()
+
+
+def test_a_late_edit_leaves_the_message_where_it_is(net: Devnet, pair: tuple[Client, Client]) -> None:
+    """Its time is that of the edit; and what can't be read of one takes nothing away."""
+    alice, bob = pair
+    bob.send("lobby", "helo")
+    assert said(alice) == ["helo"]
+    post_id = int(latest(alice).hash)
+    now_s = bob.network.clock.now_ms() / 1000
+    late = post_row(post_id, bob, "hello", posted=now_s - 30_000, edited=now_s)
+    spoilt = {**late, "seqno": 2_000, "signature": base64.b64encode(bytes(64)).decode()}
+    for row in (late, spoilt):
+        with net.chaos.inject(told(row), community=True, methods=SINCE) as struck:
+            assert said(alice) == []
+            assert struck.hits
+        assert (latest(alice).body, latest(alice).hash) == ("hello", str(post_id))
+
+
+def test_names_of_rooms_stand_whoever_takes_them(pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    alice.profiles.change(name="The Lobby")
+    alice.send("lobby", "it's me")
+    bob.poll()
+    address = bob.communities.get("lobby").id
+    assert bob.resolve("The Lobby") == address
+    base_url = address.rpartition("/")[0]
+    assert bob.resolve(f"{base_url}/r/lobby?public_key=x") == address
+    with pytest.raises(InvalidAccountId):
+        bob.recipient("Lobby")

@@ -347,3 +347,54 @@ def test_what_a_filter_swallows_is_not_sent(net: Devnet, pair: tuple[Client, Cli
     with net.chaos.inject(swallowed, community=True, methods=methods), pytest.raises(ServiceRefused, match="filter"):
         bob.send("lobby", "a bad word")
     assert posts(bob) == [("a bad word", "failed")]
+
+
+def test_who_takes_a_message_is_worth_asking_again(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    with net.chaos.inject(Page(code=200), community=True):
+        bob.poll()
+    assert bob.communities.get("lobby").problem
+    alice.send("lobby", "still there?")
+    assert said(bob) == []
+    bob.send("lobby", "yes")
+    assert bob.communities.get("lobby").problem is None
+    assert said(bob) == ["still there?"]
+
+
+def test_an_outbox_is_read_by_who_wants_no_requests(pair: tuple[Client, Client], make: Maker) -> None:
+    alice, bob = pair
+    alice.send("lobby", "write to me")
+    bob.poll()
+    bob.profiles.change(community_requests=False)
+    bob.sync()
+    phone = make("phone", of=bob)
+    phone.poll()
+    phone.poll()
+    somebody = latest(phone).sender.id
+    bob.send(somebody, "from the other device")
+    phone.poll()
+    assert [message.body for message in phone.history.log(somebody)] == ["from the other device"]
+
+
+def test_who_wants_no_requests_can_still_take_notes(pair: tuple[Client, Client], make: Maker) -> None:
+    _, bob = pair
+    bob.profiles.change(community_requests=False)
+    bob.send("lobby", "leave me alone")
+    bob.sync()
+    phone = make("phone", of=bob)
+    phone.poll()
+    phone.poll()
+    assert phone.send("me", "a note").status == "sent"
+
+
+def test_a_room_that_is_back_under_another_name_is_told_of_as_both(net: Devnet, pair: tuple[Client, Client]) -> None:
+    alice, bob = pair
+    with net.chaos.inject(InnerStatus(403, "Banned"), community=True, methods={"POST /batch"}):
+        bob.poll()
+    ask(alice, endpoints.set_room("lobby", name="The Hall"))
+    due(bob)
+    assert [event.content["change"] for event in bob.receive(types=["community_update"])] == [
+        "closed",
+        "opened",
+        "renamed",
+    ]

@@ -280,7 +280,8 @@ def test_the_facts_of_a_room() -> None:
 # Who is in one.
 
 STANDINGS = {
-    "not banned, no moderator": MEMBER,
+    "no moderator": MEMBER,
+    "not banned": replace(MEMBER, banned=False),
     "moderator": replace(MEMBER, role="moderator"),
     "admin, hidden": replace(MEMBER, role="admin", hidden=True),
     "banned": replace(MEMBER, banned=True),
