@@ -33,8 +33,8 @@ VARIABLES = {
     "SESSION_CONVERSATION_ID": "The id of the other person, of the group, or your own, or a room's address; to answer: "
     'session send "$SESSION_CONVERSATION_ID" …',
     "SESSION_CONVERSATION_NAME": "The name shown for it; may be empty.",
-    "SESSION_SENDER_ID": "The id of who wrote or did it, in a room the one that is seen there; empty where "
-    "nobody can tell.",
+    "SESSION_SENDER_ID": "The id of who wrote or did it, in a room the one that is seen there, unless it was you; "
+    "empty where nobody can tell.",
     "SESSION_SENDER_NAME": "The name shown for them, which they may have chosen to mislead; may be empty.",
     "SESSION_TIMESTAMP": "When it was sent: RFC 3339, UTC.",
     "SESSION_TIMESTAMP_MS": "The same in milliseconds since 1970.",

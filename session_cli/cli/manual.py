@@ -250,7 +250,11 @@ def _neighbours(path: tuple[str, ...], command: click.Command) -> list[str]:
     below = ["-".join(("session", *path, name)) for name in names]
     pages = {"devnet": "session-chaos(5)", "config": "session-config(5)"}
     formats = [page for command_name, page in pages.items() if not path or path[0] == command_name]
-    recipes = ["session-recipes(7)"] if not path or path[0] in ("send", "recv", "cursor", "outbox", "backup") else []
+    recipes = (
+        ["session-recipes(7)"]
+        if not path or path[0] in ("send", "recv", "cursor", "outbox", "backup", "community")
+        else []
+    )
     return [*(f"{name}(1)" for name in (*above, *below)), *formats, "session-json(5)", *recipes]
 
 
