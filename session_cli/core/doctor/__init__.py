@@ -30,6 +30,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("key", account.check_key),
     ("store", account.check_store),
     ("deliveries", account.check_deliveries),
+    ("communities", account.check_communities),
     ("leftovers", files.check_leftovers),
     ("locks", files.check_locks),
     ("notifications", machine.check_notifications),

@@ -210,3 +210,21 @@ def check_deliveries(subject: Subject) -> Iterator[Finding]:
         yield info(f"{own} copies for your own devices wait; the next send or recv stores them.")
     if not (queued or unfinished or own):
         yield ok("Nothing waits to be delivered.")
+
+
+def check_communities(subject: Subject) -> Iterator[Finding]:
+    """Servers of communities from which nothing came the last time."""
+    store = subject.store
+    if store is None or store.version < newest_version():
+        yield info("Not looked into.")
+        return
+    servers = store.communities.servers()
+    failing = [server for server in servers if server.problem is not None]
+    for server in failing:
+        yield warning(
+            f"Nothing comes from the community server {server.base_url}, asked in vain {server.failures} times in a "
+            f"row: {server.problem}",
+            "It is asked again, less and less often. If it is gone for good: session community leave",
+        )
+    if not failing:
+        yield ok(f"{len(servers)} servers, which answered the last time." if servers else "None was joined.")

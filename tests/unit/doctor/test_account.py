@@ -6,14 +6,16 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from session_cli.core.client import Client
-from session_cli.core.doctor import account, examine
+from session_cli.core.doctor import Finding, Status, account, examine
 from session_cli.core.profile import key_sources, open_profile
 from session_cli.errors import KeySourceFailed
+from session_cli.store.communities import RoomRow, ServerRow
 from session_cli.store.key import KeyInfo, KeyMethod
 from session_cli.store.records import NewDelivery, NewMessage
 from tests.support.outcomes import files_below
@@ -201,6 +203,28 @@ def test_deliveries(profile: Path, home: Path, subject: SubjectMaker) -> None:
     assert all(finding.message.startswith("1 ") for finding in findings)
 
 
+def test_communities(profile: Path, home: Path, subject: SubjectMaker) -> None:
+    def look() -> list[Finding]:
+        examined = subject()
+        list(account.check_key(examined))
+        list(account.check_store(examined))
+        return list(account.check_communities(examined))
+
+    assert statuses(look()) == ["ok"]
+    opened = open_profile(key_sources({"SESSION_HOME": str(home)}, "default", None))
+    server = ServerRow("http://rooms.example", bytes(32))
+    with opened.store.transaction():
+        opened.store.communities.put_server(server)
+        opened.store.communities.put_room(RoomRow("http://rooms.example/lobby", server.base_url, "lobby"))
+    assert statuses(look()) == ["ok"]
+    with opened.store.transaction():
+        opened.store.communities.put_server(replace(server, failures=3, problem="It said nothing."))
+    opened.store.close()
+    (finding,) = look()
+    assert finding.status is Status.WARNING
+    assert "http://rooms.example, asked in vain 3 times in a row: It said nothing." in finding.message
+
+
 # Nothing changes.
 
 
@@ -268,7 +292,7 @@ def test_every_check_reports_though_everything_is_broken(home: Path, subject: Su
     home.write_text("a file where the folder should be")
     findings = list(examine(subject(network_reference="/nowhere.toml"), offline=False))
     assert "network" in {finding.check for finding in findings}
-    assert len({finding.check for finding in findings}) == 19
+    assert len({finding.check for finding in findings}) == 20
     assert "itself failed" not in text(findings)
 
 
