@@ -46,11 +46,15 @@ def join(
     """
     context: App = ctx.obj
     with context.open_client() as client:
+        before = {known.id for known in client.communities.all()}
         joined = client.communities.join(context.text_argument(room))
     if context.json:
         context.emit_json(community_json(joined))
         return
     context.emit(joined.id)
+    if joined.id in before:
+        context.note(f"You were in {community_text(joined)} already, and may {rights_text(joined)}.")
+        return
     context.note(
         f"You are in {community_text(joined)} now, and may {rights_text(joined)}. It is public: what is written there "
         "is not end-to-end encrypted."

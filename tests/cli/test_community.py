@@ -54,6 +54,9 @@ def test_a_room_is_joined_by_its_url(server: Server) -> None:
         f"You are in The Lobby ({shown}) now, and may read, write and send files. It is public: what is written there "
         "is not end-to-end encrypted.\n"
     )
+    again = alice.run("community", "join", server.url())
+    assert again.lines == [address]
+    assert again.stderr == f"You were in The Lobby ({shown}) already, and may read, write and send files.\n"
     found = room(alice)
     assert found == room(alice, "The Lobby") == room(alice, address) == room(alice, server.url())
     expected = {"id": address, "url": server.url(), "name": "The Lobby", "state": "joined", "role": "admin"}
