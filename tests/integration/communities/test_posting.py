@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from session_cli.core.client import Client
-from session_cli.devnet.faults import Drop, InnerStatus
+from session_cli.devnet.faults import Delay, Drop, InnerStatus
 from session_cli.devnet.network import Devnet
 from session_cli.errors import AmbiguousName, InvalidAccountId, InvalidInput, NoPermission, Unconfirmed
 from session_cli.protocol.community import endpoints
@@ -18,6 +19,7 @@ from session_cli.protocol.payload import VisibleMessage
 from tests.support.group_clients import Maker
 from tests.support.histories import account_id
 from tests.support.rooms import a_file, ask, identity_of, latest, posts, said
+from tests.support.waiting import wait_until
 
 POST = "POST /room/<room>/message"
 
@@ -336,3 +338,21 @@ def test_no_name_that_a_server_gives_is_written_to(pair: tuple[Client, Client]) 
     assert bob.resolve("The Lobby") == bob.communities.get("lobby").id
     with pytest.raises(InvalidAccountId, match="short name: lobby"):
         bob.send("The Lobby", "hello")
+
+
+def test_two_processes_give_a_message_to_the_server_once(net: Devnet, pair: tuple[Client, Client]) -> None:
+    """One sends what shall wait if need be, and is at it; the other one would send what waits."""
+    alice, bob = pair
+    with (
+        Client.open(environ={"SESSION_HOME": str(bob.folder.parents[2])}, timeout=60) as other,
+        ThreadPoolExecutor(1) as pool,
+        net.chaos.inject(Delay(2.0), community=True) as slow,
+    ):
+        sending = pool.submit(bob.send, "lobby", "once only", queue=True)
+        wait_until(lambda: bool(other.outbox.waiting()), 30)
+        other.poll()
+        assert sending.result().status == "sent"
+        assert slow.hits
+    assert said(alice) == ["once only"]
+    bob.poll()
+    assert posts(bob) == [("once only", "sent")]
