@@ -96,9 +96,10 @@ class CommunityPoster:
         if found is None:
             return partial(_refuse, "You are not in this community any more.")
         now_ms = time.time_ns() // 1_000_000
-        with self._store.quick_transaction():
-            self._store.deliveries.note_tried(delivery, now_ms)
         on_its_way = 0 <= now_ms - delivery.tried_ms < ON_ITS_WAY_MS
+        if not on_its_way:
+            with self._store.quick_transaction():
+                self._store.deliveries.note_tried(delivery, now_ms)
         return partial(_give, *found, deadline, tried=delivery.tried_ms > 0, on_its_way=on_its_way)
 
     def finding(self, delivery: DeliveryRow, deadline: Deadline) -> Callable[[], StoreResult | None]:

@@ -76,6 +76,10 @@ def test_what_may_still_be_on_its_way_is_not_given_again(net: Devnet, pair: tupl
     assert type(bob.outbox.flush().problem) is Unconfirmed
     assert said(alice) == []
     assert bob.communities.get("lobby").problem is None
+    (first, *_) = bob.outbox.waiting()
+    tried_ms = [delivery.tried_ms for delivery in bob._store.deliveries.of_message(first.id)]
+    bob.poll()
+    assert [delivery.tried_ms for delivery in bob._store.deliveries.of_message(first.id)] == tried_ms
 
 
 @pytest.mark.usefixtures("arrived_by_now")
