@@ -156,9 +156,9 @@ def _quoted(quote: Quote) -> str:
     name = _name(quote.author)
     if quote.id is None:
         return f"{name}: [a message that is not here]"
-    if quote.body is None:
+    if quote.text is None:
         return f"{name}: [a deleted message]  #{quote.id}"
-    text = excerpt(harmless(" ".join(quote.body.split())))
+    text = excerpt(harmless(" ".join(quote.text.split())))
     return f"{name}: {text or '[a message without text]'}  #{quote.id}"
 
 

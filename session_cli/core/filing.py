@@ -107,7 +107,9 @@ class Filing:
         seq = self._store.events.add(entry.kind, message_id)
         if entry.kind == "unknown":
             self.keep(arrival.stored, entry.content["reason"], arrival.now_ms, seq, message_id, namespace=namespace)
-        self.marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
+        if not is_community(arrival.conversation):
+            # There a server tells of everything in its order.
+            self.marking.apply_early(message_id, arrival.conversation, arrival.sender, arrival.sent_ms)
         return PollResult(new=1)
 
     def add_message(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,12 +185,19 @@ class Quote:
     """The message that another one answers, named by its author and sent time.
 
     `id` and `body` are those of the message; None where we don't have it, the `body` also where it was deleted.
+    `mentions` are the people whom it means.
     """
 
     author: Party
     timestamp_ms: int
     id: int | None = None
     body: str | None = field(default=None, repr=False)
+    mentions: tuple[Party, ...] = ()
+
+    @property
+    def text(self) -> str | None:
+        """The body with the names of those whom it means; None where there is none."""
+        return _with_names(self.body, self.mentions) if self.body is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +253,7 @@ class Message:
     @property
     def text(self) -> str:
         """The body with the names of those whom it means, as far as they are known, in place of their ids."""
-        known = {party.id: party for party in self.mentions}
-        return _MENTION.sub(lambda match: _called(known.get(match[1]), match[0]), self.body) if known else self.body
+        return _with_names(self.body, self.mentions)
 
     @property
     def mentioned(self) -> bool:
@@ -265,6 +271,12 @@ class Message:
         """The community that the message invites to, if it does."""
         found = self.content.get("invitation") if self.kind == "message" else None
         return CommunityInvitation(found["url"], found["name"]) if found else None
+
+
+def _with_names(body: str, mentions: Sequence[Party]) -> str:
+    """A text in which those whom it means are called by their names."""
+    known = {party.id: party for party in mentions}
+    return _MENTION.sub(lambda match: _called(known.get(match[1]), match[0]), body) if known else body
 
 
 def _called(party: Party | None, text: str) -> str:
@@ -388,12 +400,11 @@ class Viewer:
         """A message or notice."""
         return message_of(row, self)
 
-    def mentions(self, row: MessageRow) -> tuple[Party, ...]:
-        """The people whom the text of a message means."""
-        if "@" not in row.body:
+    def mentions(self, body: str, known_as: str | None = None) -> tuple[Party, ...]:
+        """The people whom a text means; `known_as` means us, too."""
+        if "@" not in body:
             return ()
-        ours = (self.own_id, row.content.get(KNOWN_AS))
-        found = dict.fromkeys(_MENTION.findall(row.body))
+        ours, found = (self.own_id, known_as), dict.fromkeys(_MENTION.findall(body))
         return tuple(
             Party(who, self.own_name, "self") if who in ours else Party(who, self.name_of(who)) for who in found
         )
@@ -427,7 +438,8 @@ def message_of(row: MessageRow, viewer: Viewer) -> Message:
     quote = None
     if row.quote_author and row.quote_ms:
         author = viewer.party(row.quote_author, row.quote_name)
-        quote = Quote(author, row.quote_ms, row.quote_id, row.quote_body)
+        mentions = viewer.mentions(row.quote_body or "")
+        quote = Quote(author, row.quote_ms, row.quote_id, row.quote_body, mentions)
     return Message(
         id=row.id,
         hash=row.hash,
@@ -448,7 +460,7 @@ def message_of(row: MessageRow, viewer: Viewer) -> Message:
         kind=row.kind,
         content=_content(row, viewer.now_ms),
         reactions=tuple(Reactions(emoji, tuple(senders)) for emoji, senders in reactions.items()),
-        mentions=viewer.mentions(row),
+        mentions=viewer.mentions(row.body, row.content.get(KNOWN_AS)),
     )
 
 

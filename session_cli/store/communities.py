@@ -248,6 +248,14 @@ class Communities:
         row = fetch_one(self._connection, "SELECT account FROM blinded_people WHERE blinded = ?", (blinded,))
         return row[0] if row else None
 
+    def blocked(self) -> set[str]:
+        """The blinded ids of those whose accounts are blocked, as far as these are known."""
+        rows = fetch_all(
+            self._connection,
+            "SELECT b.blinded FROM blinded_people b JOIN people p ON p.address = b.account WHERE p.blocked",
+        )
+        return {row[0] for row in rows}
+
     def note_server(self, blinded: str, base_url: str) -> None:
         """Note on which server a blinded id is to be written to."""
         self._connection.execute(

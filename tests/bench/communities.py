@@ -91,7 +91,7 @@ def measure() -> Iterator[str]:
     stored = min(filed() for _ in range(5))
     yield f"page of {len(signed)} posts: {ours * 1000:.1f} ms, filed in a store {stored * 1000:.1f} ms"
     yield ratio("page to its signatures verified by libsodium alone", ours, least, "3")
-    yield ratio("the same, and filed in the store", stored, least, "none")
+    yield ratio("the same, and filed in the store", stored, least, "3")
     yield from _history()
 
 

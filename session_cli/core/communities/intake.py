@@ -63,6 +63,7 @@ class CommunityIntake:
         self._store = profile.store
         self._own_id = profile.identity.account_id
         self._filing = Filing(profile)
+        self._blocked: set[str] = set()
 
     # Rooms.
 
@@ -71,6 +72,7 @@ class CommunityIntake:
     ) -> PollResult:
         """Take in a part of a room's messages. What `is_news` readers are given; the rest is just there."""
         result = PollResult(skipped=page.malformed)
+        self._blocked = self._store.communities.blocked()
         # What is done to messages, is done after they were written.
         for entry in sorted(page.entries, key=lambda entry: not isinstance(entry, Post)):
             result += self._take(address, me, entry, now_ms, is_news=is_news)
@@ -139,11 +141,7 @@ class CommunityIntake:
 
     def _is_blocked(self, sender: str, person: PersonRow | None) -> bool:
         """Whether we want to read nothing of somebody, by the id that is seen, or by the account behind it."""
-        if person is not None and person.blocked:
-            return True
-        account_id = self._store.communities.account_of(sender) if is_blinded(sender) else None
-        account = self._store.people.get(account_id) if account_id is not None else None
-        return account is not None and account.blocked
+        return (person is not None and person.blocked) or sender in self._blocked
 
     def _edit(self, message_id: int, author: str, body: str) -> None:
         """Let a message say something else, if its author says so: a server may call anything by its number."""
@@ -272,6 +270,7 @@ class CommunityIntake:
     def take_direct(self, server: ServerRow, me: ServerIdentity, found: DirectMessages, now_ms: int) -> PollResult:
         """Take in messages of our inbox or outbox on a server."""
         result = PollResult(skipped=found.malformed)
+        self._blocked = self._store.communities.blocked()
         for message in found.messages:
             name = f"{message.id} {hashlib.sha256(message.data).hexdigest()}"
             if self._store.communities.is_taken(server.base_url, name):

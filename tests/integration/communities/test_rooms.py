@@ -228,7 +228,11 @@ def test_who_is_meant_is_known(pair: tuple[Client, Client]) -> None:
     assert [party.id for party in seen.mentions] == [identity_of(bob).member_id, stranger]
     alice.send(bob.account_id, f"@{bob.account_id}, I mean you")
     bob.poll()
-    assert next(iter(bob.history.log(alice.account_id))).text == "@me, I mean you"
+    first = next(iter(bob.history.log(alice.account_id)))
+    assert first.text == "@me, I mean you"
+    answer = bob.send(alice.account_id, "me?", quote=first.id)
+    assert answer.quote
+    assert answer.quote.text == first.text
 
 
 def changes(client: Client) -> list[dict[str, Any]]:
