@@ -285,21 +285,32 @@ def test_one_wrong_clock_in_the_network_is_no_reason_to_change_ours(private_net:
 # Trust.
 
 
+def spare_member(net: Devnet, network: Network) -> NodeHandle | None:
+    """A member of our swarm that is no hop of our two paths; None if all are."""
+    for lane in range(2):
+        network.onion.call_anybody(storage_rpc.info(), lambda body, _: body, Deadline(20), lane=lane)
+    assert len(network.onion.paths.standing()) == 2
+    relaying = {key for path in network.onion.paths.standing() for key in path.keys}
+    return next((node for node in members_of(net, ME.account_id) if node.ed25519 not in relaying), None)
+
+
 def test_a_member_that_failed_is_asked_last(private_net: Devnet, tmp_path: Path) -> None:
-    members = members_of(private_net, ME.account_id)
-    with network_of(private_net, tmp_path) as network:
-        for lane in range(2):
-            network.onion.call_anybody(storage_rpc.info(), lambda body, _: body, Deadline(20), lane=lane)
-        assert len(network.onion.paths.standing()) == 2
-        # One that also is a hop of ours would be forgiven for doing that well.
-        relaying = {key for path in network.onion.paths.standing() for key in path.keys}
-        failing = next(node for node in members if node.ed25519 not in relaying)
-        with private_net.chaos.inject(InnerStatus(500), nodes=[failing]) as fault:
-            for _ in range(40):
-                network.swarm.retrieve(ME, INBOX, Deadline(20))
-            assert fault.hits == 1
-        assert network.pool.strikes(failing.ed25519) == 1
-    with network_of(private_net, tmp_path) as network:
+    """One that also is a hop of ours would be forgiven for doing that well."""
+    for number in range(50):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with network_of(private_net, folder) as network:
+            failing = spare_member(private_net, network)
+            if failing is None:
+                continue
+            with private_net.chaos.inject(InnerStatus(500), nodes=[failing]) as fault:
+                for _ in range(40):
+                    network.swarm.retrieve(ME, INBOX, Deadline(20))
+                assert fault.hits == 1
+            assert network.pool.strikes(failing.ed25519) == 1
+            break
+    assert failing
+    with network_of(private_net, folder) as network:
         assert network.pool.strikes(failing.ed25519) == 1, "the next run knows it"
 
 
