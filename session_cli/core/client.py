@@ -222,7 +222,7 @@ class Client:
         from ..network.clock import Deadline
 
         try:
-            self.inbox.poll(Deadline(self._timeout).within(SHARING_S), patience_s=0)
+            self.inbox.poll_first(Deadline(self._timeout).within(SHARING_S))
         except (NetworkError, ServiceRefused, StoreLocked, StoreUnwritable) as error:
             LOG.info("our other devices will hear of changes later: %s", error.message)
         except SessionError as error:

@@ -125,21 +125,24 @@ class Inbox:
         self._polls = polls
         self._event_of = event_of
 
-    def poll(self, deadline: Deadline, *, patience_s: float = LOCK_TIMEOUT_S) -> PollResult:
+    def poll(self, deadline: Deadline) -> PollResult:
         """Fetch all that is new into the store. Another process that does so is waited for.
 
         Raises NetworkError, ServiceRefused, StoreLocked, StoreError.
         """
         from .receiving import PollResult
 
-        patience, result = deadline.limit(patience_s), PollResult()
-        with FileLock(self._folder / "receive.lock", patience, purpose="to receive messages"):
-            for poll in self._polls:
-                result += poll(deadline)
+        result = PollResult()
+        for poll in self._polls:
+            result += self._fetch(poll, deadline, LOCK_TIMEOUT_S)
         return result
 
-    def _fetch(self, poll: Callable[[Deadline], PollResult], deadline: Deadline) -> PollResult:
-        with FileLock(self._folder / "receive.lock", deadline.limit(LOCK_TIMEOUT_S), purpose="to receive messages"):
+    def poll_first(self, deadline: Deadline) -> PollResult:
+        """The first of the polls alone, unless another process is at it. Raises as `poll`."""
+        return self._fetch(self._polls[0], deadline, 0)
+
+    def _fetch(self, poll: Callable[[Deadline], PollResult], deadline: Deadline, patience_s: float) -> PollResult:
+        with FileLock(self._folder / "receive.lock", deadline.limit(patience_s), purpose="to receive messages"):
             return poll(deadline)
 
     @contextmanager
@@ -166,7 +169,7 @@ class Inbox:
                 if drain.finished:
                     return
                 for poll in self._polls:
-                    reading.polled(self._fetch(poll, Deadline(timeout)))
+                    reading.polled(self._fetch(poll, Deadline(timeout), LOCK_TIMEOUT_S))
                     failures = 0
                     yield from drain.batches(timeout)
                     if drain.finished:

@@ -17,6 +17,7 @@ from session_cli.devnet.community_options import CommunityOptions, CommunityRoom
 from session_cli.devnet.faults import Drop, Fault, Garble, InnerStatus, Nonsense, Page
 from session_cli.devnet.network import Devnet, DevnetOptions
 from session_cli.errors import ServiceRefused
+from session_cli.network.clock import Deadline
 from session_cli.protocol import content as contents
 from session_cli.protocol.blinding import parse_blinded_id
 from session_cli.protocol.community import endpoints
@@ -402,3 +403,12 @@ def test_a_room_that_is_back_under_another_name_is_told_of_as_both(net: Devnet, 
         "opened",
         "renamed",
     ]
+
+
+def test_what_is_told_to_other_devices_waits_for_no_community(net: Devnet, pair: tuple[Client, Client]) -> None:
+    _, bob = pair
+    before = sum(record.kind == "community" for record in net.request_log)
+    with bob:
+        bob.profiles.change(name="Robert")
+        bob.network.prepare(Deadline(30))
+    assert sum(record.kind == "community" for record in net.request_log) == before
