@@ -34,7 +34,7 @@ Who = Annotated[
     typer.Argument(
         metavar="WHO",
         help="Somebody by the id that is seen in the room, or its first 8 digits at least; by an account id, or by a "
-        "name that you gave; or me.",
+        "name that you gave.",
         show_default=False,
     ),
 ]
@@ -94,7 +94,8 @@ def ban(
 ) -> None:
     """Ban somebody from a room, as a moderator: they can neither read it nor write there.
 
-    A moderator who is banned is none any more, and unban does not change that. Only an admin can ban a moderator.
+    Here and for unban, a name that somebody took does, too, if nobody else there has it. A moderator who is banned is
+    none any more, and unban does not change that. Only an admin can ban a moderator.
     Nothing keeps somebody from coming back with another account.
     """
     context: App = ctx.obj

@@ -48,7 +48,7 @@ def resolve(profile: Profile, text: str, *, to_write: bool = False) -> AccountId
 def rooms_called(profile: Profile, text: str) -> list[str]:
     """The addresses of the rooms that we are in whose URL, address (also without http://) or short name this is."""
     wanted = text.partition("?")[0].rstrip("/").lower()
-    if "://" in wanted:
+    if "/" in wanted:
         from ..protocol.community.urls import room_address
 
         with suppress(InvalidUrl):

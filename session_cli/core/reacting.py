@@ -33,6 +33,29 @@ def one_emoji(text: str) -> str:
     return emoji.emojize(emoji.demojize(text))
 
 
+def own_emoji(row: MessageRow, own_id: str) -> list[str]:
+    """What we have put on a message."""
+    return [reaction.emoji for reaction in row.reactions if reaction.sender == own_id]
+
+
+def to_take_back(row: MessageRow, own_id: str, emoji: str | None) -> list[str]:
+    """What of ours is meant by an emoji, or (None) by all. Raises InvalidInput for what is no emoji."""
+    ours = own_emoji(row, own_id)
+    if emoji is None:
+        return ours
+    # What another device has put there may be written in another way than ours would be.
+    wanted = emoji if emoji in ours else one_emoji(emoji)
+    return [wanted] if wanted in ours else []
+
+
+def check_target(row: MessageRow) -> None:
+    """Raise InvalidInput for what nobody could react to, wherever it stands."""
+    if row.deleted:
+        raise InvalidInput(f"Message {row.id} is deleted; there is nothing left to react to.")
+    if row.kind != "message":
+        raise InvalidInput(f"{row.id} is a notice, and no message that one could react to.")
+
+
 class Reacting:
     """Reacts to messages of one account. What it returns is what was done, in the form of events that are in no log."""
 
@@ -50,30 +73,20 @@ class Reacting:
         """
         wanted = one_emoji(emoji)
         self._check(row)
-        return [] if wanted in self._ours(row) else self._send(row, [wanted], remove=False)
+        return [] if wanted in own_emoji(row, self._own_id) else self._send(row, [wanted], remove=False)
 
     def take_back(self, row: MessageRow, emoji: str | None) -> list[EventRow]:
         """Take an emoji of ours off a message, or (None) all of them; nothing is done if there is none.
 
         Raises what `react` raises.
         """
-        ours = self._ours(row)
-        if emoji is not None:
-            # What another device has put there may be written in another way than ours would be.
-            wanted = emoji if emoji in ours else one_emoji(emoji)
-            ours = [wanted] if wanted in ours else []
+        ours = to_take_back(row, self._own_id, emoji)
         self._check(row)
         return self._send(row, ours, remove=True)
 
-    def _ours(self, row: MessageRow) -> list[str]:
-        return [reaction.emoji for reaction in row.reactions if reaction.sender == self._own_id]
-
     def _check(self, row: MessageRow) -> None:
         """Raise InvalidInput unless a reaction to this message makes sense to those who would see it."""
-        if row.deleted:
-            raise InvalidInput(f"Message {row.id} is deleted; there is nothing left to react to.")
-        if row.kind != "message":
-            raise InvalidInput(f"{row.id} is a notice, and no message that one could react to.")
+        check_target(row)
         if row.direction == "outgoing" and row.status not in ("sent", "read"):
             raise InvalidInput(f"Message {row.id} has not been sent; nobody could see a reaction to it.")
         if row.conversation == self._own_id:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import (
     AmbiguousName,
-    AnswerTooLarge,
     InvalidAccountId,
     InvalidInput,
     InvalidUrl,
@@ -46,7 +45,7 @@ from .deeds import RoomDeeds
 from .intake import CommunityIntake
 from .receiving import CommunityReceiver
 from .rooms import info_of, role_of
-from .servers import SMALLER, CommunityServers, explained
+from .servers import CommunityServers, explained, whole_page
 from .views import CommunityViews, address_of
 
 if TYPE_CHECKING:
@@ -104,9 +103,6 @@ class Communities:
         wanted = who.strip()
         found = rooms_called(self._profile, wanted)
         found = found or [row.address for row in self._store.communities.rooms() if row.info.get("name") == wanted]
-        with suppress(InvalidUrl):
-            url = parse_url(wanted)
-            found = found or rooms_called(self._profile, address_of(url.server.base_url, url.room))
         if len(found) == 1:
             return found[0]
         if found:
@@ -289,15 +285,11 @@ class Communities:
         return came
 
     def _page_before(self, server: ServerRow, token: str, post_id: int, limit: int, deadline: Deadline) -> Page:
-        while True:
-            try:
-                page: Page = self._servers.ask(server, endpoints.before(token, post_id, limit=limit), deadline)
-            except AnswerTooLarge:
-                if limit == 1:
-                    raise
-                limit = max(1, limit // SMALLER)
-            else:
-                return page
+        return whole_page(
+            lambda request: self._servers.ask(server, request, deadline),
+            lambda size: endpoints.before(token, post_id, limit=size),
+            limit,
+        )
 
     # What is done to messages.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ...errors import InvalidInput, NetworkError, NoPermission, NotFound, ProtocolError, StoreLocked
+from ...errors import InvalidInput, NetworkError, NoPermission, NotFound, ProtocolError, ServiceRefused, StoreLocked
 from ...network.clock import Deadline
 from ...protocol.community import endpoints
 from ...protocol.community.auth import Capabilities
@@ -16,13 +16,12 @@ from ...store.communities import RoomRow, ServerRow
 from ...store.records import EventDetail, EventRow, MessageRow
 from ..marking import Marking
 from ..profile import Profile
-from ..reacting import one_emoji
+from ..reacting import check_target, one_emoji, own_emoji, to_take_back
 from .servers import CommunityServers, explained, pages_since, why_not_written
 
 if TYPE_CHECKING:
     from ...network.network import Network
     from ..sending import Sender
-
 
 LOG = logging.getLogger(__name__)
 
@@ -45,26 +44,14 @@ class RoomDeeds:
     def react(self, row: MessageRow, emoji: str) -> list[EventRow]:
         """Put an emoji on a post; nothing is done if ours is there already."""
         wanted = one_emoji(emoji)
-        self._check(row)
-        return [] if wanted in self._ours(row) else [self._react(row, wanted, removed=False)]
+        check_target(row)
+        return [] if wanted in own_emoji(row, self._own_id) else [self._react(row, wanted, removed=False)]
 
     def take_back(self, row: MessageRow, emoji: str | None) -> list[EventRow]:
         """Take an emoji of ours off a post, or (None) all of them; nothing is done if there is none."""
-        ours = self._ours(row)
-        if emoji is not None:
-            wanted = emoji if emoji in ours else one_emoji(emoji)
-            ours = [wanted] if wanted in ours else []
-        self._check(row)
+        ours = to_take_back(row, self._own_id, emoji)
+        check_target(row)
         return [self._react(row, each, removed=True) for each in ours]
-
-    def _ours(self, row: MessageRow) -> list[str]:
-        return [reaction.emoji for reaction in row.reactions if reaction.sender == self._own_id]
-
-    def _check(self, row: MessageRow) -> None:
-        if row.deleted:
-            raise InvalidInput(f"Message {row.id} is deleted; there is nothing left to react to.")
-        if row.kind != "message":
-            raise InvalidInput(f"{row.id} is a notice, and no message that one could react to.")
 
     def _react(self, row: MessageRow, emoji: str, *, removed: bool) -> EventRow:
         room, server, post_id = self.place(row)
@@ -103,12 +90,14 @@ class RoomDeeds:
 
     def _delete(self, row: MessageRow, sender: Sender) -> EventRow:
         deadline, post_id = Deadline(self._timeout), None
+        may_be_there = row.status == "failed"
         if row.status == "queued":
+            may_be_there = any(each.tried_ms for each in self._store.deliveries.of_message(row.id))
             sender.drop(row.id, deadline)
-        if row.status in ("queued", "failed"):
-            post_id = self._arrived(row, deadline)
-        else:
+        elif not may_be_there:
             _, _, post_id = self.place(row)
+        if may_be_there:
+            post_id = self._arrived(row, deadline)
         if post_id is not None:
             room, server = self._room(row)
             # Not found: somebody was faster, or an earlier answer to us was lost.
@@ -129,7 +118,7 @@ class RoomDeeds:
                 with suppress(ProtocolError):
                     if post.author in me.own_ids and open_post(post).content.timestamp_ms == row.sent_ms:
                         return post.id
-        except NetworkError as error:
+        except (NetworkError, ServiceRefused) as error:
             LOG.warning("Message %d may be in the room all the same: %s", row.id, error.message)
         return None
 

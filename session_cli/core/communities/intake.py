@@ -152,7 +152,10 @@ class CommunityIntake:
         self._store.messages.set_body(message_id, body)
 
     def _arrived(self, conversation: str, content: Content, posted_ms: int) -> int | None:
-        """The message of this device that our own words are, if no answer said so far that they arrived."""
+        """The message of this device that our own words are, if no answer said so far that they arrived.
+
+        They are known by the time that they have themselves: who is meant reads otherwise there than here.
+        """
         payload, said_ms = content.payload, content.timestamp_ms
         row = self._store.history.named(conversation, self._own_id, said_ms) if said_ms is not None else None
         if row is None or not isinstance(payload, VisibleMessage) or row.status not in ("queued", "pending", "failed"):

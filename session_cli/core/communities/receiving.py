@@ -38,8 +38,6 @@ AFRESH_EVERY = 20
 they had count from the beginning again."""
 FAILURES_UNTIL_SAID = 3
 _COUNT = "community_polls"
-REQUESTS_SETTING = "community_requests"
-"""0 where the account wants no direct messages from people who know it from communities alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ class CommunityReceiver:
         server = asked.server
         inbox, outbox = (DirectCursor(None if afresh else last) for last in (server.inbox_id, server.outbox_id))
         # Who wants no messages from there may still have written some.
-        wanted = asked.direct and self._store.settings.get(REQUESTS_SETTING) != 0
+        wanted = asked.direct and self._store.settings.get("community_requests") != 0
         return poll(
             cursors,
             inbox=inbox if wanted else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import AnswerTooLarge, Banned, NoPermission, SessionError
@@ -74,22 +75,37 @@ class CommunityServers:
         return self._network().communities.ask_all(asked, deadline)
 
 
-def pages_since(ask: Ask, room: RoomRow) -> Iterator[Page]:
-    """What has changed in a room since we know it, as far as it is worth looking. Raises what `ask` raises."""
-    seqno, limit = room.seqno, endpoints.DEFAULT_LIMIT
-    for _ in range(PAGES):
-        newest = endpoints.recent(room.token, limit=limit)
+def whole_page(ask: Ask, request_of: Callable[[int], CommunityRequest[Page]], limit: int) -> Page:
+    """A page of up to `limit` entries, or of fewer where these are too large. Raises what `ask` raises."""
+    while True:
         try:
-            page: Page = ask(newest if seqno is None else endpoints.since(room.token, seqno, limit=limit))
+            page: Page = ask(request_of(limit))
         except AnswerTooLarge:
             if limit == 1:
                 raise
             limit = max(1, limit // SMALLER)
-            continue
+        else:
+            return page
+
+
+def pages_since(ask: Ask, room: RoomRow) -> Iterator[Page]:
+    """What has changed in a room since we know it, as far as it is worth looking. Raises what `ask` raises."""
+    seqno = room.seqno
+    for _ in range(PAGES):
+        request_of = partial(_newest, room.token) if seqno is None else partial(_since, room.token, seqno)
+        page = whole_page(ask, request_of, endpoints.DEFAULT_LIMIT)
         yield page
         if seqno is None or not page.more or page.newest_seqno is None or page.newest_seqno <= seqno:
             return
         seqno = page.newest_seqno
+
+
+def _newest(token: str, limit: int) -> CommunityRequest[Page]:
+    return endpoints.recent(token, limit=limit)
+
+
+def _since(token: str, seqno: int, limit: int) -> CommunityRequest[Page]:
+    return endpoints.since(token, seqno, limit=limit)
 
 
 @contextmanager

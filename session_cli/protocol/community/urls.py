@@ -73,7 +73,12 @@ def parse_url(text: str) -> CommunityUrl:
 
 
 def room_address(text: str) -> str:
-    """What a room is known by, of an address of it without the key, in any form. Raises InvalidUrl."""
+    """What a room is known by, of an address of it without the key, in any form; without a scheme, without one.
+
+    Raises InvalidUrl.
+    """
+    if "://" not in text:
+        return room_address(f"http://{text}").partition("://")[2]
     base_url, slash, room = text.rpartition("/r/")
     if not slash:
         base_url, _, room = text.rpartition("/")
